@@ -1,0 +1,23 @@
+"""Errors that a user can act on: each says what was wrong, the value, what is allowed and the cure."""
+
+
+class AuditError(Exception):
+    """Something the user can mend; the command line prints the message and exits with `exit_code`."""
+
+    exit_code = 2
+
+
+class ConfigError(AuditError):
+    """The configuration cannot be used; the message starts with `file:line:column: path:`."""
+
+
+class DataError(AuditError):
+    """The dataset as a whole cannot be used (single bad rows are quarantined instead)."""
+
+
+class ModelError(AuditError):
+    """The model folder cannot be loaded, or does not fit the task, the labels or the data."""
+
+
+class OutputError(AuditError):
+    """The run folder cannot be written or read."""

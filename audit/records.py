@@ -1,0 +1,289 @@
+"""What stages hand to each other, and the versioned record that every report is rendered from.
+
+In-memory tables are frozen dataclasses over numpy arrays; what is written to `audit.json` are frozen pydantic models.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+SCHEMA_VERSION = "1.0"
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One occurrence of a declared term: characters `start:end` of the text, `term` as the lexicon spells it."""
+
+    start: int
+    end: int
+    attribute: str
+    group: str
+    term: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ExampleTable:
+    """Row per used example. `margin` is the explained contrast logit; `scores` is `[examples, classes]` logits."""
+
+    id: NDArray[np.str_]
+    label: IntArray
+    predicted: IntArray
+    margin: FloatArray
+    scores: FloatArray
+    cluster: IntArray
+    attributes: Mapping[str, NDArray[np.str_]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WordTable:
+    """Row per (example, word type): how often the word occurs there and its mean relevance per occurrence.
+
+    `types[i]` is a lower-case word, or a declared term as its lexicon spells it. `relevance[c]` is signed, on the contrast
+    logit under composite `c`; `magnitude[c]` is |R|. `average[c]` is `[examples]`: mean |R| per word of the example.
+    `embedding` is `[types, d]`: the model's own input embedding, mean over sub-words. `groups[(attribute, group)]` holds type indices.
+    """
+
+    example: IntArray
+    type: IntArray
+    count: IntArray
+    relevance: Mapping[str, FloatArray]
+    magnitude: Mapping[str, FloatArray]
+    average: Mapping[str, FloatArray]
+    types: tuple[str, ...]
+    embedding: FloatArray
+    groups: Mapping[tuple[str, str], IntArray]
+
+
+class Verdict(StrEnum):
+    """What may be said of one finding; never 'pass' from p > .05."""
+
+    BREACH = "BREACH"
+    DIFFERENT = "DIFFERENT"
+    EQUIVALENT = "EQUIVALENT"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_TESTABLE = "NOT TESTABLE"
+
+
+class Entry(BaseModel):
+    """Base of every part of the record: frozen and closed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Estimate(Entry):
+    """A number never travels alone: `value` with interval, unit and counts, or None with the reason."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    level: float = 0.95
+    unit: str = ""
+    interval: str = ""
+    n: int = 0
+    clusters: int | None = None
+    dropped: int = 0
+    reason: str = ""
+
+
+class Test(Entry):
+    """One hypothesis test; `p_adjusted` is Holm within `family`, which has `m` testable members."""
+
+    __test__ = False  # not a pytest class
+    name: str
+    p: float | None = None
+    p_adjusted: float | None = None
+    family: str = ""
+    m: int = 0
+    resamples: int | None = None
+
+
+class Finding(Entry):
+    """One row of the verdict grid."""
+
+    id: str
+    question: str
+    attribute: str
+    groups: tuple[str, ...]
+    composite: str | None = None
+    estimand: str
+    estimate: Estimate
+    test: Test
+    margin: float | None = None
+    verdict: Verdict
+    reason: str
+    gate: bool = False
+    second_opinion: tuple["Opinion", ...] = ()
+    detectable: float | None = None
+    needed_n: int | None = None
+    null: tuple[float, ...] = ()
+    details: dict[str, JsonValue] = {}
+
+
+class Opinion(Entry):
+    """The same quantity under another composite: does the verdict survive the rule?"""
+
+    composite: str
+    estimate: Estimate
+    p: float | None = None
+    null: tuple[float, ...] = ()
+
+
+class TermCount(Entry):
+    """How often a declared term was found. `tested`: enough examples to enter a relevance test."""
+
+    attribute: str
+    group: str
+    term: str
+    occurrences: int
+    examples: int
+    tested: bool
+    candidates: int | None = None
+    forms: dict[str, int] = {}
+
+
+class TermEffect(Entry):
+    """Mean net relevance of a term on the contrast logit, over examples that hold it, per true class ('all' = every class)."""
+
+    attribute: str
+    group: str
+    term: str
+    label: str
+    estimate: Estimate
+
+
+class Distribution(Entry):
+    """Shares of relevance of one group over the examples that hold it, as a histogram with its own zero bar."""
+
+    group: str
+    composite: str
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    zeros: int
+    n: int
+    mean: Estimate
+
+
+class Token(Entry):
+    """A piece of text with its signed relevance; `text` includes the blanks before it, so that tokens join to the text."""
+
+    text: str
+    relevance: float
+    groups: tuple[str, ...] = ()
+
+
+class Exhibit(Entry):
+    """One misclassified example: relevance of predicted minus true class."""
+
+    id: str
+    label: str
+    predicted: str
+    margin: float
+    tokens: tuple[Token, ...]
+
+
+class LedgerSummary(Entry):
+    """Where the explained logit went, median over examples per composite, as a share of the sum of |terms|."""
+
+    composite: str
+    entries: dict[str, float]
+    closure_median: float
+    closure_max: float
+    n: int
+
+
+class Lexicon(Entry):
+    """Where the terms of an attribute come from."""
+
+    attribute: str
+    source: str
+    sha256: str
+    provenance: str
+    never_seen: dict[str, tuple[str, ...]] = {}
+
+
+class DataRecord(Entry):
+    """Counts that add up: rows = used + sum(excluded)."""
+
+    path: str
+    sha256: str
+    rows: int
+    used: int
+    excluded: dict[str, int]
+    not_sampled: int = 0
+    unknown: dict[str, int]
+    truncated: int
+    labels: dict[str, int]
+    clusters: int | None
+    attributes: dict[str, dict[str, int]]
+
+
+class ModelRecord(Entry):
+    """The model under audit."""
+
+    path: str
+    sha256: str
+    architecture: str
+    parameters: int
+    classes: tuple[str, ...]
+    contrast: str
+    logit_sd: float
+    accuracy: Estimate
+
+
+class Provenance(Entry):
+    """What is needed to run it again."""
+
+    git_revision: str | None
+    git_dirty: bool | None
+    python: str
+    platform: str
+    packages: dict[str, str]
+    device: str
+    seed: int
+
+
+class Gate(Entry):
+    """One question that decides the exit code: the worst verdict among its findings."""
+
+    question: str
+    state: str
+    findings: tuple[str, ...]
+
+
+class AuditRecord(Entry):
+    """The whole audit; `audit.json` is this, and every report is rendered from it alone."""
+
+    schema_version: str = SCHEMA_VERSION
+    name: str
+    run_id: str
+    started: str
+    finished: str
+    seconds: dict[str, float]
+    protocol_sha256: str
+    config: dict[str, JsonValue]
+    provenance: Provenance
+    data: DataRecord
+    model: ModelRecord
+    lexicons: tuple[Lexicon, ...]
+    terms: tuple[TermCount, ...]
+    ledger: tuple[LedgerSummary, ...]
+    findings: tuple[Finding, ...]
+    effects: tuple[TermEffect, ...]
+    distributions: tuple[Distribution, ...]
+    exhibits: tuple[Exhibit, ...]
+    gates: tuple[Gate, ...]
+    exit_code: int
+    limits: tuple[str, ...]
+
+
+Finding.model_rebuild()

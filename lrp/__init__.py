@@ -1,0 +1,19 @@
+"""Layer-wise Relevance Propagation for any PyTorch classifier: `lrp.attribute(model, inputs, target, composite)`."""
+
+from lrp.attribution import attribute, attribute_each
+from lrp.composites import COMPOSITES, Composite
+from lrp.errors import InputError, LrpError, UncoveredOperation
+from lrp.types import Ledger, Relevance, TraceEntry
+
+__all__ = [
+    "COMPOSITES",
+    "Composite",
+    "InputError",
+    "Ledger",
+    "LrpError",
+    "Relevance",
+    "TraceEntry",
+    "UncoveredOperation",
+    "attribute",
+    "attribute_each",
+]
