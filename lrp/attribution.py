@@ -23,8 +23,8 @@ def attribute(
     """Relevance of `inputs` for `target` under one composite.
 
     `inputs`: a float tensor `[batch, ...]` or what a Hugging Face tokenizer returns. `target`: class index or indices
-    `[batch]`, None for the predicted class, or `(a, b)` for the contrast logit a - logit b; each logit is seeded with its own
-    value. Raises `UncoveredOperation` when relevance meets an operation without a rule, unless `strict=False`.
+    `[batch]`, None for the predicted class, or `(a, b)` (one per example: `[batch, 2]`) for the contrast logit a - logit b;
+    each logit is seeded with its own value. Raises `UncoveredOperation` when relevance meets an operation without a rule, unless `strict=False`.
     """
     return attribute_each(model, inputs, target, (composite,), strict=strict)[0]
 
@@ -89,6 +89,7 @@ def _backward(
             values = values.sum(-1)
             mask = inputs.get("attention_mask")
             if isinstance(mask, Tensor) and mask.shape == values.shape:
+                account.add("padding", values.masked_fill(mask != 0, 0.0))
                 values = values.masked_fill(mask == 0, 0.0)
         account.add("inputs", values)
     ledger = Ledger(explained.detach().double().cpu(), dict(account.entries))
@@ -126,7 +127,10 @@ def _explained(output: Tensor, target: Target) -> tuple[Tensor, Tensor]:
     elif isinstance(target, tuple):
         chosen = torch.tensor([target] * batch, device=output.device)
     else:
-        chosen = torch.as_tensor(target, device=output.device).expand(batch)
+        chosen = torch.as_tensor(target, device=output.device)
+        chosen = chosen.expand(batch) if chosen.dim() == 0 else chosen
+    if chosen.shape not in ((batch,), (batch, 2)):
+        raise InputError(f"target of shape {tuple(chosen.shape)}: give [{batch}] class indices, or [{batch}, 2] for contrasts")
     if chosen.is_floating_point() or chosen.min() < 0 or chosen.max() >= classes:
         raise InputError(f"target {target!r}: the model has classes 0 to {classes - 1}")
     if chosen.dim() == 1:

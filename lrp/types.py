@@ -26,7 +26,8 @@ class Ledger:
     """Where the explained output went, per example: `output` = sum of `entries` + `residual`.
 
     Every entry is a float64 tensor `[batch]`: `inputs`, `positional` (position and type embeddings), `bias`, `norm` (biases of
-    normalisations), `softmax` (what attention weights and softmax absorb), `epsilon`, `constant` (other added constants).
+    normalisations), `softmax` (what attention weights and softmax absorb), `epsilon`, `constant` (other added constants), and
+    `padding` (what a model reads from padded positions: 0 unless it is padded on the side where it reads its answer).
     """
 
     output: Tensor
