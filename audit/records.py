@@ -64,6 +64,30 @@ class WordTable:
     groups: Mapping[tuple[str, str], IntArray]
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class GroupTable:
+    """`[examples, groups]` of the first composite: share of |R|, net R / sum |R|, share of tokens, presence; NaN where absent."""
+
+    names: tuple[str, ...]
+    share: FloatArray
+    net: FloatArray
+    size: FloatArray
+    present: NDArray[np.bool_]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SwapTable:
+    """Row per swapped text: effect of `target` instead of `source` on the contrast logit, and whether the prediction flips."""
+
+    example: IntArray
+    source: NDArray[np.str_]
+    target: NDArray[np.str_]
+    delta: FloatArray
+    flipped: NDArray[np.bool_]
+
+
 class Verdict(StrEnum):
     """What may be said of one finding; never 'pass' from p > .05."""
 

@@ -1,0 +1,118 @@
+"""The command line: thin, one command per public function; heavy imports happen inside the commands."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from audit.errors import AuditError
+
+Overrides = tuple[str, ...]
+
+
+class _Group(click.Group):
+    """Prints an `AuditError` as its message alone, and turns it into its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except AuditError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted: the run folder is incomplete, has no manifest and will not be read; run it again", err=True)
+            ctx.exit(1)
+
+
+config_argument = click.argument("config", type=click.Path(path_type=Path))
+override_option = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Override a config value.")
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lrp-audit")
+def main() -> None:
+    """Assess what a trained classifier relies on, and whether that concerns a protected attribute.
+
+    Exit codes: 0 every gate holds, 1 internal error, 2 unusable config, data or model, 3 a gate is breached,
+    4 the explanation is not valid, 5 a gate is inconclusive.
+    """
+
+
+@main.command()
+@config_argument
+@override_option
+@click.option("--output", type=click.Path(path_type=Path), help="Folder for the runs (default: the config's).")
+def run(config: Path, overrides: Overrides, output: Path | None) -> None:
+    """Run the audit that CONFIG describes and write its report."""
+    from audit.pipeline import run as run_audit
+    from audit.summary import print_summary
+
+    finished = run_audit(config, overrides, output)
+    print_summary(finished.record, finished.folder)
+    sys.exit(finished.record.exit_code)
+
+
+@main.command()
+@config_argument
+@override_option
+def check(config: Path, overrides: Overrides) -> None:
+    """Validate CONFIG, load model and data, prove that every operation has a rule, and print the plan."""
+    from audit.planning import plan, print_plan
+
+    print_plan(plan(config, overrides))
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.option("--format", "formats", default="html", show_default=True, help="Comma-separated formats.")
+def report(run_dir: Path, formats: str) -> None:
+    """Render the report of RUN_DIR again, from its record alone."""
+    from audit.report.render import render
+    from audit.store.runs import load_record, write_manifest
+
+    record = load_record(run_dir)
+    for path in render(record, run_dir, tuple(formats.split(","))):
+        click.echo(path)
+    write_manifest(run_dir)
+
+
+@main.command()
+@config_argument
+@click.argument("text")
+@override_option
+@click.option("--composite", default=None, help="Rule set (default: the config's first).")
+@click.option("--target", default=None, help="Class to explain (default: the config's contrast).")
+def explain(config: Path, text: str, overrides: Overrides, composite: str | None, target: str | None) -> None:
+    """Explain the prediction of CONFIG's model for one TEXT: coloured tokens, top tokens, the ledger."""
+    from audit.explanation import explain_text, print_explanation
+
+    print_explanation(explain_text(config, text, overrides, composite=composite, target=target))
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+def verify(run_dir: Path) -> None:
+    """Recompute every hash of RUN_DIR's manifest."""
+    from audit.store.runs import verify as verify_run
+
+    problems = verify_run(run_dir)
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems:
+        sys.exit(2)
+    click.echo(f"{run_dir}: every file is as the run wrote it")
+
+
+@main.command()
+@click.option("--record", is_flag=True, help="The schema of audit.json instead of the config's.")
+def schema(record: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """Print the JSON Schema of the config, for editors."""
+    import json
+
+    if record:
+        from audit.store.runs import record_schema as wanted
+    else:
+        from audit.loading import config_schema as wanted
+    click.echo(json.dumps(wanted(), indent=2))

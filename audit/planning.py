@@ -1,0 +1,78 @@
+"""`lrp-audit check`: everything that can be known before a run, with one strict batch through the engine."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from audit.aggregation import count_terms
+from audit.data.terms import words
+from audit.loading import load_config
+from audit.pipeline import Prepared, prepare, protocol_sha256
+from audit.records import TermCount
+from audit.relevance import Explained, explain_texts
+
+SAMPLE = 32
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do; `seconds` is extrapolated from `SAMPLE` texts."""
+
+    prepared: Prepared
+    sample: Explained
+    terms: tuple[TermCount, ...]
+    seconds: float
+
+
+def plan(config: Path, overrides: Sequence[str] = ()) -> Plan:
+    """Load everything, count the declared terms, and explain a few texts strictly (an uncovered operation raises)."""
+    prepared = prepare(load_config(config, overrides))
+    texts = prepared.data.text
+    chosen = np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(int).tolist()
+    start = time.perf_counter()
+    sample = explain_texts(
+        prepared.explainer,
+        [texts[i] for i in chosen],
+        [prepared.matches[i] for i in chosen],
+        prepared.declared,
+        words=words,
+        batch_tokens=prepared.config.model.batch_tokens,
+    )
+    seconds = (time.perf_counter() - start) * len(texts) / len(chosen)
+    counted = count_terms(
+        prepared.declared, texts, prepared.matches, min_examples=prepared.config.statistics.min_examples_per_term
+    )
+    return Plan(prepared, sample, counted, seconds)
+
+
+def print_plan(made: Plan) -> None:
+    """The plan on standard output: data, model, rules, terms a group, what will not be testable, time."""
+    console = Console(highlight=False)
+    prepared, data = made.prepared, made.prepared.data
+    console.print(f"config ok, protocol {protocol_sha256(prepared.config)[:12]}")
+    excluded = ", ".join(f"{reason} {n}" for reason, n in data.excluded.items()) or "none"
+    console.print(f"data: {len(data.text)} of {data.rows} rows used; excluded: {excluded}", markup=False)
+    classes = ", ".join(prepared.model.classes)
+    console.print(f"model: {prepared.model.architecture}, {prepared.model.parameters:,} parameters, classes {classes}", markup=False)
+    for composite, rules in made.sample.rules.items():
+        console.print(f"{composite}: every operation has a rule ({sum(rules.values())} intercepted)", markup=False)
+    console.print(_groups(made))
+    console.print(f"estimated time of the relevance stage: {made.seconds:.0f} s")
+
+
+def _groups(made: Plan) -> Table:
+    statistics = made.prepared.config.statistics
+    table = Table("attribute", "group", "terms seen", f"in {statistics.min_examples_per_term}+ examples", "relevance tests")
+    for attribute, group in made.prepared.declared:
+        mine = [term for term in made.terms if (term.attribute, term.group) == (attribute, group)]
+        tested = sum(term.tested for term in mine)
+        verdict = "testable" if tested >= statistics.min_terms else f"NOT TESTABLE: {statistics.min_terms} terms are needed"
+        table.add_row(attribute, group, str(len(mine)), str(tested), verdict)
+    return table

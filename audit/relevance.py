@@ -1,0 +1,332 @@
+"""The relevance stage: streams length-sorted batches through the engine and keeps sums per word, group and example only.
+
+Cost: one forward pass and one backward pass per composite over the data; memory grows with words, not with maps.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.errors import ModelError
+from audit.records import FloatArray, GroupTable, IntArray, LedgerSummary, Match, Token, WordTable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Words = Callable[[str], Sequence[tuple[int, int, str]]]
+Advance = Callable[[int], None]
+SPECIAL, PUNCTUATION = "special", "punctuation"
+MIN_TYPE_EXAMPLES = 5
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Explainer:
+    """A text classifier with the contrast that is explained: logit `favour` minus logit `against` (None: the logit itself)."""
+
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+    max_length: int
+    favour: int
+    against: int | None
+    composites: tuple[str, ...]
+
+    @property
+    def target(self) -> Any:
+        """What `lrp.attribute` takes as target."""
+        return self.favour if self.against is None else (self.favour, self.against)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What the stage hands on: logits `[examples, classes]`, words, groups, truncation, empty maps, ledger and rules used."""
+
+    scores: FloatArray
+    words: WordTable
+    groups: GroupTable
+    truncated: NDArray[np.bool_]
+    empty_maps: int
+    ledger: tuple[LedgerSummary, ...]
+    rules: Mapping[str, Mapping[str, int]]
+
+
+@final
+@dataclass(slots=True)
+class _Rows:
+    """Columns of the word table while batches come in, one small array per batch."""
+
+    example: list[IntArray] = field(default_factory=list)
+    type: list[IntArray] = field(default_factory=list)
+    relevance: dict[str, list[FloatArray]] = field(default_factory=lambda: defaultdict(list))
+
+
+def explain_texts(
+    explainer: Explainer,
+    texts: Sequence[str],
+    matches: Sequence[Sequence[Match]],
+    declared: Mapping[tuple[str, str], Sequence[str]],
+    *,
+    words: Words,
+    batch_tokens: int,
+    advance: Advance = lambda n: None,
+) -> Explained:
+    """Relevance of every text. `declared` maps (attribute, group) to its terms; `advance(n)` is called after n more texts."""
+    lengths = _lengths(explainer, texts)
+    names = (*(f"{a}.{g}" for a, g in declared), SPECIAL, PUNCTUATION)
+    collect = _Collector(explainer, names, len(texts))
+    for batch in _batches(np.minimum(lengths, explainer.max_length), batch_tokens):
+        collect.add(batch, [texts[i] for i in batch], [matches[i] for i in batch], words)
+        advance(len(batch))
+    return collect.finish(declared, lengths > explainer.max_length)
+
+
+def encode(explainer: Explainer, texts: Sequence[str]) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[np.bool_]]:
+    """Model inputs, character offsets `[batch, tokens, 2]` and a mask of text tokens (neither special nor padding)."""
+    encoded = explainer.tokenizer(
+        list(texts),
+        padding=True,
+        truncation=True,
+        max_length=explainer.max_length,
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+        return_tensors="pt",
+    )
+    offsets = encoded.pop("offset_mapping").numpy()
+    special = encoded.pop("special_tokens_mask").numpy().astype(bool)
+    inputs = {name: value.to(explainer.model.device) for name, value in encoded.items()}
+    return inputs, offsets, ~special & (inputs["attention_mask"].cpu().numpy() == 1)
+
+
+def score_texts(explainer: Explainer, texts: Sequence[str], *, batch_tokens: int, advance: Advance = lambda n: None) -> FloatArray:
+    """Logits `[texts, classes]` by forward passes only, in length-sorted batches."""
+    import torch
+
+    scores = np.zeros((len(texts), explainer.model.config.num_labels))
+    for batch in _batches(np.minimum(_lengths(explainer, texts), explainer.max_length), batch_tokens):
+        inputs, _, _ = encode(explainer, [texts[i] for i in batch])
+        with torch.inference_mode():
+            scores[batch] = explainer.model(**inputs).logits.float().cpu().numpy()
+        advance(len(batch))
+    return scores
+
+
+def contrast_logit(explainer: Explainer, scores: FloatArray) -> FloatArray:
+    """The explained value `[examples]` from logits `[examples, classes]`."""
+    favour = scores[:, explainer.favour]
+    return favour if explainer.against is None else favour - scores[:, explainer.against]
+
+
+def explain_tokens(
+    explainer: Explainer, text: str, matches: Sequence[Match], *, target: Any, composite: str
+) -> tuple[tuple[Token, ...], Any]:
+    """The tokens of one text with their relevance for `target`, and the engine's `lrp.Relevance`."""
+    import lrp
+
+    inputs, offsets, real = encode(explainer, [text])
+    result = lrp.attribute(explainer.model, inputs, target, composite)
+    values = result.values[0].double().cpu().numpy()
+    return tuple(_tokens(text, offsets[0][real[0]], values[real[0]], matches)), result
+
+
+def _tokens(text: str, offsets: IntArray, values: FloatArray, matches: Sequence[Match]) -> Iterator[Token]:
+    position = 0
+    for (_, end), value in zip(offsets.tolist(), values.tolist(), strict=True):
+        groups = tuple(f"{m.attribute}.{m.group}" for m in matches if m.start < end <= m.end)
+        yield Token(text=text[position:end], relevance=value, groups=groups)
+        position = max(position, end)
+    if text[position:].strip():
+        yield Token(text=text[position:], relevance=0.0)
+
+
+def _lengths(explainer: Explainer, texts: Sequence[str], chunk: int = 1000) -> IntArray:
+    """Tokens of each text, special ones included, before truncation."""
+    counts = [
+        len(ids) for i in range(0, len(texts), chunk) for ids in explainer.tokenizer(list(texts[i : i + chunk]))["input_ids"]
+    ]
+    return np.array(counts, dtype=np.int64)
+
+
+def _batches(lengths: IntArray, batch_tokens: int) -> Iterator[list[int]]:
+    """Indices of texts of similar length, at most `batch_tokens` tokens with padding, longest first (memory peaks at once)."""
+    order = np.argsort(-lengths, kind="stable").tolist()
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // max(1, int(lengths[order[start]])))
+        yield order[start : start + size]
+        start += size
+
+
+class _Collector:
+    """Sums of one run. Not frozen: it is the stage's accumulator, and lives inside `explain_texts` only."""
+
+    def __init__(self, explainer: Explainer, names: tuple[str, ...], n: int) -> None:
+        self.explainer, self.names = explainer, names
+        self.index = {name: i for i, name in enumerate(names)}
+        self.vocabulary: dict[str, int] = {}
+        self.rows = _Rows()
+        self.scores: FloatArray | None = None
+        self.average = {c: np.full(n, np.nan) for c in explainer.composites}
+        self.group_sums = np.zeros((3, n, len(names)))
+        self.totals = np.zeros((2, n))
+        self.ledger: dict[str, list[dict[str, FloatArray]]] = defaultdict(list)
+        self.rules: dict[str, dict[str, int]] = {}
+
+    def add(self, batch: list[int], texts: Sequence[str], matches: Sequence[Sequence[Match]], words: Words) -> None:
+        """Explain one batch and add it up."""
+        import lrp
+
+        inputs, offsets, real = encode(self.explainer, texts)
+        found = lrp.attribute_each(self.explainer.model, inputs, self.explainer.target, self.explainer.composites)
+        values = np.stack([f.values.float().cpu().numpy().astype(float) for f in found])
+        self._keep_scores(batch, found[0].output.float().cpu().numpy().astype(float))
+        attended = inputs["attention_mask"].cpu().numpy() == 1
+        for row, (i, text) in enumerate(zip(batch, texts, strict=True)):
+            ends = offsets[row][real[row]][:, 1]
+            self._add_words(i, text, matches[row], words, ends, values[:, row][:, real[row]])
+            self._add_groups(i, text, matches[row], offsets[row], real[row], attended[row], values[0, row])
+        for composite, relevance in zip(self.explainer.composites, found, strict=True):
+            self._add_ledger(composite, relevance)
+
+    def _keep_scores(self, batch: list[int], logits: FloatArray) -> None:
+        if not np.isfinite(logits).all():
+            raise ModelError(
+                f"the model returned NaN or infinite logits for {int((~np.isfinite(logits)).any(1).sum())} of {len(batch)} texts; "
+                "check the weights, or set model.dtype: float32"
+            )
+        if self.scores is None:
+            self.scores = np.zeros((self.totals.shape[1], logits.shape[1]))
+        self.scores[batch] = logits
+
+    def _add_words(
+        self, i: int, text: str, matches: Sequence[Match], words: Words, ends: IntArray, values: FloatArray
+    ) -> None:
+        units = _units(words(text), matches)
+        sums = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+        low = np.searchsorted(ends, [u[0] for u in units], side="right")
+        high = np.searchsorted(ends, [u[1] for u in units], side="right")
+        seen = high > low
+        if not seen.any():
+            return
+        relevance = (sums[:, high] - sums[:, low])[:, seen]
+        ids = [self.vocabulary.setdefault(u[2], len(self.vocabulary)) for u, s in zip(units, seen, strict=True) if s]
+        self.rows.example.append(np.full(len(ids), i, dtype=np.int32))
+        self.rows.type.append(np.array(ids, dtype=np.int32))
+        for composite, row in zip(self.explainer.composites, relevance, strict=True):
+            self.rows.relevance[composite].append(row.astype(np.float32))
+            self.average[composite][i] = np.abs(row).mean()
+
+    def _add_groups(
+        self,
+        i: int,
+        text: str,
+        matches: Sequence[Match],
+        offsets: IntArray,
+        real: NDArray[np.bool_],
+        attended: NDArray[np.bool_],
+        values: FloatArray,
+    ) -> None:
+        magnitude = np.abs(values)
+        self.totals[:, i] = magnitude[attended].sum(), attended.sum()
+        ends = np.where(real, offsets[:, 1], -1)
+        blank = np.array([r and not any(ch.isalnum() for ch in text[s:e]) for r, (s, e) in zip(real, offsets, strict=True)])
+        masks = [(SPECIAL, attended & ~real), (PUNCTUATION, blank)]
+        masks += [(f"{m.attribute}.{m.group}", (ends > m.start) & (ends <= m.end)) for m in matches]
+        for name, mask in masks:
+            self.group_sums[:, i, self.index[name]] += magnitude[mask].sum(), values[mask].sum(), mask.sum()
+
+    def _add_ledger(self, composite: str, relevance: Any) -> None:
+        ledger = relevance.ledger
+        entries = {name: values.numpy() for name, values in ledger.entries.items()}
+        self.ledger[composite].append({**entries, "closure": ledger.closure.numpy(), "output": ledger.output.numpy()})
+        if composite not in self.rules:
+            counts: dict[str, int] = defaultdict(int)
+            for entry in relevance.trace:
+                counts[f"{entry.kind}: {entry.rule}"] += 1
+            self.rules[composite] = dict(counts)
+
+    def finish(self, declared: Mapping[tuple[str, str], Sequence[str]], truncated: NDArray[np.bool_]) -> Explained:
+        """The tables of the whole run."""
+        assert self.scores is not None, "no text was explained"
+        absolute, net, tokens = self.group_sums
+        total, count = self.totals
+        present = tokens > 0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share, direction, size = (part / whole[:, None] for part, whole in ((absolute, total), (net, total), (tokens, count)))
+        usable = present & (total > 0)[:, None]
+        groups = GroupTable(
+            self.names, *(np.where(usable, v, np.nan) for v in (share, direction)), np.where(present, size, np.nan), present
+        )
+        summaries = tuple(_summary(c, self.ledger[c]) for c in self.explainer.composites)
+        words = self._word_table(declared)
+        return Explained(self.scores, words, groups, truncated, int((total <= 0).sum()), summaries, self.rules)
+
+    def _word_table(self, declared: Mapping[tuple[str, str], Sequence[str]]) -> WordTable:
+        empty = [np.zeros(0, dtype=np.int32)]
+        example, kind = np.concatenate(self.rows.example or empty), np.concatenate(self.rows.type or empty)
+        keys, inverse, count = np.unique(
+            example.astype(np.int64) * max(1, len(self.vocabulary)) + kind, return_inverse=True, return_counts=True
+        )
+        first_example, first_type = np.divmod(keys, max(1, len(self.vocabulary)))
+        spread = {term for terms in declared.values() for term in terms}
+        frequency = np.bincount(first_type, minlength=len(self.vocabulary))
+        names = list(self.vocabulary)
+        kept_types = np.array([f >= MIN_TYPE_EXAMPLES or n in spread for n, f in zip(names, frequency, strict=True)], dtype=bool)
+        kept = kept_types[first_type]
+        position = np.cumsum(kept_types) - 1
+        types = tuple(n for n, k in zip(names, kept_types, strict=True) if k)
+        where = {name: i for i, name in enumerate(types)}
+        means, magnitudes = {}, {}
+        for composite in self.explainer.composites:
+            rows = np.concatenate(self.rows.relevance.pop(composite, [np.zeros(0, dtype=np.float32)]))
+            means[composite] = (np.bincount(inverse, rows, len(keys)) / count)[kept].astype(np.float32)
+            magnitudes[composite] = (np.bincount(inverse, np.abs(rows), len(keys)) / count)[kept].astype(np.float32)
+        return WordTable(
+            example=first_example[kept].astype(np.int32),
+            type=position[first_type[kept]].astype(np.int32),
+            count=count[kept].astype(np.int32),
+            relevance=means,
+            magnitude=magnitudes,
+            average=self.average,
+            types=types,
+            embedding=_type_embeddings(self.explainer, types),
+            groups={key: np.array([where[t] for t in terms if t in where], dtype=np.int64) for key, terms in declared.items()},
+        )
+
+
+def _units(words: Sequence[tuple[int, int, str]], matches: Sequence[Match]) -> list[tuple[int, int, str]]:
+    """Words and declared terms as (start, end, type), each character in one unit; the longest term wins over what it covers."""
+    terms: list[tuple[int, int, str]] = []
+    for m in sorted(matches, key=lambda m: (m.start - m.end, m.start)):
+        if all(m.end <= start or m.start >= end for start, end, _ in terms):
+            terms.append((m.start, m.end, m.term))
+    free = [w for w in words if all(w[1] <= start or w[0] >= end for start, end, _ in terms)]
+    return sorted(free + terms)
+
+
+def _summary(composite: str, batches: list[dict[str, FloatArray]]) -> LedgerSummary:
+    names = sorted({name for batch in batches for name in batch} - {"closure", "output"})
+    columns = {n: np.concatenate([np.broadcast_to(b.get(n, 0.0), b["output"].shape) for b in batches]) for n in names}
+    scale = sum(np.abs(column) for column in columns.values())
+    closure = np.concatenate([b["closure"] for b in batches])
+    shares = {name: float(np.median(column / np.maximum(scale, 1e-30))) for name, column in columns.items()}
+    return LedgerSummary(
+        composite=composite,
+        entries=shares,
+        closure_median=float(np.median(closure)),
+        closure_max=float(closure.max()),
+        n=len(closure),
+    )
+
+
+def _type_embeddings(explainer: Explainer, types: Sequence[str]) -> FloatArray:
+    """The model's own input embedding of each word type, mean over its sub-words, `[types, d]` float32."""
+    weight = explainer.model.get_input_embeddings().weight.detach().float().cpu().numpy()
+    if not types:
+        return np.zeros((0, weight.shape[1]), dtype=np.float32)
+    pieces = explainer.tokenizer([f" {name}" for name in types], add_special_tokens=False)["input_ids"]
+    return np.stack([weight[ids].mean(0) if ids else np.zeros(weight.shape[1], dtype=np.float32) for ids in pieces])

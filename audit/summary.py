@@ -1,0 +1,66 @@
+"""What a finished run prints on the terminal: where the report is, and the verdict table."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from audit.records import AuditRecord, Estimate, Finding, Verdict
+
+STYLES = {
+    Verdict.BREACH: "bold white on dark_orange3",
+    Verdict.DIFFERENT: "dark_orange3",
+    Verdict.EQUIVALENT: "blue",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.NOT_TESTABLE: "dim",
+}
+MEANING = {
+    0: "every gate holds",
+    3: "a gate is breached",
+    4: "the explanation is not valid: no verdict is given",
+    5: "a gate is inconclusive: too little data for its margin",
+}
+
+
+def print_summary(record: AuditRecord, folder: Path) -> None:
+    """Verdict table, gates, and the path of the report, on standard output."""
+    console = Console(highlight=False)
+    table = Table(title=f"{record.name}: {record.data.used} examples, contrast {record.model.contrast}", title_justify="left")
+    for column in ("question", "attribute", "groups", "estimate", "margin", "Holm p", "verdict"):
+        table.add_column(column, overflow="fold")
+    for finding in record.findings:
+        table.add_row(*_row(finding))
+    console.print(table)
+    for gate in record.gates:
+        console.print(Text(f"gate {gate.question}: {gate.state}"))
+    console.print(Text(f"exit {record.exit_code}: {MEANING.get(record.exit_code, 'see the report')}"))
+    console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
+
+
+def _row(finding: Finding) -> tuple[Text, ...]:
+    adjusted = finding.test.p_adjusted
+    return (
+        Text(_question(finding)),
+        Text(finding.attribute),
+        Text(" - ".join(finding.groups) if len(finding.groups) < 4 else f"{len(finding.groups)} groups"),
+        Text(_number(finding.estimate)),
+        Text("" if finding.margin is None else f"{finding.margin:g}"),
+        Text("" if adjusted is None else f"{adjusted:.3f}"),
+        Text(finding.verdict.value, STYLES[finding.verdict]),
+    )
+
+
+def _question(finding: Finding) -> str:
+    """The question, and which quantity where a question has several."""
+    measure = finding.details.get("measure") or finding.details.get("feature")
+    flips = "flips" if finding.id.startswith("intervention.flips") else None
+    return " ".join(str(part) for part in (finding.question, measure or flips) if part)
+
+
+def _number(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:+.3f}"
+    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
