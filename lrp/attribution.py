@@ -60,7 +60,9 @@ def _one_forward(
             output = _logits(model(**named) if isinstance(inputs, Mapping) else model(named[key]))
         leaf = named[key] if ids is None else mode.embedded
         if leaf is None:
-            raise InputError(f"the model never embeds inputs[{key!r}], so there is nothing to attribute to; pass the float input")
+            raise InputError(
+                f"the model never embeds inputs[{key!r}], so there is nothing to attribute to; pass the float input"
+            )
         mode.resolve(output)
         chosen, explained = _explained(output, target)
         return [
@@ -115,7 +117,9 @@ def _logits(output: Any) -> Tensor:
     logits = output["logits"] if isinstance(output, Mapping) else output[0] if isinstance(output, tuple) else output
     if not isinstance(logits, Tensor) or logits.dim() not in (1, 2):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise InputError(f"the model's output must be logits [batch, classes], not {found}; wrap the model to return them")
+        raise InputError(
+            f"the model's output must be logits [batch, classes], not {found}; wrap the model to return them"
+        )
     return logits if logits.dim() == 2 else logits.unsqueeze(1)
 
 
@@ -130,7 +134,9 @@ def _explained(output: Tensor, target: Target) -> tuple[Tensor, Tensor]:
         chosen = torch.as_tensor(target, device=output.device)
         chosen = chosen.expand(batch) if chosen.dim() == 0 else chosen
     if chosen.shape not in ((batch,), (batch, 2)):
-        raise InputError(f"target of shape {tuple(chosen.shape)}: give [{batch}] class indices, or [{batch}, 2] for contrasts")
+        raise InputError(
+            f"target of shape {tuple(chosen.shape)}: give [{batch}] class indices, or [{batch}, 2] for contrasts"
+        )
     if chosen.is_floating_point() or chosen.min() < 0 or chosen.max() >= classes:
         raise InputError(f"target {target!r}: the model has classes 0 to {classes - 1}")
     if chosen.dim() == 1:

@@ -50,7 +50,9 @@ class Interceptor(TorchFunctionMode):
     `plain=True` intercepts nothing but that embedding: gradient x input.
     """
 
-    def __init__(self, *, model: nn.Module, token_ids: Tensor | None, plain: bool, strict: bool, stabilised: bool) -> None:
+    def __init__(
+        self, *, model: nn.Module, token_ids: Tensor | None, plain: bool, strict: bool, stabilised: bool
+    ) -> None:
         super().__init__()
         self.token_ids, self.plain, self.strict, self.stabilised = token_ids, plain, strict, stabilised
         self.model = model
@@ -65,6 +67,8 @@ class Interceptor(TorchFunctionMode):
     ) -> Any:
         """Call `func`, with the nodes of its kind around it."""
         keywords = dict(kwargs or {})
+        if not args and "input" in keywords:
+            args = (keywords.pop("input"),)
         handler = HANDLERS.get(func)
         if handler is not None and (handler is _embedding or not self.plain):
             return handler(self, func, args, keywords)
@@ -142,10 +146,9 @@ def _embedding(mode: Interceptor, func: Function, args: tuple[Any, ...], kwargs:
     """The embedding of the token ids becomes the leaf; all others are constants."""
     result: Tensor = func(*args, **kwargs)
     indices = kwargs.get("indices", args[1] if func is torch.embedding and len(args) > 1 else args[0])
-    if mode.token_ids is not None and _same_storage(indices, mode.token_ids):
-        if mode.embedded is None:
-            mode.embedded = result.detach().requires_grad_()
-            return mode.embedded
+    if mode.token_ids is not None and mode.embedded is None and _same_storage(indices, mode.token_ids):
+        mode.embedded = result.detach().requires_grad_()
+        return mode.embedded
     mode.positional.add(result.untyped_storage().data_ptr())
     return result
 
@@ -155,8 +158,7 @@ def _linear(mode: Interceptor, func: Function, args: tuple[Any, ...], kwargs: di
     if not carries(result):
         return result
     addmm = func in (torch.addmm, Tensor.addmm)
-    inputs, weight = (args[1], args[2]) if addmm else (args[0], kwargs.get("weight", args[1] if len(args) > 1 else None))
-    bias = args[0] if addmm else kwargs.get("bias", args[2] if len(args) > 2 else None)
+    weight, bias = (args[2], args[0]) if addmm else _bind(("input", "weight", "bias"), args, kwargs)[1:]
     if carries(weight) or (addmm and carries(bias)):
         mode.uncovered(f"{_name(func)} with a weight or bias that depends on the input")
     operation = mode.record(func, "linear", weight)
@@ -188,9 +190,9 @@ def _addition(mode: Interceptor, func: Function, args: tuple[Any, ...], kwargs: 
 
 
 def _activation(mode: Interceptor, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    x = args[0] if args else kwargs.pop("input")
+    x = args[0]
     if not carries(x):
-        return func(x, *args[1:], **kwargs)
+        return func(*args, **kwargs)
     mode.record(func, "activation")
     return IdentityRule.apply(x, lambda value: func(value, *args[1:], **kwargs))  # type: ignore[no-untyped-call]
 
@@ -212,7 +214,9 @@ def _rms_norm(mode: Interceptor, func: Function, args: tuple[Any, ...], kwargs: 
         return func(*args, **kwargs)
     mode.record(func, "norm", weight)
     axes = tuple(range(-len(shape), 0))
-    inverse = torch.rsqrt(x.detach().pow(2).mean(axes, keepdim=True) + (torch.finfo(x.dtype).eps if eps is None else eps))
+    inverse = torch.rsqrt(
+        x.detach().pow(2).mean(axes, keepdim=True) + (torch.finfo(x.dtype).eps if eps is None else eps)
+    )
     return x * inverse if weight is None else x * inverse * weight
 
 
@@ -345,7 +349,10 @@ def _opened(func: Function) -> Function | None:
 
 
 def _without_dispatch(func: types.FunctionType) -> Function:
-    scope = {**func.__globals__, **{n: lambda *_: False for n in func.__globals__ if n.startswith("has_torch_function")}}
+    scope = {
+        **func.__globals__,
+        **{n: lambda *_: False for n in func.__globals__ if n.startswith("has_torch_function")},
+    }
     clone = types.FunctionType(func.__code__, scope, func.__name__, func.__defaults__, func.__closure__)
     clone.__kwdefaults__ = func.__kwdefaults__
     return clone

@@ -14,7 +14,9 @@ class Account:
     """Collects the entries of one backward pass; `batch` is the number of examples."""
 
     batch: int
-    entries: dict[str, Tensor] = field(default_factory=lambda: defaultdict(lambda: torch.zeros((), dtype=torch.float64)))
+    entries: dict[str, Tensor] = field(
+        default_factory=lambda: defaultdict(lambda: torch.zeros((), dtype=torch.float64))
+    )
 
     def add(self, entry: str, terms: Tensor) -> None:
         """Add `terms`, of any shape whose leading axis is the batch (or a multiple of it), summed per example.

@@ -118,7 +118,9 @@ class LayerNormRule(torch.autograd.Function):
     """Layer normalisation whose scale is a constant: backward is the projection that removes the mean."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, shape: list[int], weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, shape: list[int], weight: Tensor | None, bias: Tensor | None, eps: float
+    ) -> Tensor:
         """Shape of `x`; keeps the inverse standard deviation only."""
         y, _, inverse = torch.native_layer_norm(x, shape, weight, bias, eps)
         ctx.save_for_backward(inverse, weight)

@@ -1,0 +1,10 @@
+"""`make bench`: every figure is a ratio within one run, with its floor; nothing here is a timed test."""
+
+import sys
+
+from bench import engine, stage
+
+if __name__ == "__main__":
+    small = "--small" in sys.argv
+    engine.main(small=small)
+    stage.main(small=small)
