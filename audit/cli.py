@@ -22,7 +22,10 @@ class _Group(click.Group):
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("interrupted: the run folder is incomplete, has no manifest and will not be read; run it again", err=True)
+            click.echo(
+                "interrupted: the run folder is incomplete, has no manifest and will not be read; run it again",
+                err=True,
+            )
             ctx.exit(1)
 
 

@@ -34,7 +34,9 @@ class Data(Block):
     path: str = Field(description="CSV, JSONL or Parquet file, relative to the config; or builtin:NAME")
     format: Literal["csv", "jsonl", "parquet"] | None = Field(None, description="default: by the file's suffix")
     columns: Columns = Columns()
-    limit: Annotated[int, Field(gt=0)] | None = Field(None, description="audit a seeded random sample of this many rows")
+    limit: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="audit a seeded random sample of this many rows"
+    )
 
 
 class Model(Block):
@@ -47,7 +49,9 @@ class Model(Block):
     batch_tokens: Annotated[int, Field(gt=0)] = Field(2048, description="most tokens, with padding, in one batch")
     device: str = Field("cpu", description="torch device")
     dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
-    allow_pickle: bool = Field(False, description="load weights that are not safetensors (they are still read weights-only)")
+    allow_pickle: bool = Field(
+        False, description="load weights that are not safetensors (they are still read weights-only)"
+    )
     allow_remote_code: bool = Field(False, description="run Python code that comes with the model")
 
 
@@ -87,10 +91,14 @@ class Statistics(Block):
     """Protocol of the tests."""
 
     alpha: Fraction = Field(0.05, description="family-wise error rate within each family")
-    placebos: Annotated[int, Field(ge=19)] = Field(999, description="placebo word groups or pairs per test (199 or more for a verdict)")
+    placebos: Annotated[int, Field(ge=19)] = Field(
+        999, description="placebo word groups or pairs per test (199 or more for a verdict)"
+    )
     permutations: Annotated[int, Field(ge=99)] = Field(9999, description="draws of a permutation test")
     min_terms: Annotated[int, Field(ge=1)] = Field(4, description="fewest terms a side")
-    min_examples_per_term: Annotated[int, Field(ge=1)] = Field(10, description="fewest examples a term must occur in to be tested")
+    min_examples_per_term: Annotated[int, Field(ge=1)] = Field(
+        10, description="fewest examples a term must occur in to be tested"
+    )
     min_group_size: Annotated[int, Field(ge=2)] = Field(20, description="fewest examples of a group in any comparison")
 
 
@@ -124,7 +132,9 @@ class Config(Block):
     relevance: Relevance = Relevance()
     statistics: Statistics = Statistics()
     margins: Margins = Margins()
-    gates: tuple[Question, ...] = Field(("contrast", "intervention", "outcome"), description="questions whose verdicts set the exit code")
+    gates: tuple[Question, ...] = Field(
+        ("contrast", "intervention", "outcome"), description="questions whose verdicts set the exit code"
+    )
     report: Report = Report()
     output: str = Field("reports", description="folder for the runs, relative to the working directory")
 

@@ -58,7 +58,11 @@ def explain_text(
 def print_explanation(explanation: Explanation, console: Console | None = None) -> None:
     """Blue speaks for the explained logit, orange (underlined) against it; the strength is the share of the largest token."""
     console = console or Console(highlight=False)
-    console.print(Text(f"predicted {explanation.predicted}; {explanation.explained} = {explanation.output:+.3f} ({explanation.composite})"))
+    console.print(
+        Text(
+            f"predicted {explanation.predicted}; {explanation.explained} = {explanation.output:+.3f} ({explanation.composite})"
+        )
+    )
     largest = max((abs(token.relevance) for token in explanation.tokens), default=0.0) or 1.0
     line = Text()
     for token in explanation.tokens:
@@ -72,7 +76,11 @@ def _style(strength: float) -> str:
     if abs(strength) < 0.05:
         return ""
     fade = round(255 * (1 - min(1.0, abs(strength))))
-    return f"black on rgb({fade},{(fade + 255) // 2},255)" if strength > 0 else f"black underline on rgb(255,{(fade + 170) // 2},{fade})"
+    return (
+        f"black on rgb({fade},{(fade + 255) // 2},255)"
+        if strength > 0
+        else f"black underline on rgb(255,{(fade + 170) // 2},{fade})"
+    )
 
 
 def _top(tokens: Sequence[Token], most: int = 8) -> Table:

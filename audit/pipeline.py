@@ -8,11 +8,11 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
@@ -46,7 +46,17 @@ from audit.stats.questions import QUESTIONS
 from audit.stats.verdicts import exit_code, gate_state
 from audit.store.runs import new_run_folder, write_manifest, write_record
 
-PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "statsmodels", "fairlearn", "safetensors")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "scipy",
+    "pandas",
+    "statsmodels",
+    "fairlearn",
+    "safetensors",
+)
 UNHASHED = {"output", "report"}
 LIMITS = (
     "Relevance is not causation, and a causal effect is not by itself unfair; people decide what a disparity means.",
@@ -193,7 +203,10 @@ def _generator(seed: int, name: str) -> np.random.Generator:
 def _matches(config: Config, matcher: Matcher, data: TextData) -> tuple[tuple[Match, ...], ...]:
     allowed = {block.attribute: block.only for block in config.groups if block.spans}
     return tuple(
-        (*matcher.find(text), *(s for s in spans if s.attribute in allowed and s.group in (allowed[s.attribute] or (s.group,))))
+        (
+            *matcher.find(text),
+            *(s for s in spans if s.attribute in allowed and s.group in (allowed[s.attribute] or (s.group,))),
+        )
         for text, spans in zip(data.text, data.spans, strict=True)
     )
 
@@ -245,7 +258,9 @@ def _examples(prepared: Prepared, explained: Explained) -> ExampleTable:
             f"{resolve_data(prepared.loaded)}: the model gives all {len(margin)} usable texts the same contrast logit, so there "
             "is nothing to compare; give more or more varied texts, or check the model"
         )
-    return ExampleTable(data.id, data.label, explained.scores.argmax(1), margin, explained.scores, data.cluster, data.attributes)
+    return ExampleTable(
+        data.id, data.label, explained.scores.argmax(1), margin, explained.scores, data.cluster, data.attributes
+    )
 
 
 def _swaps(prepared: Prepared, scores: FloatArray) -> dict[str, SwapTable]:
@@ -302,7 +317,11 @@ def _exhibits(prepared: Prepared, examples: ExampleTable) -> tuple[Exhibit, ...]
     for i in order[: config.report.examples]:
         target = (int(examples.predicted[i]), int(examples.label[i]))
         tokens, result = explain_tokens(
-            prepared.explainer, prepared.data.text[i], prepared.matches[i], target=target, composite=prepared.explainer.composites[0]
+            prepared.explainer,
+            prepared.data.text[i],
+            prepared.matches[i],
+            target=target,
+            composite=prepared.explainer.composites[0],
         )
         exhibits.append(
             Exhibit(
@@ -334,7 +353,9 @@ def _git(folder: Path) -> tuple[str | None, bool | None]:
 
     def ask(*words: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=False)
+            done = subprocess.run(
+                ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=False
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None
@@ -395,7 +416,9 @@ def _lexicons(prepared: Prepared, seen: set[tuple[str, str, str]]) -> tuple[Lexi
 
 def _write(folder: Path, record: AuditRecord, prepared: Prepared, examples: ExampleTable, explained: Explained) -> None:
     """Everything, the manifest last: a folder without one is incomplete and is refused by its readers."""
-    example_frame(examples, explained.groups, prepared.model.classes).to_parquet(folder / "examples.parquet", index=False)
+    example_frame(examples, explained.groups, prepared.model.classes).to_parquet(
+        folder / "examples.parquet", index=False
+    )
     write_quarantine(folder / "quarantine.jsonl", prepared.data.quarantined)
     write_record(folder, record)
     render(record, folder)

@@ -60,7 +60,10 @@ def print_plan(made: Plan) -> None:
     excluded = ", ".join(f"{reason} {n}" for reason, n in data.excluded.items()) or "none"
     console.print(f"data: {len(data.text)} of {data.rows} rows used; excluded: {excluded}", markup=False)
     classes = ", ".join(prepared.model.classes)
-    console.print(f"model: {prepared.model.architecture}, {prepared.model.parameters:,} parameters, classes {classes}", markup=False)
+    console.print(
+        f"model: {prepared.model.architecture}, {prepared.model.parameters:,} parameters, classes {classes}",
+        markup=False,
+    )
     for composite, rules in made.sample.rules.items():
         console.print(f"{composite}: every operation has a rule ({sum(rules.values())} intercepted)", markup=False)
     console.print(_groups(made))
@@ -69,10 +72,14 @@ def print_plan(made: Plan) -> None:
 
 def _groups(made: Plan) -> Table:
     statistics = made.prepared.config.statistics
-    table = Table("attribute", "group", "terms seen", f"in {statistics.min_examples_per_term}+ examples", "relevance tests")
+    table = Table(
+        "attribute", "group", "terms seen", f"in {statistics.min_examples_per_term}+ examples", "relevance tests"
+    )
     for attribute, group in made.prepared.declared:
         mine = [term for term in made.terms if (term.attribute, term.group) == (attribute, group)]
         tested = sum(term.tested for term in mine)
-        verdict = "testable" if tested >= statistics.min_terms else f"NOT TESTABLE: {statistics.min_terms} terms are needed"
+        verdict = (
+            "testable" if tested >= statistics.min_terms else f"NOT TESTABLE: {statistics.min_terms} terms are needed"
+        )
         table.add_row(attribute, group, str(len(mine)), str(tested), verdict)
     return table

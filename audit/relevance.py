@@ -102,7 +102,9 @@ def encode(explainer: Explainer, texts: Sequence[str]) -> tuple[dict[str, Any], 
     return inputs, offsets, ~special & (inputs["attention_mask"].cpu().numpy() == 1)
 
 
-def score_texts(explainer: Explainer, texts: Sequence[str], *, batch_tokens: int, advance: Advance = lambda n: None) -> FloatArray:
+def score_texts(
+    explainer: Explainer, texts: Sequence[str], *, batch_tokens: int, advance: Advance = lambda n: None
+) -> FloatArray:
     """Logits `[texts, classes]` by forward passes only, in length-sorted batches."""
     import torch
 
@@ -146,7 +148,9 @@ def _tokens(text: str, offsets: IntArray, values: FloatArray, matches: Sequence[
 def _lengths(explainer: Explainer, texts: Sequence[str], chunk: int = 1000) -> IntArray:
     """Tokens of each text, special ones included, before truncation."""
     counts = [
-        len(ids) for i in range(0, len(texts), chunk) for ids in explainer.tokenizer(list(texts[i : i + chunk]))["input_ids"]
+        len(ids)
+        for i in range(0, len(texts), chunk)
+        for ids in explainer.tokenizer(list(texts[i : i + chunk]))["input_ids"]
     ]
     return np.array(counts, dtype=np.int64)
 
@@ -233,7 +237,9 @@ class _Collector:
         magnitude = np.abs(values)
         self.totals[:, i] = magnitude[attended].sum(), attended.sum()
         ends = np.where(real, offsets[:, 1], -1)
-        blank = np.array([r and not any(ch.isalnum() for ch in text[s:e]) for r, (s, e) in zip(real, offsets, strict=True)])
+        blank = np.array(
+            [r and not any(ch.isalnum() for ch in text[s:e]) for r, (s, e) in zip(real, offsets, strict=True)]
+        )
         masks = [(SPECIAL, attended & ~real), (PUNCTUATION, blank)]
         masks += [(f"{m.attribute}.{m.group}", (ends > m.start) & (ends <= m.end)) for m in matches]
         for name, mask in masks:
@@ -256,10 +262,15 @@ class _Collector:
         total, count = self.totals
         present = tokens > 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            share, direction, size = (part / whole[:, None] for part, whole in ((absolute, total), (net, total), (tokens, count)))
+            share, direction, size = (
+                part / whole[:, None] for part, whole in ((absolute, total), (net, total), (tokens, count))
+            )
         usable = present & (total > 0)[:, None]
         groups = GroupTable(
-            self.names, *(np.where(usable, v, np.nan) for v in (share, direction)), np.where(present, size, np.nan), present
+            self.names,
+            *(np.where(usable, v, np.nan) for v in (share, direction)),
+            np.where(present, size, np.nan),
+            present,
         )
         summaries = tuple(_summary(c, self.ledger[c]) for c in self.explainer.composites)
         words = self._word_table(declared)
@@ -275,7 +286,9 @@ class _Collector:
         spread = {term for terms in declared.values() for term in terms}
         frequency = np.bincount(first_type, minlength=len(self.vocabulary))
         names = list(self.vocabulary)
-        kept_types = np.array([f >= MIN_TYPE_EXAMPLES or n in spread for n, f in zip(names, frequency, strict=True)], dtype=bool)
+        kept_types = np.array(
+            [f >= MIN_TYPE_EXAMPLES or n in spread for n, f in zip(names, frequency, strict=True)], dtype=bool
+        )
         kept = kept_types[first_type]
         position = np.cumsum(kept_types) - 1
         types = tuple(n for n, k in zip(names, kept_types, strict=True) if k)
@@ -294,7 +307,10 @@ class _Collector:
             average=self.average,
             types=types,
             embedding=_type_embeddings(self.explainer, types),
-            groups={key: np.array([where[t] for t in terms if t in where], dtype=np.int64) for key, terms in declared.items()},
+            groups={
+                key: np.array([where[t] for t in terms if t in where], dtype=np.int64)
+                for key, terms in declared.items()
+            },
         )
 
 

@@ -26,7 +26,9 @@ MEANING = {
 def print_summary(record: AuditRecord, folder: Path) -> None:
     """Verdict table, gates, and the path of the report, on standard output."""
     console = Console(highlight=False)
-    table = Table(title=f"{record.name}: {record.data.used} examples, contrast {record.model.contrast}", title_justify="left")
+    table = Table(
+        title=f"{record.name}: {record.data.used} examples, contrast {record.model.contrast}", title_justify="left"
+    )
     for column in ("question", "attribute", "groups", "estimate", "margin", "Holm p", "verdict"):
         table.add_column(column, overflow="fold")
     for finding in record.findings:

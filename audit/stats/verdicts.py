@@ -1,0 +1,113 @@
+"""From estimate, p and margin to a verdict, a gate and an exit code. A verdict never says 'pass' because p is above
+.05.
+"""
+
+from collections.abc import Sequence
+from math import ceil
+
+import numpy as np
+from scipy import stats
+
+from audit.records import Estimate, Finding, FloatArray, Gate, Verdict
+
+
+def decide(
+    estimate: Estimate, equivalence: Estimate, p_adjusted: float | None, margin: float | None, alpha: float
+) -> tuple[Verdict, str]:
+    """Verdict and its reason; `estimate` at the family-adjusted level, `equivalence` at 1 - 2 alpha (two one-sided
+    tests).
+
+    Without a margin nothing can breach or be equivalent: significant is DIFFERENT, all else INCONCLUSIVE.
+    """
+    if estimate.value is None or estimate.low is None or estimate.high is None or p_adjusted is None:
+        return Verdict.NOT_TESTABLE, estimate.reason or "no p value could be computed"
+    verdict, reason = _compare(estimate, equivalence, p_adjusted <= alpha, margin)
+    return verdict, "; ".join(filter(None, (reason, estimate.reason)))
+
+
+def _compare(estimate: Estimate, equivalence: Estimate, significant: bool, margin: float | None) -> tuple[Verdict, str]:
+    if margin is None:
+        return (
+            (Verdict.DIFFERENT, "significant; no margin is declared")
+            if significant
+            else (Verdict.INCONCLUSIVE, "not significant, and no margin is declared")
+        )
+    if significant and _beyond(estimate, margin):
+        return Verdict.BREACH, f"significant, and the adjusted interval lies wholly beyond the margin of {margin:g}"
+    if significant and within(estimate, margin):
+        return Verdict.DIFFERENT, f"significant, and inside the margin of {margin:g}"
+    if significant:
+        return (
+            Verdict.DIFFERENT,
+            f"significant, but the interval does not settle whether it exceeds the margin of {margin:g}",
+        )
+    if within(equivalence, margin):
+        return Verdict.EQUIVALENT, f"both one-sided tests reject a difference of {margin:g} or more"
+    return Verdict.INCONCLUSIVE, f"neither a difference nor its absence within the margin of {margin:g} is shown"
+
+
+def _beyond(estimate: Estimate, margin: float) -> bool:
+    return estimate.low is not None and estimate.high is not None and (estimate.low > margin or estimate.high < -margin)
+
+
+def within(estimate: Estimate, margin: float) -> bool:
+    """Whether the interval lies strictly inside -margin to margin."""
+    return estimate.low is not None and estimate.high is not None and -margin < estimate.low and estimate.high < margin
+
+
+def standard_error(estimate: Estimate) -> float | None:
+    """Standard error behind a t interval, taking clusters - 1 degrees of freedom."""
+    if estimate.low is None or estimate.high is None or not estimate.clusters or estimate.clusters < 2:
+        return None
+    return (estimate.high - estimate.low) / 2 / float(stats.t.ppf((1 + estimate.level) / 2, estimate.clusters - 1))
+
+
+def detectable_effect(se: float, df: float, alpha: float, power: float = 0.8) -> float:
+    """Smallest true effect that a two-sided t test at `alpha` finds with probability `power`, in the unit of `se`."""
+    return float(stats.t.ppf(1 - alpha / 2, df) + stats.t.ppf(power, df)) * se
+
+
+def detectable_against(null: FloatArray, se: float, alpha: float, power: float = 0.8) -> float:
+    """The same for a two-sided rank test among placebos: what must be exceeded is the placebos' spread, not only the
+    sampling error.
+    """
+    return float(np.quantile(np.abs(null - null.mean()), 1 - alpha) + stats.norm.ppf(power) * se)
+
+
+def needed_n(se: float, n: int, margin: float, alpha: float, power: float = 0.8) -> int:
+    """Units for EQUIVALENT with probability `power` when the true effect is 0, if `se` falls with the root of n
+    (TOST, normal).
+
+    >>> needed_n(0.1, 100, 0.1, 0.05)
+    857
+    """
+    factor = float(stats.norm.ppf(1 - alpha) + stats.norm.ppf((1 + power) / 2)) * se / margin
+    return max(2, ceil(n * factor**2))
+
+
+def gate_state(question: str, findings: Sequence[Finding]) -> Gate:
+    """The worst verdict among the findings of one question.
+
+    'holds' needs every testable finding shown to lie inside its margin: a significant difference whose interval crosses
+    the margin leaves the gate inconclusive, and so does a finding without a margin.
+    """
+    mine = [finding for finding in findings if finding.question == question]
+    tested = [finding for finding in mine if finding.verdict is not Verdict.NOT_TESTABLE]
+    state = "holds" if all(map(_settled, tested)) else "inconclusive"
+    if any(finding.verdict is Verdict.BREACH for finding in tested):
+        state = "breached"
+    return Gate(
+        question=question, state=state if tested else "not tested", findings=tuple(finding.id for finding in mine)
+    )
+
+
+def _settled(finding: Finding) -> bool:
+    if finding.verdict is Verdict.DIFFERENT:
+        return finding.margin is not None and within(finding.estimate, finding.margin)
+    return finding.verdict is Verdict.EQUIVALENT
+
+
+def exit_code(gates: Sequence[Gate]) -> int:
+    """3 a gate is breached, 5 one is inconclusive or had nothing testable, else 0."""
+    states = {gate.state for gate in gates}
+    return 3 if "breached" in states else 5 if states & {"inconclusive", "not tested"} else 0

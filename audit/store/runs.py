@@ -1,0 +1,123 @@
+"""The run folder: a record, a manifest of hashes written last, and nothing half-written that looks complete."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from audit.errors import OutputError
+from audit.records import SCHEMA_VERSION, AuditRecord
+
+RECORD, MANIFEST = "audit.json", "manifest.json"
+
+
+def new_run_folder(output: Path, name: str, run_id: str) -> Path:
+    """Make `output/name/run_id`, with a number behind it if it exists; raises `OutputError` when it cannot be written."""
+    parent = output / name
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+            folder = parent / f"{run_id}{suffix}"
+            if not folder.exists():
+                folder.mkdir()
+                return folder
+    except OSError as error:
+        cure = "give a folder that you may write with --output"
+        raise OutputError(f"{parent}: the run folder cannot be made ({error.strerror}); {cure}") from None
+    raise OutputError(f"{parent}: a thousand runs start with {run_id}; give another folder with --output")
+
+
+def write_record(folder: Path, record: AuditRecord) -> None:
+    """`audit.json` with sorted keys; NaN is refused."""
+    document = record.model_dump(mode="json")
+    _write_atomically(
+        folder / RECORD, json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    )
+
+
+def load_record(folder: str | Path) -> AuditRecord:
+    """The record of a complete run; raises `OutputError` for a missing, incomplete, newer or invalid one."""
+    run = Path(folder)
+    path = run / RECORD
+    if not path.is_file():
+        raise OutputError(f"{run}: holds no {RECORD}; give the folder of one run, such as reports/NAME/RUN_ID")
+    if not (run / MANIFEST).is_file():
+        raise OutputError(f"{run}: has no {MANIFEST}, so the run did not finish; run the audit again")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        version = str(document["schema_version"])
+        if _major(version) != _major(SCHEMA_VERSION):
+            raise OutputError(
+                f"{path}: schema version {version}; this release reads {SCHEMA_VERSION}: use the release that wrote it"
+            )
+        return AuditRecord.model_validate(document)
+    except (ValidationError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(
+            f"{path}: is not a valid record ({str(error).splitlines()[0]}); check it with lrp-audit verify"
+        ) from None
+
+
+def write_manifest(folder: Path) -> None:
+    """sha256 of every other file of the folder; its presence says that the run is complete."""
+    hashes = {str(path.relative_to(folder)): _sha256(path) for path in _files(folder)}
+    _write_atomically(folder / MANIFEST, json.dumps({"sha256": hashes}, indent=2, sort_keys=True) + "\n")
+
+
+def verify(folder: str | Path) -> list[str]:
+    """What differs from the manifest, one sentence a file; empty when all is as the run wrote it."""
+    run = Path(folder)
+    manifest = run / MANIFEST
+    if not manifest.is_file():
+        raise OutputError(f"{run}: has no {MANIFEST}; give the folder of one finished run")
+    try:
+        wanted: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
+    except (ValueError, KeyError, TypeError):
+        return [f"{manifest}: is not a valid manifest"]
+    present = {str(path.relative_to(run)): path for path in _files(run)}
+    missing = [f"{run / name}: is missing" for name in sorted(wanted.keys() - present.keys())]
+    extra = [f"{run / name}: is not in the manifest" for name in sorted(present.keys() - wanted.keys())]
+    both = sorted(wanted.keys() & present.keys())
+    return (
+        missing
+        + extra
+        + [f"{run / name}: was changed after the run" for name in both if _sha256(present[name]) != wanted[name]]
+    )
+
+
+def record_schema() -> dict[str, Any]:
+    """JSON Schema of `audit.json`."""
+    schema = AuditRecord.model_json_schema(mode="serialization")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": f"lrp-audit record {SCHEMA_VERSION}",
+    }
+
+
+def _major(version: str) -> str:
+    return version.partition(".")[0]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

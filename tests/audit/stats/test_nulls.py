@@ -1,0 +1,225 @@
+"""The placebo null on synthetic word tables: matching, calibration on random and coherent pretend groups, power,
+cost.
+"""
+
+import time
+
+import numpy as np
+import pytest
+
+from audit.records import FloatArray, IntArray, WordTable
+from audit.stats import nulls
+
+EXAMPLES, TYPES, TOPICS = 600, 700, 40
+
+
+class World:
+    """Texts of Zipf-distributed words in topics; embeddings share a common direction, as a model's do."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.topic = rng.integers(0, TOPICS, TYPES)
+        self.embedding = rng.normal(size=(TOPICS, 32))[self.topic] + rng.normal(size=(TYPES, 32)) + 2.0
+        chance = rng.permutation(1 / (np.arange(TYPES) + 20))
+        cells = [np.unique(rng.choice(TYPES, 25, p=chance / chance.sum())) for _ in range(EXAMPLES)]
+        self.example = np.repeat(np.arange(EXAMPLES), [len(cell) for cell in cells])
+        self.type = np.concatenate(cells)
+        self.common = np.flatnonzero(np.bincount(self.type, minlength=TYPES) >= 10)
+        centred = self.embedding - self.embedding[self.common].mean(axis=0)
+        self.unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+
+    def group(self, size: int, coherent: bool, rng: np.random.Generator, out: IntArray) -> IntArray:
+        free = np.setdiff1d(self.common, out)
+        if not coherent:
+            return np.asarray(rng.choice(free, size, replace=False))
+        return np.asarray(free[np.argsort(-(self.unit[free] @ self.unit[rng.choice(free)]))[:size]])
+
+    def relevance(self, share: float, rng: np.random.Generator) -> FloatArray:
+        """Word effects, of which `share` of the variance belongs to the topic, plus noise per row."""
+        effect = np.sqrt(share) * rng.normal(size=TOPICS)[self.topic] + np.sqrt(1 - share) * rng.normal(size=TYPES)
+        return np.asarray(effect[self.type] + rng.normal(size=len(self.type)))
+
+    def table(
+        self, relevance: FloatArray, groups: dict[tuple[str, str], IntArray], count: IntArray | None = None
+    ) -> WordTable:
+        magnitude = np.exp(relevance / 2)
+        count = np.ones(len(self.type), dtype=int) if count is None else count
+        average = np.bincount(self.example, magnitude * count) / np.bincount(self.example, count)
+        words = tuple(f"w{index}" for index in range(TYPES))
+        return WordTable(
+            self.example,
+            self.type,
+            count,
+            {"c": relevance},
+            {"c": magnitude},
+            {"c": average},
+            words,
+            self.embedding,
+            groups,
+        )
+
+
+def slow_mean(table: WordTable, types: IntArray, weight: FloatArray) -> float:
+    values = []
+    for example in np.unique(table.example):
+        rows = np.flatnonzero((table.example == example) & np.isin(table.type, types))
+        if len(rows):
+            values.append((weight[rows] * table.count[rows]).sum() / table.count[rows].sum())
+    return float(np.mean(values))
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(np.random.default_rng(0))
+
+
+def pair(world: World, size: int, coherent: bool, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    a = world.group(size, coherent, rng, np.zeros(0, dtype=int))
+    return a, world.group(size, coherent, rng, a)
+
+
+def test_group_means_and_effects_equal_the_slow_definition(world: World) -> None:
+    rng = np.random.default_rng(1)
+    a, b = pair(world, 5, False, rng)
+    table = world.table(world.relevance(0.5, rng), {("x", "a"): a, ("x", "b"): b}, rng.integers(1, 4, len(world.type)))
+    pool, codes = nulls.build_pool(table), np.arange(EXAMPLES)
+    means = nulls.group_means(pool, np.stack([a, b]), table.relevance["c"])
+    expected = [slow_mean(table, a, table.relevance["c"]), slow_mean(table, b, table.relevance["c"])]
+    assert means == pytest.approx(expected, abs=1e-12)
+    found = nulls.contrast(pool, a, b, "c", cluster=codes, scale=2.0)
+    assert found.value == pytest.approx((expected[0] - expected[1]) / 2)
+    ratio = table.magnitude["c"] / table.average["c"][table.example]
+    assert nulls.enrichment(pool, a, "c", cluster=codes).value == pytest.approx(slow_mean(table, a, ratio))
+
+
+def test_placebos_match_frequency_and_coherence_and_avoid_every_declared_word(world: World) -> None:
+    rng = np.random.default_rng(2)
+    a, b = pair(world, 8, True, rng)
+    third = world.group(5, False, rng, np.concatenate([a, b]))
+    table = world.table(world.relevance(0.5, rng), {("x", "a"): a, ("x", "b"): b, ("y", "c"): third})
+    pool = nulls.build_pool(table)
+    one, two = nulls.draw_pairs(pool, a, b, k=199, rng=rng)
+    for found, terms in ((one, a), (two, b)):
+        assert not np.isin(found.types, np.concatenate([a, b, third])).any()
+        assert all(len(set(row)) == len(row) for row in found.types.tolist())
+        for slot, term in enumerate(terms):
+            assert np.isin(found.types[:, slot], nulls.candidates(pool, int(term))).all()
+        assert abs(found.matched.mean() - found.coherence) < 0.12
+        assert found.coherence > 0.2
+    assert not any(set(left) & set(right) for left, right in zip(one.types.tolist(), two.types.tolist(), strict=True))
+
+
+def test_candidates_lie_within_the_width_or_are_the_nearest_twelve(world: World) -> None:
+    pool = nulls.build_pool(world.table(np.zeros(len(world.type)), {}))
+    for term in (int(np.argmax(pool.frequency)), int(world.common[0])):
+        found = nulls.candidates(pool, term)
+        distance = np.abs(np.log2(pool.frequency[found] / pool.frequency[term]))
+        assert len(found) == 12 or (len(found) > 12 and distance.max() <= 0.4)
+
+
+def test_rank_p_counts_the_observed_value_itself() -> None:
+    null = np.arange(99.0)
+    assert nulls.rank_p(1000.0, null, two_sided=False) == 0.01
+    assert nulls.rank_p(-1000.0, null, two_sided=False) == 1.0
+    assert nulls.rank_p(-1000.0, null, two_sided=True) == 0.01
+
+
+def test_identical_draws_count_as_one(world: World) -> None:
+    pool = nulls.build_pool(world.table(np.zeros(len(world.type)), {}))
+    terms = world.common[:4]
+    df, shared = nulls.effective_draws(pool, terms, np.tile(terms, (50, 1)), np.ones(4))
+    assert df == pytest.approx(1.0, abs=1e-3) and shared == pytest.approx(1.0, abs=1e-3)
+
+
+def test_too_few_terms_are_not_testable_and_the_reason_names_the_counts(world: World) -> None:
+    rng = np.random.default_rng(3)
+    a, b = pair(world, 6, False, rng)
+    table = world.table(world.relevance(0.5, rng), {("x", "a"): a[:3], ("x", "b"): b})
+    pool, common = (
+        nulls.build_pool(table),
+        {"cluster": np.arange(EXAMPLES), "k": 99, "min_terms": 4, "min_examples": 10},
+    )
+    test = nulls.contrast_test(pool, a[:3], b, ("c",), scale=1.0, rng=rng, **common)["c"]
+    assert test.p is None and test.estimate.value is None
+    assert "3 terms occur in at least 10 examples; 4 are needed" in test.estimate.reason
+    assert nulls.reliance_test(pool, a[:3], ("c",), rng=rng, **common)["c"].p is None
+
+
+def false_alarms(
+    coherent: bool, size: int, *, seed: int, worlds: int = 3, groups: int = 4, draws: int = 25
+) -> tuple[float, ...]:
+    """Rejection rates of contrast, reliance, and the naive contrasts (incoherent placebos; rows as the unit)."""
+    rng, rejected = np.random.default_rng(seed), []
+    for _ in range(worlds):
+        world = World(rng)
+        for _ in range(groups):
+            a, b = pair(world, size, coherent, rng)
+            pool = nulls.build_pool(world.table(np.zeros(len(world.type)), {("x", "a"): a, ("x", "b"): b}))
+            pairs, single = nulls.draw_pairs(pool, a, b, k=99, rng=rng), nulls.draw_placebos(pool, a, k=99, rng=rng)
+            lists = [np.tile(nulls.candidates(pool, int(term)), (99, 1)) for term in (*a, *b)]
+            loose = nulls._choose(lists, 10**9, rng)
+            worth = nulls.effective_draws(
+                pool, np.r_[a, b], np.hstack([pairs[0].types, pairs[1].types]), np.repeat([1.0, -1.0], size)
+            )
+            alone = nulls.effective_draws(pool, a, single.types, np.ones(size))
+            for _ in range(draws):
+                relevance = world.relevance(0.5, rng)
+                table = world.table(relevance, {})
+                live = nulls.Pool(table, pool.order, pool.start, pool.frequency, pool.eligible, pool.unit)
+                naive = nulls.contrast(live, a, b, "c", cluster=np.arange(EXAMPLES), scale=1.0)
+                means = nulls.group_means(
+                    live, np.vstack([pairs[0].types, pairs[1].types, loose[:, :size], loose[:, size:]]), relevance
+                )
+                first, second, third, fourth = means.reshape(4, -1) if len(pairs[0].types) == 99 else np.split(
+                    means, np.cumsum([len(pairs[0].types), len(pairs[1].types), 99])
+                )  # fmt: skip
+                assert naive.value is not None and naive.low is not None and naive.high is not None
+                ratio = nulls._weights(live, "c", ratio=True)
+                enriched = nulls.group_means(live, np.vstack([a, single.types]), ratio)
+                rejected.append((
+                    nulls.placebo_p(naive.value, first - second, worth, two_sided=True) <= 0.05,
+                    nulls.placebo_p(enriched[0], enriched[1:], alone, two_sided=False) <= 0.05,
+                    nulls.rank_p(naive.value, third - fourth, two_sided=True) <= 0.05,
+                    naive.low > 0 or naive.high < 0,
+                ))  # fmt: skip
+    return tuple(np.mean(rejected, axis=0).tolist())
+
+
+@pytest.mark.parametrize("size", [4, 12, 26])
+def test_random_pretend_groups_are_flagged_at_the_nominal_rate_and_rows_as_units_are_not(size: int) -> None:
+    ours, reliance, _, rows = false_alarms(False, size, seed=11)
+    assert 0.02 < ours < 0.08 and 0.02 < reliance < 0.08
+    assert rows > 0.3
+
+
+@pytest.mark.parametrize("size", [4, 8])
+def test_coherent_pretend_groups_are_flagged_at_the_nominal_rate_and_incoherent_placebos_are_not_enough(
+    size: int,
+) -> None:
+    ours, reliance, loose, rows = false_alarms(True, size, seed=12)
+    assert 0.02 < ours < 0.08 and 0.02 < reliance < 0.08
+    assert loose > 0.1 and rows > 0.3
+
+
+def test_a_planted_group_is_found(world: World) -> None:
+    rng, found = np.random.default_rng(13), []
+    for _ in range(10):
+        a, b = pair(world, 8, False, rng)
+        relevance = world.relevance(0.5, rng) + 2.0 * np.isin(world.type, a) - 2.0 * np.isin(world.type, b)
+        pool = nulls.build_pool(world.table(relevance, {("x", "a"): a, ("x", "b"): b}))
+        common = {"cluster": np.arange(EXAMPLES), "k": 199, "rng": rng, "min_terms": 4, "min_examples": 10}
+        contrast = nulls.contrast_test(pool, a, b, ("c",), scale=1.0, **common)["c"].p
+        reliance = nulls.reliance_test(pool, a, ("c",), **common)["c"].p
+        assert contrast is not None and reliance is not None
+        found.append((contrast <= 0.05, reliance <= 0.05))
+    assert np.mean(found, axis=0) == pytest.approx([1.0, 1.0], abs=0.21)
+
+
+def test_a_dozen_tests_of_999_placebos_take_seconds(world: World) -> None:
+    rng = np.random.default_rng(14)
+    a, b = pair(world, 12, True, rng)
+    pool = nulls.build_pool(world.table(world.relevance(0.5, rng), {("x", "a"): a, ("x", "b"): b}))
+    start = time.process_time()
+    test = nulls.contrast_test(
+        pool, a, b, ("c",), cluster=np.arange(EXAMPLES), scale=1.0, k=999, rng=rng, min_terms=4, min_examples=10
+    )["c"]
+    assert time.process_time() - start < 5 and len(test.null) > 900

@@ -1,0 +1,182 @@
+"""Holm, verdicts, gates, and outcome gaps against statsmodels and fairlearn."""
+
+import doctest
+
+import numpy as np
+import pytest
+from fairlearn.metrics import MetricFrame, false_negative_rate, false_positive_rate, selection_rate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import zero_one_loss
+from statsmodels.stats.multitest import multipletests
+
+from audit.records import Estimate, Finding, Test, Verdict
+from audit.stats import multiplicity, verdicts
+from audit.stats.multiplicity import adjusted_level, holm
+from audit.stats.performance import MEASURES, outcome_gaps
+from audit.stats.questions import QUESTIONS
+from audit.stats.verdicts import decide, detectable_effect, exit_code, gate_state, needed_n
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.none() | st.floats(0, 1), max_size=12))
+def test_holm_equals_statsmodels_and_carries_untestable_rows(p: list[float | None]) -> None:
+    adjusted, tested = holm(p), [value for value in p if value is not None]
+    expected = multipletests(tested, method="holm")[1] if tested else []
+    assert [value is None for value in adjusted] == [value is None for value in p]
+    assert [value for value in adjusted if value is not None] == pytest.approx(list(expected))
+
+
+def test_holm_refuses_a_nan() -> None:
+    with pytest.raises(ValueError, match="use None for what could not be tested"):
+        holm([0.1, float("nan")])
+
+
+def interval(low: float, high: float) -> Estimate:
+    return Estimate(value=(low + high) / 2, low=low, high=high)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "margin", "verdict", "words"),
+    [
+        (0.2, 0.4, 0.01, 0.1, Verdict.BREACH, "beyond the margin"),
+        (-0.4, -0.2, 0.01, 0.1, Verdict.BREACH, "beyond the margin"),
+        (0.01, 0.05, 0.01, 0.1, Verdict.DIFFERENT, "inside the margin"),
+        (0.05, 0.4, 0.01, 0.1, Verdict.DIFFERENT, "does not settle"),
+        (-0.05, 0.05, 0.6, 0.1, Verdict.EQUIVALENT, "one-sided"),
+        (-0.05, 0.3, 0.2, 0.1, Verdict.INCONCLUSIVE, "neither"),
+        (0.2, 0.4, 0.2, 0.1, Verdict.INCONCLUSIVE, "neither"),
+        (0.2, 0.4, 0.01, None, Verdict.DIFFERENT, "no margin"),
+        (0.2, 0.4, 0.2, None, Verdict.INCONCLUSIVE, "no margin"),
+        (0.2, 0.4, None, 0.1, Verdict.NOT_TESTABLE, "no p value"),
+    ],
+)
+def test_verdict_follows_the_table(
+    low: float, high: float, p: float | None, margin: float | None, verdict: Verdict, words: str
+) -> None:
+    found, reason = decide(interval(low, high), interval(low, high), p, margin, 0.05)
+    assert found is verdict and words in reason
+
+
+def test_an_estimate_without_value_or_interval_is_not_testable() -> None:
+    for empty in (Estimate(value=None, reason="too few"), Estimate(value=0.0, reason="no variation")):
+        assert decide(empty, empty, 0.5, 0.1, 0.05) == (Verdict.NOT_TESTABLE, empty.reason)
+
+
+def finding(verdict: Verdict, low: float = 0.0, high: float = 0.01, question: str = "outcome") -> Finding:
+    return Finding(
+        id=f"{verdict}{low}",
+        question=question,
+        attribute="a",
+        groups=("x", "y"),
+        estimand="",
+        estimate=interval(low, high),
+        test=Test(name="t"),
+        margin=0.1,
+        verdict=verdict,
+        reason="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("findings", "state", "code"),
+    [
+        ([finding(Verdict.EQUIVALENT)], "holds", 0),
+        ([finding(Verdict.EQUIVALENT), finding(Verdict.NOT_TESTABLE)], "holds", 0),
+        ([finding(Verdict.DIFFERENT)], "holds", 0),
+        ([finding(Verdict.DIFFERENT, 0.05, 0.2)], "inconclusive", 5),
+        ([finding(Verdict.EQUIVALENT), finding(Verdict.INCONCLUSIVE)], "inconclusive", 5),
+        ([finding(Verdict.INCONCLUSIVE), finding(Verdict.BREACH)], "breached", 3),
+        ([finding(Verdict.NOT_TESTABLE)], "not tested", 5),
+        ([], "not tested", 5),
+        ([finding(Verdict.BREACH, question="contrast")], "not tested", 5),
+    ],
+)
+def test_gate_takes_the_worst_verdict_of_its_question(findings: list[Finding], state: str, code: int) -> None:
+    gate = gate_state("outcome", findings)
+    assert gate.state == state and exit_code([gate]) == code
+
+
+def test_a_breach_outranks_an_inconclusive_gate() -> None:
+    gates = [gate_state("outcome", []), gate_state("outcome", [finding(Verdict.BREACH)])]
+    assert exit_code(gates) == 3 and exit_code([]) == 0
+
+
+def test_detectable_effect_has_the_power_it_claims() -> None:
+    effect, df = detectable_effect(1.0, 40, 0.05), 40
+    power = stats.nct.sf(stats.t.ppf(0.975, df), df, effect)
+    assert power == pytest.approx(0.8, abs=0.01)
+
+
+def test_needed_n_gives_the_power_of_equivalence_it_claims() -> None:
+    n = needed_n(0.1, 100, 0.15, 0.05)
+    means = np.random.default_rng(0).normal(0, 1 / np.sqrt(n), 20_000)
+    half = stats.norm.ppf(0.95) / np.sqrt(n)
+    assert (np.abs(means) + half < 0.15).mean() == pytest.approx(0.8, abs=0.02)
+
+
+def test_docstring_examples_run() -> None:
+    for module in (multiplicity, verdicts):
+        result = doctest.testmod(module)
+        assert result.attempted > 0 and result.failed == 0
+
+
+def test_family_adjusted_intervals_are_wider() -> None:
+    assert adjusted_level(0.05, 1) == pytest.approx(0.95) and adjusted_level(0.05, 10) == pytest.approx(0.995)
+
+
+METRICS = {
+    "selection rate": selection_rate,
+    "error rate": zero_one_loss,
+    "false positive rate": false_positive_rate,
+    "false negative rate": false_negative_rate,
+}
+
+
+def outcomes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 600)
+    predicted = np.where(rng.random(600) < 0.8, label, 1 - label)
+    return label, predicted, rng.choice(np.array(["a", "b", "c", ""]), 600)
+
+
+def test_outcome_values_equal_fairlearn_and_intervals_hold_them() -> None:
+    label, predicted, groups = outcomes()
+    assert set(METRICS) == set(MEASURES)
+    for gap in outcome_gaps(label, predicted, groups, favourable=1, cluster=np.arange(600)):
+        known = groups != ""
+        frame = MetricFrame(
+            metrics=METRICS[gap.measure],
+            y_true=label[known],
+            y_pred=predicted[known],
+            sensitive_features=groups[known] == gap.group,
+        )
+        assert gap.rate.value == pytest.approx(frame.by_group[True])
+        assert gap.difference.value == pytest.approx(frame.by_group[True] - frame.by_group[False])
+        assert gap.difference.dropped == (~known).sum() and gap.p is not None
+        low, value, high = gap.difference.low, gap.difference.value, gap.difference.high
+        assert low is not None and value is not None and high is not None and low < value < high
+
+
+def test_two_groups_give_one_difference_and_one_group_none() -> None:
+    label, predicted, groups = outcomes()
+    two = np.isin(groups, ["a", "b"])
+    gaps = outcome_gaps(label[two], predicted[two], groups[two], favourable=1, cluster=np.arange(two.sum()))
+    assert [(gap.measure, gap.group, gap.reference) for gap in gaps] == [(name, "a", "b") for name in MEASURES]
+    alone = groups == "a"
+    assert (
+        outcome_gaps(label[alone], predicted[alone], groups[alone], favourable=1, cluster=np.arange(alone.sum())) == ()
+    )
+
+
+def test_a_small_group_is_not_tested_and_says_how_small() -> None:
+    label, predicted, groups = outcomes()
+    groups = np.where(np.arange(600) < 5, "rare", "a")
+    for gap in outcome_gaps(label, predicted, groups, favourable=1, cluster=np.arange(600)):
+        assert gap.p is None and gap.difference.value is None and "and rare " in gap.difference.reason
+
+
+def test_every_question_has_its_own_name_and_family() -> None:
+    assert [question.name for question in QUESTIONS.values()] == list(QUESTIONS)
+    assert len({question.family for question in QUESTIONS.values()}) == len(QUESTIONS)
