@@ -231,8 +231,8 @@ def _what(problem: Mapping[str, Any], at: Path_) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return message
-    expected = str(problem.get("ctx", {}).get("expected", ""))
-    return f"{message} (got {_short(given)}){_meant(str(given), re.findall(r"'([^']*)'", expected))}"
+    expected = re.findall("'([^']*)'", str(problem.get("ctx", {}).get("expected", "")))
+    return f"{message} (got {_short(given)}){_meant(str(given), expected)}"
 
 
 def _short(value: object) -> str:

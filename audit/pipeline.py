@@ -40,7 +40,8 @@ from audit.records import (
 )
 from audit.relevance import Explained, Explainer, contrast_logit, explain_texts, explain_tokens, score_texts
 from audit.report.render import render
-from audit.stats.families import Evidence, answer, share_means, term_effects
+from audit.stats.cases import Evidence
+from audit.stats.families import answer, share_means, term_effects
 from audit.stats.intervals import wilson
 from audit.stats.questions import QUESTIONS
 from audit.stats.verdicts import exit_code, gate_state
@@ -108,7 +109,7 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{protocol[:6]}"
     folder = new_run_folder(Path(output or loaded.config.output), loaded.config.name, run_id)
     prepared = prepare(loaded)
-    explained, swaps = _explain(prepared), {}
+    explained = _explain(prepared)
     examples = _examples(prepared, explained)
     with _timed(prepared, "interventions"):
         swaps = _swaps(prepared, explained.scores)
@@ -265,8 +266,7 @@ def _examples(prepared: Prepared, explained: Explained) -> ExampleTable:
 
 def _swaps(prepared: Prepared, scores: FloatArray) -> dict[str, SwapTable]:
     found = {attribute: _swapped(prepared, attribute) for attribute in prepared.matcher.data}
-    wanted = {attribute: rows for attribute, rows in found.items() if rows}
-    with progress("interventions", sum(map(len, wanted.values()))) as advance:
+    with progress("interventions", sum(map(len, found.values()))) as advance:
         return {
             attribute: swap_effects(
                 rows,
@@ -276,7 +276,7 @@ def _swaps(prepared: Prepared, scores: FloatArray) -> dict[str, SwapTable]:
                 ),
                 contrast=lambda logits: contrast_logit(prepared.explainer, logits),
             )
-            for attribute, rows in wanted.items()
+            for attribute, rows in found.items()
         }
 
 

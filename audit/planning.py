@@ -36,20 +36,25 @@ def plan(config: Path, overrides: Sequence[str] = ()) -> Plan:
     prepared = prepare(load_config(config, overrides))
     texts = prepared.data.text
     chosen = np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(int).tolist()
+    _explain(prepared, chosen)  # warms up: the first pass of a process is slow
     start = time.perf_counter()
-    sample = explain_texts(
-        prepared.explainer,
-        [texts[i] for i in chosen],
-        [prepared.matches[i] for i in chosen],
-        prepared.declared,
-        words=words,
-        batch_tokens=prepared.config.model.batch_tokens,
-    )
+    sample = _explain(prepared, chosen)
     seconds = (time.perf_counter() - start) * len(texts) / len(chosen)
     counted = count_terms(
         prepared.declared, texts, prepared.matches, min_examples=prepared.config.statistics.min_examples_per_term
     )
     return Plan(prepared, sample, counted, seconds)
+
+
+def _explain(prepared: Prepared, chosen: Sequence[int]) -> Explained:
+    return explain_texts(
+        prepared.explainer,
+        [prepared.data.text[i] for i in chosen],
+        [prepared.matches[i] for i in chosen],
+        prepared.declared,
+        words=words,
+        batch_tokens=prepared.config.model.batch_tokens,
+    )
 
 
 def print_plan(made: Plan) -> None:
@@ -71,15 +76,19 @@ def print_plan(made: Plan) -> None:
 
 
 def _groups(made: Plan) -> Table:
-    statistics = made.prepared.config.statistics
+    """Groups with a term in the data; those without are in the last row."""
+    statistics, empty = made.prepared.config.statistics, []
     table = Table(
         "attribute", "group", "terms seen", f"in {statistics.min_examples_per_term}+ examples", "relevance tests"
     )
     for attribute, group in made.prepared.declared:
         mine = [term for term in made.terms if (term.attribute, term.group) == (attribute, group)]
         tested = sum(term.tested for term in mine)
-        verdict = (
-            "testable" if tested >= statistics.min_terms else f"NOT TESTABLE: {statistics.min_terms} terms are needed"
-        )
-        table.add_row(attribute, group, str(len(mine)), str(tested), verdict)
+        verdict = "testable" if tested >= statistics.min_terms else f"NOT TESTABLE, needs {statistics.min_terms}"
+        if mine:
+            table.add_row(attribute, group, str(len(mine)), str(tested), verdict)
+        else:
+            empty.append(f"{attribute}.{group}")
+    if empty:
+        table.add_row("no term seen", ", ".join(empty), "0", "0", "NOT TESTABLE")
     return table

@@ -108,7 +108,7 @@ def score_texts(
     """Logits `[texts, classes]` by forward passes only, in length-sorted batches."""
     import torch
 
-    scores = np.zeros((len(texts), explainer.model.config.num_labels))
+    scores = np.zeros((len(texts), int(explainer.model.config.num_labels or 1)))
     for batch in _batches(np.minimum(_lengths(explainer, texts), explainer.max_length), batch_tokens):
         inputs, _, _ = encode(explainer, [texts[i] for i in batch])
         with torch.inference_mode():
@@ -262,15 +262,14 @@ class _Collector:
         total, count = self.totals
         present = tokens > 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            share, direction, size = (
-                part / whole[:, None] for part, whole in ((absolute, total), (net, total), (tokens, count))
-            )
+            share, direction, size = absolute / total[:, None], net / total[:, None], tokens / count[:, None]
         usable = present & (total > 0)[:, None]
         groups = GroupTable(
-            self.names,
-            *(np.where(usable, v, np.nan) for v in (share, direction)),
-            np.where(present, size, np.nan),
-            present,
+            names=self.names,
+            share=np.where(usable, share, np.nan),
+            net=np.where(usable, direction, np.nan),
+            size=np.where(present, size, np.nan),
+            present=present,
         )
         summaries = tuple(_summary(c, self.ledger[c]) for c in self.explainer.composites)
         words = self._word_table(declared)
@@ -341,7 +340,8 @@ def _summary(composite: str, batches: list[dict[str, FloatArray]]) -> LedgerSumm
 
 def _type_embeddings(explainer: Explainer, types: Sequence[str]) -> FloatArray:
     """The model's own input embedding of each word type, mean over its sub-words, `[types, d]` float32."""
-    weight = explainer.model.get_input_embeddings().weight.detach().float().cpu().numpy()
+    table: Any = explainer.model.get_input_embeddings()
+    weight = table.weight.detach().float().cpu().numpy()
     if not types:
         return np.zeros((0, weight.shape[1]), dtype=np.float32)
     pieces = explainer.tokenizer([f" {name}" for name in types], add_special_tokens=False)["input_ids"]

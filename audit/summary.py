@@ -1,5 +1,7 @@
 """What a finished run prints on the terminal: where the report is, and the verdict table."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -8,6 +10,7 @@ from rich.text import Text
 
 from audit.records import AuditRecord, Estimate, Finding, Verdict
 
+WIDTH = 150
 STYLES = {
     Verdict.BREACH: "bold white on dark_orange3",
     Verdict.DIFFERENT: "dark_orange3",
@@ -25,19 +28,32 @@ MEANING = {
 
 def print_summary(record: AuditRecord, folder: Path) -> None:
     """Verdict table, gates, and the path of the report, on standard output."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     table = Table(
         title=f"{record.name}: {record.data.used} examples, contrast {record.model.contrast}", title_justify="left"
     )
     for column in ("question", "attribute", "groups", "estimate", "margin", "Holm p", "verdict"):
         table.add_column(column, overflow="fold")
     for finding in record.findings:
-        table.add_row(*_row(finding))
+        if finding.verdict is not Verdict.NOT_TESTABLE:
+            table.add_row(*_row(finding))
     console.print(table)
+    console.print(Text(f"NOT TESTABLE: {_untested(record.findings)} (the report says why)"))
     for gate in record.gates:
         console.print(Text(f"gate {gate.question}: {gate.state}"))
     console.print(Text(f"exit {record.exit_code}: {MEANING.get(record.exit_code, 'see the report')}"))
     console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
+
+
+def _untested(findings: Sequence[Finding]) -> str:
+    """Question by question, the attributes that could not be tested."""
+    missed: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.verdict is Verdict.NOT_TESTABLE:
+            missed.setdefault(finding.question, []).append(finding.attribute)
+    return (
+        "; ".join(f"{question} of {', '.join(dict.fromkeys(names))}" for question, names in missed.items()) or "nothing"
+    )
 
 
 def _row(finding: Finding) -> tuple[Text, ...]:

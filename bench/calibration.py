@@ -15,7 +15,9 @@ from audit.stats.nulls import build_pool, contrast_test, reliance_test
 SIZES = (4, 6, 8, 12, 18, 26)
 
 
-def pretend_groups(table: WordTable, n: int, rng: np.random.Generator, *, min_examples: int = 10) -> list[tuple[str, IntArray]]:
+def pretend_groups(
+    table: WordTable, n: int, rng: np.random.Generator, *, min_examples: int = 10
+) -> list[tuple[str, IntArray]]:
     """`n` pairs' worth of groups (2 n), half random and half coherent, of 4 to 26 word types that occur in `min_examples` examples."""
     pool = build_pool(table)
     words = pool.eligible[pool.frequency[pool.eligible] >= min_examples]
@@ -32,7 +34,14 @@ def pretend_groups(table: WordTable, n: int, rng: np.random.Generator, *, min_ex
 
 
 def false_alarms(
-    table: WordTable, cluster: IntArray, scale: float, *, n: int, placebos: int = 199, seed: int = 0, composites: Sequence[str] = ("cp_lrp", "attn_lrp")
+    table: WordTable,
+    cluster: IntArray,
+    scale: float,
+    *,
+    n: int,
+    placebos: int = 199,
+    seed: int = 0,
+    composites: Sequence[str] = ("cp_lrp", "attn_lrp"),
 ) -> dict[str, list[float]]:
     """p values by test, kind and composite ('all' is the largest over composites, which is what a finding uses)."""
     rng = np.random.default_rng(seed)

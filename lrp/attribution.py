@@ -24,7 +24,8 @@ def attribute(
 
     `inputs`: a float tensor `[batch, ...]` or what a Hugging Face tokenizer returns. `target`: class index or indices
     `[batch]`, None for the predicted class, or `(a, b)` (one per example: `[batch, 2]`) for the contrast logit a - logit b;
-    each logit is seeded with its own value. Raises `UncoveredOperation` when relevance meets an operation without a rule, unless `strict=False`.
+    each logit is seeded with its own value. Raises `UncoveredOperation` when relevance meets an
+    operation without a rule, unless `strict=False`.
     """
     return attribute_each(model, inputs, target, (composite,), strict=strict)[0]
 

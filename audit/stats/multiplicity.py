@@ -8,8 +8,8 @@ import numpy as np
 def holm(p: Sequence[float | None]) -> list[float | None]:
     """Holm-adjusted p values in the given order; None (not testable) stays None and does not count in the family.
 
-    Holm 1979, Scandinavian Journal of Statistics 6. statsmodels, the oracle in the tests, turns every p into NaN for one
-    NaN and collects garbage on each call. ValueError for p outside 0 to 1.
+    Holm 1979, Scandinavian Journal of Statistics 6. statsmodels, the oracle in the tests, turns every p into NaN for
+    one NaN and collects garbage on each call. ValueError for p outside 0 to 1.
     """
     testable = np.array([value for value in p if value is not None], dtype=float)
     if not ((testable >= 0) & (testable <= 1)).all():

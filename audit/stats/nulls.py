@@ -4,8 +4,8 @@ coherent as the group.
 Any two words differ, so rows of k words are k observations, not n. A placebo matches each term's document frequency
 and the group's df-weighted mean cosine of embeddings, since neighbours share effects and a mean of k neighbours
 scatters more
-than one of k random words; placebo pairs also match the cosine between the two groups. Cost: one argsort of [proposals,
-candidates] per term, then one `bincount` over the rows of all placebos; 999 draws take about a tenth to half a second.
+than one of k random words; placebo pairs also match the cosine between the two groups. Cost, measured with 999 draws, 24 terms, 4,000 types
+and 2,500 texts: .6 s for a reliance test, 1.3 s for a contrast.
 """
 
 from collections.abc import Mapping, Sequence
@@ -201,13 +201,13 @@ def _centroid(pool: Pool, types: IntArray, terms: IntArray) -> FloatArray:
 
 
 def _weights(pool: Pool, composite: str, ratio: bool) -> FloatArray:
-    """Per row of the table: signed relevance, or magnitude over the example's mean magnitude per word (NaN where that
-    is 0).
-    """
+    """Per row of the table: signed relevance, or magnitude over the example's mean per word (NaN where that is 0)."""
     if not ratio:
         return pool.table.relevance[composite]
     average = pool.table.average[composite][pool.table.example]
-    return np.divide(pool.table.magnitude[composite], average, out=np.full(len(average), np.nan), where=average > 0)
+    ratios: FloatArray = np.full(len(average), np.nan)
+    np.divide(pool.table.magnitude[composite], average, out=ratios, where=average > 0)
+    return ratios
 
 
 def _gathered(pool: Pool, groups: IntArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -21,7 +21,8 @@ QUESTIONS: Final[dict[str, Question]] = {
     "reliance": Question(
         "reliance",
         "reliance on word groups",
-        "mean relevance magnitude per {group} word over mean per word of the same example, ranked among placebo word groups",
+        "mean relevance magnitude per {group} word over mean per word of the same example, "
+        "ranked among placebo word groups",
         "ratio",
         "greater",
         None,
@@ -29,7 +30,8 @@ QUESTIONS: Final[dict[str, Question]] = {
     "contrast": Question(
         "contrast",
         "contrast of word groups",
-        "mean signed relevance of {group} words minus that of {other} words on the contrast logit, ranked among placebo pairs",
+        "mean signed relevance of {group} words minus that of {other} words on the contrast logit, "
+        "ranked among placebo pairs",
         "sd of the contrast logit",
         "two-sided",
         "contrast",

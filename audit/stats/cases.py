@@ -1,0 +1,158 @@
+"""A case is one hypothesis before its family is known; settling a family turns its cases into findings.
+
+A case carries its estimate as a function of the interval's level, because the level depends on how many cases are testable.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from audit.config import Config
+from audit.records import (
+    Estimate,
+    ExampleTable,
+    Finding,
+    FloatArray,
+    GroupTable,
+    IntArray,
+    Opinion,
+    SwapTable,
+    Test,
+    Verdict,
+    WordTable,
+)
+from audit.stats.intervals import missing
+from audit.stats.multiplicity import adjusted_level, holm
+from audit.stats.questions import QUESTIONS
+from audit.stats.verdicts import decide, detectable_against, detectable_effect, needed_n, standard_error
+
+NO_GROUP = ("none", "several", "unknown")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the questions are asked of. `mentions[attribute]` names the group each text mentions; `swaps[attribute]` its interventions."""
+
+    config: Config
+    examples: ExampleTable
+    words: WordTable
+    groups: GroupTable
+    mentions: Mapping[str, NDArray[np.str_]]
+    swaps: Mapping[str, SwapTable]
+    composites: tuple[str, ...]
+    favourable: int
+
+    @property
+    def scale(self) -> float:
+        """Standard deviation of the contrast logit over the audit set: the unit of effects."""
+        return float(self.examples.margin.std(ddof=1))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One hypothesis before its family is known. `estimate(level)` gives the interval at that level."""
+
+    id: str
+    question: str
+    attribute: str
+    groups: tuple[str, ...]
+    estimand: str
+    test: str
+    p: float | None
+    estimate: Callable[[float], Estimate]
+    margin: float | None = None
+    composite: str | None = None
+    resamples: int | None = None
+    opinions: tuple[Opinion, ...] = ()
+    null: FloatArray = field(default_factory=lambda: np.zeros(0))
+    details: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
+    """Holm within the family, intervals at the family's level, verdicts."""
+    alpha = config.statistics.alpha
+    adjusted = holm([case.p for case in cases])
+    m = sum(p is not None for p in adjusted)
+    return [_finding(case, p, m, config, alpha) for case, p in zip(cases, adjusted, strict=True)]
+
+
+def _finding(case: Case, p_adjusted: float | None, m: int, config: Config, alpha: float) -> Finding:
+    estimate = case.estimate(adjusted_level(alpha, m))
+    verdict, reason = decide(estimate, case.estimate(1 - 2 * alpha), p_adjusted, case.margin, alpha)
+    inconclusive = verdict is Verdict.INCONCLUSIVE
+    if inconclusive and case.question == "reliance":
+        reason = "not shown to be among the most used word groups, which never says unused"
+    return Finding(
+        id=case.id,
+        question=case.question,
+        attribute=case.attribute,
+        groups=case.groups,
+        composite=case.composite,
+        estimand=case.estimand,
+        estimate=estimate,
+        test=Test(
+            name=case.test,
+            p=case.p,
+            p_adjusted=p_adjusted,
+            family=QUESTIONS[case.question].family,
+            m=m,
+            resamples=case.resamples,
+        ),
+        margin=case.margin,
+        verdict=verdict,
+        reason=reason,
+        gate=case.question in config.gates,
+        second_opinion=case.opinions,
+        detectable=_detectable(case, estimate, alpha / max(m, 1)) if inconclusive else None,
+        needed_n=_needed(case, estimate, alpha) if inconclusive else None,
+        null=tuple(case.null.tolist()),
+        details=dict(case.details),
+    )
+
+
+def _detectable(case: Case, estimate: Estimate, alpha: float) -> float | None:
+    se = standard_error(estimate)
+    if se is None or not estimate.clusters:
+        return None
+    if not len(case.null):
+        return detectable_effect(se, estimate.clusters - 1, alpha)
+    return float(np.mean(case.null)) + detectable_against(case.null, se, alpha)
+
+
+def _needed(case: Case, estimate: Estimate, alpha: float) -> int | None:
+    se = standard_error(estimate)
+    return None if se is None or case.margin is None else needed_n(se, estimate.n, case.margin, alpha)
+
+
+def not_testable(question: str, attribute: str, groups: tuple[str, ...], reason: str) -> Case:
+    """The row that says why nothing could be tested."""
+    return Case(
+        id=f"{question}.{attribute}.not_testable",
+        question=question,
+        attribute=attribute,
+        groups=groups,
+        estimand=QUESTIONS[question].estimand.format(group="each group's", other="the other groups'", measure="rate"),
+        test="none",
+        p=None,
+        estimate=lambda level: missing(reason, level=level, unit=QUESTIONS[question].unit),
+    )
+
+
+def by_attribute(words: WordTable) -> dict[str, dict[str, IntArray]]:
+    """Word types of each group, by attribute."""
+    grouped: dict[str, dict[str, IntArray]] = {}
+    for (attribute, group), types in words.groups.items():
+        grouped.setdefault(attribute, {})[group] = types
+    return grouped
+
+
+def group_columns(evidence: Evidence) -> dict[str, NDArray[np.str_]]:
+    """Group of each example by what its text mentions and by the data's own columns."""
+    mentioned = {f"{name} (mentioned)": column for name, column in evidence.mentions.items()}
+    return {**mentioned, **evidence.examples.attributes}

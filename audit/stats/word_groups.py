@@ -1,0 +1,145 @@
+"""Cases on word groups, ranked among placebo groups and pairs: reliance and contrast."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+from audit.config import Config
+from audit.records import Estimate, IntArray, Opinion
+from audit.stats.cases import Case, Evidence, by_attribute, not_testable
+from audit.stats.nulls import PlaceboTest, Pool, contrast, contrast_test, enrichment, reliance_test, usable
+from audit.stats.questions import QUESTIONS
+
+
+def reliance_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) -> Sequence[Case]:
+    """Each group's enrichment, ranked among placebo groups."""
+    config = evidence.config.statistics
+    cases, first = [], evidence.composites[0]
+    for attribute, groups in by_attribute(evidence.words).items():
+        for group, types in _testable(pool, groups, evidence.config).items():
+            kept = usable(pool, types, min_examples=config.min_examples_per_term)
+            tests = reliance_test(
+                pool, types, evidence.composites, cluster=evidence.examples.cluster, k=config.placebos, rng=rng,
+                min_terms=config.min_terms, min_examples=config.min_examples_per_term,
+            )  # fmt: skip
+            cases.append(
+                _placebo_case(
+                    "reliance", attribute, (group,), first, tests,
+                    partial(_enriched, evidence, pool, kept),
+                )
+            )  # fmt: skip
+        cases += _untestable("reliance", attribute, pool, groups, evidence.config)
+    return cases
+
+
+def contrast_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) -> Sequence[Case]:
+    """Mean relevance of one group's words minus another's, ranked among placebo pairs."""
+    config = evidence.config.statistics
+    cases, first, cluster = [], evidence.composites[0], evidence.examples.cluster
+    for attribute, groups in by_attribute(evidence.words).items():
+        testable = _testable(pool, groups, evidence.config)
+        for (name, a), (other, b) in _pairs(testable):
+            kept = [usable(pool, types, min_examples=config.min_examples_per_term) for types in (a, b)]
+            tests = contrast_test(
+                pool, a, b, evidence.composites, cluster=cluster, scale=evidence.scale, k=config.placebos, rng=rng,
+                min_terms=config.min_terms, min_examples=config.min_examples_per_term,
+            )  # fmt: skip
+            cases.append(
+                _placebo_case(
+                    "contrast", attribute, (name, other), first, tests,
+                    partial(_contrasted, evidence, pool, kept),
+                    margin=evidence.config.margins.contrast,
+                )
+            )  # fmt: skip
+        cases += _untestable("contrast", attribute, pool, groups, evidence.config, alone=len(testable) == 1)
+    return cases
+
+
+def _placebo_case(
+    question: str, attribute: str, groups: tuple[str, ...], first: str, tests: Mapping[str, PlaceboTest],
+    estimate: Callable[[float], Estimate], margin: float | None = None,
+) -> Case:  # fmt: skip
+    """A finding needs every composite: p is the largest, and composites of opposite sign never make a difference."""
+    values = [test.p for test in tests.values() if test.p is not None]
+    signs = {
+        np.sign(test.estimate.value - np.median(test.null))
+        for test in tests.values()
+        if test.estimate.value is not None
+    }
+    p = None if len(values) < len(tests) else 1.0 if question == "contrast" and len(signs) > 1 else max(values)
+    placebos = tests[first].placebos
+    kind = "pairs" if len(placebos) == 2 else "groups"
+    return Case(
+        id=".".join((question, attribute, "-".join(groups))),
+        question=question,
+        attribute=attribute,
+        groups=groups,
+        estimand=QUESTIONS[question].estimand.format(group=groups[0], other=groups[-1]),
+        test=f"rank among {len(tests[first].null)} placebo {kind}, largest p of {len(tests)} composites",
+        p=p,
+        estimate=lambda level: _noting(estimate(level), tests[first].estimate.reason),
+        margin=margin,
+        composite=first,
+        resamples=len(tests[first].null),
+        opinions=tuple(
+            Opinion(composite=name, estimate=test.estimate, p=test.p) for name, test in tests.items() if name != first
+        ),
+        null=tests[first].null,
+        details={
+            "candidates per term": [int(n) for each in placebos for n in each.candidates],
+            "p of the first composite": tests[first].p,
+            "coherence of the groups": [round(each.coherence, 3) for each in placebos],
+            "coherence of the placebos": [round(float(np.mean(each.matched)), 3) for each in placebos],
+        },
+    )
+
+
+def _noting(estimate: Estimate, reason: str) -> Estimate:
+    return estimate.model_copy(update={"reason": reason}) if reason and estimate.value is not None else estimate
+
+
+def _enriched(evidence: Evidence, pool: Pool, kept: IntArray, level: float) -> Estimate:
+    return enrichment(pool, kept, evidence.composites[0], cluster=evidence.examples.cluster, level=level)
+
+
+def _contrasted(evidence: Evidence, pool: Pool, kept: Sequence[IntArray], level: float) -> Estimate:
+    cluster, first = evidence.examples.cluster, evidence.composites[0]
+    return contrast(pool, kept[0], kept[1], first, cluster=cluster, scale=evidence.scale, level=level)
+
+
+def _count(pool: Pool, types: IntArray, config: Config) -> int:
+    return len(usable(pool, types, min_examples=config.statistics.min_examples_per_term))
+
+
+def _testable(pool: Pool, groups: Mapping[str, IntArray], config: Config) -> dict[str, IntArray]:
+    return {name: types for name, types in groups.items() if _count(pool, types, config) >= config.statistics.min_terms}
+
+
+def _pairs(groups: Mapping[str, IntArray]) -> list[tuple[tuple[str, IntArray], tuple[str, IntArray]]]:
+    """Two groups: their pair. More: each against the rest of the testable ones."""
+    items = list(groups.items())
+    if len(items) == 2:
+        return [(items[0], items[1])]
+    return [
+        ((name, types), ("rest", np.unique(np.concatenate([t for n, t in items if n != name]))))
+        for name, types in items
+        if len(items) > 2
+    ]
+
+
+def _untestable(
+    question: str, attribute: str, pool: Pool, groups: Mapping[str, IntArray], config: Config, *, alone: bool = False
+) -> list[Case]:
+    """One row for all groups of an attribute that cannot be tested, with the count of each."""
+    statistics = config.statistics
+    counts = {name: _count(pool, types, config) for name, types in groups.items()}
+    short = {name: n for name, n in counts.items() if alone or n < statistics.min_terms}
+    if not short:
+        return []
+    listed = ", ".join(f"{name} {n}" for name, n in short.items())
+    needed = (
+        f"{statistics.min_terms} a side are needed" if question == "contrast" else f"{statistics.min_terms} are needed"
+    )
+    reason = f"terms that occur in at least {statistics.min_examples_per_term} examples: {listed}; {needed}"
+    return [not_testable(question, attribute, tuple(short), reason)]
