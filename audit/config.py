@@ -8,7 +8,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
 Composite = Literal["attn_lrp", "cp_lrp", "epsilon", "gradient_x_input", "auto"]
-Question = Literal["reliance", "contrast", "disparity", "outcome", "intervention"]
+Gated = Literal["contrast", "disparity", "outcome", "intervention"]  # reliance has no margin, so no gate
 
 
 class Block(BaseModel):
@@ -132,7 +132,7 @@ class Config(Block):
     relevance: Relevance = Relevance()
     statistics: Statistics = Statistics()
     margins: Margins = Margins()
-    gates: tuple[Question, ...] = Field(
+    gates: tuple[Gated, ...] = Field(
         ("contrast", "intervention", "outcome"), description="questions whose verdicts set the exit code"
     )
     report: Report = Report()

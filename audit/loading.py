@@ -1,36 +1,59 @@
 """From a YAML file to a `Config`: strict reading, and errors with file, line, column, path, what is allowed and what was meant.
 
 PyYAML follows YAML 1.1, where `no` is False, `010` is 8, `1e-6` is a string and `12:30` is 750; duplicate keys pass silently.
-This reader keeps PyYAML's parser and marks, and resolves scalars as YAML 1.2's core schema does.
+Here scalars follow the YAML 1.2 core schema, and pydantic is strict too: it would read the string `on` as True.
 """
 
+import codecs
 import difflib
+import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, NamedTuple, final, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
-from audit.config import Config
+from audit.config import Block, Config
 from audit.errors import ConfigError
 
-MAX_BYTES = 1_000_000
-MAX_NODES = 20_000
-INTEGER = re.compile(r"[-+]?[0-9]+")
-FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-WORDS: Mapping[str, Any] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
+MAX_BYTES: Final = 1_000_000
+MAX_VALUES: Final = 10_000
+MAX_DEPTH: Final = 32
+TAG: Final = "tag:yaml.org,2002:"
+PATTERNS: Final = {
+    f"{TAG}null": re.compile(r"~|null|Null|NULL|"),
+    f"{TAG}bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
+    f"{TAG}int": re.compile(r"[-+]?[0-9]+"),
+    f"{TAG}float": re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"),
 }
-PLAIN_TAGS = tuple(
-    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")
+CURES: Final = {
+    "string_type": "; put it in quotes",
+    "bool_type": "; write true or false",
+    "tuple_type": "; write a list: [a, b]",
+    "string_pattern_mismatch": "; letters, digits, blanks, '.', '_' and '-', a letter or digit first",
+}
+Loc = tuple[int | str, ...]
+
+
+class _Place(NamedTuple):
+    """Where a value was written; sorts in reading order. `source` is 0 for the file and n for the n-th `--set`."""
+
+    source: int
+    line: int
+    column: int
+    label: str
+
+
+# PyYAML's parser with the plain scalars of YAML 1.2
+_Loader: Any = type(
+    "_Loader",
+    (yaml.SafeLoader,),
+    {"yaml_implicit_resolvers": {None: [(tag, re.compile(f"(?:{p.pattern})$")) for tag, p in PATTERNS.items()]}},
 )
-Path_ = tuple[str | int, ...]
-Marks = dict[Path_, str]
 
 
 @final
@@ -44,238 +67,250 @@ class LoadedConfig:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
-    """Read, override (`a.b=c`) and validate; raises `ConfigError` with every problem of the file, one a line."""
-    document, marks = _read(path)
-    for override in overrides:
-        _override(document, marks, override)
+    """Read, override (`a.b=c`) and validate; raises `ConfigError` with every problem that validation finds, one a line."""
+    text = _text(path)
+    values: dict[Loc, _Place] = {}
+    reading = _Reading(str(path), 0, values, {})
+    node = reading.compose(text)
+    if not isinstance(node, yaml.MappingNode):
+        problem = "is empty" if node is None else f"is a {node.id}, not a mapping"
+        raise ConfigError(f"{path}:1:1: config: {problem}; write `key: value` lines: data, model, target, groups")
+    document: Any = reading.build(node, ())
     document.setdefault("name", path.stem)
+    for number, override in enumerate(overrides, start=1):
+        _override(document, override, _Reading(f"--set {override:.100}", number, values, reading.keys))
     try:
-        config = Config.model_validate(document)
+        config = Config.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
-        raise ConfigError("\n".join(_messages(error, marks, str(path)))) from None
+        raise ConfigError("\n".join(_messages(error, reading))) from None
     return LoadedConfig(config, path, path.parent)
 
 
 def config_schema() -> dict[str, Any]:
-    """JSON Schema of the config, for editors."""
+    """JSON Schema of a config file, in which `name` may be left out."""
     schema = Config.model_json_schema()
-    required = [name for name in schema["required"] if name != "name"]
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema,
-        "title": "lrp-audit config",
-        "required": required,
-    }
+    schema["required"] = [key for key in schema["required"] if key != "name"]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "lrp-audit config"}
 
 
-def _read(path: Path) -> tuple[dict[str, Any], Marks]:
-    if not path.exists():
-        near = (
-            difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.y*ml")], n=1)
-            if path.parent.is_dir()
-            else []
-        )
-        raise ConfigError(f"{path}: no such config file" + (f"; did you mean {path.parent / near[0]}?" if near else ""))
-    if not path.is_file():
-        raise ConfigError(f"{path}: is not a file; give the YAML file itself")
-    raw = path.read_bytes()
-    if len(raw) > MAX_BYTES:
-        raise ConfigError(f"{path}: {len(raw)} bytes is no config; at most {MAX_BYTES} are read")
+def _text(path: Path) -> str:
     try:
-        node = yaml.compose(raw.decode("utf-8-sig"), Loader=yaml.SafeLoader)
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ConfigError(
-            f"{path}:{line}:1: byte {raw[error.start]:#04x} is not UTF-8; save the file as UTF-8"
-        ) from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise ConfigError(f"{where}: not valid YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(
-            f"{path}:1:1: the file must hold `key: value` lines (name, data, model, target, groups), not {_kind(node)}"
+        exists = path.exists()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    if not exists:
+        near = (
+            [] if not path.parent.is_dir() else [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
         )
-    reader = _Reader(str(path))
-    return reader.mapping(node, ()), reader.marks
+        raise ConfigError(f"{path}: there is no such config file{_meant(path.name, near)}")
+    if not path.is_file():
+        raise ConfigError(f"{path}: is not a regular file; give the YAML file itself")
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path}: has more than {MAX_BYTES} bytes, which is no config; is it the data file?")
+    raw = raw.removeprefix(codecs.BOM_UTF8)  # "utf-8-sig" would count error.start from behind it
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        line, column = _end(raw[: error.start].decode())
+        where = f"{path}:{line + 1}:{column + 1}"
+        raise ConfigError(
+            f"{where}: config: byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        ) from None
 
 
-def _kind(node: yaml.Node | None) -> str:
-    if node is None:
-        return "nothing"
-    return "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
+def _end(text: str) -> tuple[int, int]:
+    """0-based line and column behind the text."""
+    return text.count("\n"), len(text) - text.rfind("\n") - 1
 
 
-class _Reader:
-    """Builds plain values from composed nodes and remembers where each path was written."""
+@final
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One source, `name`, and where every value and key of the document (shared by all sources) was written."""
 
-    def __init__(self, source: str) -> None:
-        self.source, self.marks, self.count = source, Marks(), 0
-        self.open: set[int] = set()
+    name: str
+    number: int
+    values: dict[Loc, _Place]
+    keys: dict[Loc, _Place]
 
-    def value(self, node: yaml.Node, at: Path_) -> Any:
-        """A scalar, list or dict."""
-        self.count += 1
-        if self.count > MAX_NODES or id(node) in self.open:
-            raise self.error(node, "aliases expand without end; write the values out")
-        self.marks.setdefault(at, self.where(node))
-        self.open.add(id(node))
+    def place(self, line: int, column: int) -> _Place:
+        """Place of a 0-based line and column."""
+        return _Place(self.number, line, column, self.name if self.number else f"{self.name}:{line + 1}:{column + 1}")
+
+    def compose(self, text: str) -> yaml.Node | None:
+        """The node tree; ConfigError where the text is no YAML, or several documents."""
         try:
-            if isinstance(node, yaml.MappingNode):
-                return self.mapping(node, at)
-            if isinstance(node, yaml.SequenceNode):
-                return [self.value(item, (*at, i)) for i, item in enumerate(node.value)]
-            return self.scalar(node)
-        finally:
-            self.open.discard(id(node))
+            node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            where = self.place(mark.line, mark.column).label if mark else self.name
+            raise ConfigError(f"{where}: not valid YAML: {error.problem or error.context}") from None
+        except yaml.reader.ReaderError as error:
+            label = self.place(*_end(text[: error.position])).label
+            raise ConfigError(f"{label}: not valid YAML: character {error.character!r} is not allowed") from None
+        except RecursionError:
+            raise ConfigError(f"{self.place(0, 0).label}: config: nested deeper than {MAX_DEPTH} levels") from None
+        return node
 
-    def mapping(self, node: yaml.MappingNode, at: Path_) -> dict[str, Any]:
-        """A dict with unique text keys, whose marks are those of the keys."""
-        found: dict[str, Any] = {}
+    def build(self, node: yaml.Node, loc: Loc, above: tuple[yaml.Node, ...] = ()) -> JsonValue:
+        """The plain value of a node at `loc`, alias by alias; `above` holds the nodes it is nested in."""
+        if any(node is other for other in above):
+            raise self.error(node, loc, "the alias stands for something that holds it")
+        if len(above) > MAX_DEPTH:
+            raise self.error(node, loc, f"nested deeper than {MAX_DEPTH} levels")
+        if len(self.values) >= MAX_VALUES:
+            raise self.error(node, loc, f"more than {MAX_VALUES} values once the aliases are written out")
+        if node.tag.removeprefix(TAG) not in TYPES[type(node)]:
+            raise self.error(node, loc, f"tag {node.tag!r} is not allowed; write plain values")
+        self.values[loc] = self.place(node.start_mark.line, node.start_mark.column)
+        if isinstance(node, yaml.MappingNode):
+            return {key: self.build(value, (*loc, key), (*above, node)) for key, value in self.pairs(node, loc)}
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*loc, i), (*above, node)) for i, item in enumerate(node.value)]
+        return self.scalar(node, loc)
+
+    def pairs(self, node: yaml.MappingNode, loc: Loc) -> Iterator[tuple[str, yaml.Node]]:
+        """Keys as they are written (`0` and `no` stay text) with their nodes; a key that stands twice is an error."""
+        lines: dict[str, int] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise self.error(key, "a key must be plain text")
-            name = str(key.value)
-            if name in found:
-                raise self.error(key, f"{_dotted((*at, name))}: this key is given twice; keep one")
-            self.marks[(*at, name)] = self.where(key)
-            found[name] = self.value(value, (*at, name))
-        return found
+                raise self.error(key, loc, f"a key is plain text, not a {key.id}")
+            if key.value in lines:
+                raise self.error(
+                    key, (*loc, key.value), f"key stands twice, first in line {lines[key.value]}; keep one"
+                )
+            lines[key.value] = key.start_mark.line + 1
+            _refuse_surrogates(self, key, loc)
+            self.keys[(*loc, key.value)] = self.place(key.start_mark.line, key.start_mark.column)
+            yield key.value, value
 
-    def scalar(self, node: yaml.Node) -> Any:
-        """YAML 1.2 core schema; quoted text stays text."""
-        text = str(node.value)
-        if node.tag not in PLAIN_TAGS:
-            raise self.error(node, f"tag {node.tag} is not allowed; write plain values")
-        return text if node.style in ("'", '"', "|", ">") else scalar(text)
+    def scalar(self, node: yaml.Node, loc: Loc) -> JsonValue:
+        """Null, bool, int, float or string of a scalar node."""
+        _refuse_surrogates(self, node, loc)
+        try:
+            return parse_scalar(node.value, node.tag.removeprefix(TAG))
+        except ValueError as error:
+            raise self.error(node, loc, str(error)) from None
 
-    def where(self, node: yaml.Node) -> str:
-        """`file:line:column` of a node."""
-        return f"{self.source}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
-
-    def error(self, node: yaml.Node, what: str) -> ConfigError:
-        """A ConfigError at a node."""
-        return ConfigError(f"{self.where(node)}: {what}")
+    def error(self, node: yaml.Node, loc: Loc, problem: str) -> ConfigError:
+        """An error at a node."""
+        return ConfigError(
+            f"{self.place(node.start_mark.line, node.start_mark.column).label}: {_dotted(loc)}: {problem}"
+        )
 
 
-def scalar(text: str) -> Any:
-    """What a person expects of an unquoted value.
+TYPES: Final[Mapping[type, tuple[str, ...]]] = {
+    yaml.MappingNode: ("map",),
+    yaml.SequenceNode: ("seq",),
+    yaml.ScalarNode: ("null", "bool", "int", "float", "str"),
+}
 
-    >>> scalar("1e-6"), scalar("no"), scalar("010"), scalar("12:30:00"), scalar("true"), scalar("~")
-    (1e-06, 'no', 10, '12:30:00', True, None)
+
+def parse_scalar(text: str, kind: str) -> bool | int | float | str | None:
+    """The value of a scalar whose tag is `kind`; ValueError says what does not fit.
+
+    >>> parse_scalar("010", "int"), parse_scalar("1e-6", "float"), parse_scalar("no", "str")
+    (10, 1e-06, 'no')
     """
-    if text in WORDS:
-        return WORDS[text]
-    if INTEGER.fullmatch(text) and len(text) < 300:
-        return int(text)
-    return float(text) if FLOAT.fullmatch(text) else text
+    if kind == "str":
+        return text
+    if not PATTERNS[TAG + kind].fullmatch(text):
+        raise ValueError(f"{text!r:.80} is no {kind}")
+    if kind in ("null", "bool"):
+        return text.lower() == "true" if kind == "bool" else None
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{text!r:.80} is too large")
+    return int(text) if kind == "int" else float(text)
 
 
-def _override(document: dict[str, Any], marks: Marks, override: str) -> None:
-    source = f"--set {override}"
-    key, equals, text = override.partition("=")
-    names = key.strip().split(".")
-    if not equals or not all(names):
-        raise ConfigError(f"{source}: write --set a.b=c, for example --set statistics.alpha=0.01")
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: the value is not valid YAML: {str(error).splitlines()[0]}") from None
-    target: Any = document
-    for depth, name in enumerate(names[:-1]):
-        target = _child(target, name, source, names[: depth + 1])
-    reader = _Reader(source)
-    value = None if node is None else reader.value(node, ())
-    leaf: str | int = names[-1]
-    if isinstance(target, list):
-        leaf = _position(target, names[-1], source)
-        target[leaf] = value
-    else:
-        target[leaf] = value
-    marks[tuple(int(n) if n.isdigit() else n for n in names)] = source
+def _refuse_surrogates(reading: _Reading, node: yaml.Node, loc: Loc) -> None:
+    if not node.value.isascii() and re.search("[\ud800-\udfff]", node.value):
+        raise reading.error(node, loc, f"{node.value!r:.80} holds half a character (a surrogate); write it whole")
 
 
-def _child(parent: Any, name: str, source: str, so_far: Sequence[str]) -> Any:
-    if isinstance(parent, list):
-        return parent[_position(parent, name, source)]
-    child = parent.setdefault(name, {})
-    if child is None:
-        child = parent[name] = {}
-    if not isinstance(child, dict | list):
-        raise ConfigError(f"{source}: {_dotted(tuple(so_far))} holds the value {child!r}, which has no keys inside")
-    return child
+def _override(document: Any, override: str, reading: _Reading) -> None:
+    """Put one `a.b=c` into the document; digits count list items from 0, and missing blocks are made."""
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigError(f"{reading.name}: write --set a.b=c, for example --set statistics.alpha=0.01")
+    parent, loc = document, Loc()
+    for key in keys[:-1]:
+        step = _step(parent, key, loc, reading)
+        loc = (*loc, step)
+        if isinstance(parent, dict) and parent.get(key) is None:
+            parent[key], reading.values[loc], reading.keys[loc] = {}, reading.place(0, 0), reading.place(0, 0)
+        parent = parent[step]
+    step = _step(parent, keys[-1], loc, reading)
+    loc = (*loc, step)
+    for places in (reading.values, reading.keys):
+        for old in [old for old in places if old[: len(loc)] == loc]:
+            del places[old]
+    reading.keys[loc] = reading.values[loc] = reading.place(0, 0)
+    node = reading.compose(text)
+    parent[step] = None if node is None else reading.build(node, loc)
 
 
-def _position(parent: list[Any], name: str, source: str) -> int:
-    if not name.isdigit() or int(name) >= len(parent):
-        raise ConfigError(f"{source}: {name!r} is no position in a list of {len(parent)}; count from 0")
-    return int(name)
+def _step(parent: object, key: str, loc: Loc, reading: _Reading) -> int | str:
+    if isinstance(parent, dict):
+        return key
+    if not isinstance(parent, list):
+        raise ConfigError(f"{reading.name}: {_dotted(loc)} is {parent!r:.80}, which has no key {key!r:.80}")
+    if not re.fullmatch("[0-9]{1,5}", key) or int(key) >= len(parent):
+        raise ConfigError(f"{reading.name}: {_dotted(loc)} is a list of {len(parent)}, counted from 0; got {key!r:.80}")
+    return int(key)
 
 
-def _messages(error: ValidationError, marks: Marks, path: str) -> Iterator[str]:
-    for problem in error.errors(include_url=False):
-        at = tuple(problem["loc"])
-        where = next((marks[at[:n]] for n in range(len(at), 0, -1) if at[:n] in marks), f"{path}:1:1")
-        yield f"{where}: {_dotted(at) or 'config'}: {_what(problem, at)}"
+def _messages(error: ValidationError, reading: _Reading) -> list[str]:
+    """One line a problem, in reading order."""
+    found = []
+    problems = error.errors(include_url=False)
+    for problem in problems:
+        loc = tuple(part for part in problem["loc"] if part != "[key]")
+        if problem["type"] == "too_short" and any(p["loc"][: len(loc)] == loc != p["loc"] for p in problems):
+            continue  # pydantic counts only the items that are valid
+        unknown = problem["type"] == "extra_forbidden" or len(loc) < len(problem["loc"])
+        places = reading.keys if unknown and loc in reading.keys else reading.values
+        place = next((places[loc[:n]] for n in range(len(loc), -1, -1) if loc[:n] in places), reading.place(0, 0))
+        found.append((place, f"{place.label}: {_dotted(loc)}: {_what(problem, loc)}"))
+    return [message for _, message in sorted(found)]
 
 
-def _what(problem: Mapping[str, Any], at: Path_) -> str:
-    given = problem["input"]
-    if problem["type"] == "extra_forbidden":
-        allowed = _fields(at[:-1])
-        return f"unknown key; allowed here: {', '.join(allowed)}{_meant(str(at[-1]), allowed)}"
-    if problem["type"] == "missing":
-        return f"this key is required; add it{_described(at)}"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return message
-    expected = re.findall("'([^']*)'", str(problem.get("ctx", {}).get("expected", "")))
-    return f"{message} (got {_short(given)}){_meant(str(given), expected)}"
+def _what(problem: Mapping[str, Any], loc: Loc) -> str:
+    kind, message = problem["type"], str(problem["msg"])
+    if kind == "extra_forbidden":
+        allowed = tuple(_block(loc[:-1]).model_fields)
+        return f"unknown key; allowed are {', '.join(allowed)}{_meant(str(loc[-1]), allowed)}"
+    if kind == "missing":
+        description = _block(loc[:-1]).model_fields[str(loc[-1])].description
+        return f"required key is missing{f': {description}' if description else ''}"
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    expected = re.findall(r"'([^']*)'", str(problem.get("ctx", {}).get("expected", "")))
+    return f"{message} (got {problem['input']!r:.80}){_meant(str(problem['input']), expected)}{CURES.get(kind, '')}"
 
 
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+def _block(loc: Loc) -> type[Block]:
+    """The block of the schema that describes the mapping at `loc`."""
+    block: type[Block] = Config
+    for key in loc:
+        if isinstance(key, str):
+            annotation = block.model_fields[key].annotation
+            block = next(a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, Block))
+    return block
 
 
 def _meant(given: str, allowed: Sequence[str]) -> str:
-    near = difflib.get_close_matches(given, allowed, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    close = difflib.get_close_matches(given, allowed, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _fields(at: Path_) -> list[str]:
-    """Names of the fields of the block at a path."""
-    model = _block(at)
-    return [] if model is None else list(model.model_fields)
-
-
-def _described(at: Path_) -> str:
-    model = _block(at[:-1])
-    about = None if model is None or at[-1] not in model.model_fields else model.model_fields[str(at[-1])].description
-    return f" ({about})" if about else ""
-
-
-def _block(at: Path_) -> Any:
-    """The pydantic model that describes the mapping at a path, found through the field annotations."""
-    model: Any = Config
-    for name in at:
-        if isinstance(name, int):
-            continue
-        if model is None or name not in model.model_fields:
-            return None
-        model = _model_in(model.model_fields[name].annotation)
-    return model
-
-
-def _model_in(annotation: Any) -> Any:
-    from typing import get_args
-
-    if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
-
-
-def _dotted(at: Path_) -> str:
-    return ".".join(str(name) for name in at)
+def _dotted(loc: Loc) -> str:
+    """Path for a message, which stays on one line: a key with odd characters is quoted."""
+    parts = (str(part) if re.fullmatch(r"[\w. -]+", str(part)) else f"{part!r:.80}" for part in loc)
+    return ".".join(parts) or "config"

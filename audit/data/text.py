@@ -4,6 +4,7 @@ import csv
 import difflib
 import hashlib
 import io
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ UNKNOWN = "unknown"
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 MISSING = frozenset({"", "nan", "none", "null", "na", "n/a", "unknown"})
 FIELD_LIMIT = 10_000_000
+LONGEST_NAME = 200  # numpy stores every id and attribute value as wide as the longest one
 Row = Mapping[str, Any]
 
 
@@ -83,8 +85,14 @@ class _Kept:
 
 def load_texts(config: Data, path: Path, *, classes: Sequence[str], labels: Mapping[str, str], seed: int) -> TextData:
     """Read the file; `labels` maps a label of the data to a class. Raises `DataError` when the file as a whole is unusable."""
+    try:
+        return _load(config, path, _label_map(classes, labels), seed)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); give a file that you may read") from None
+
+
+def _load(config: Data, path: Path, mapping: Mapping[str, int], seed: int) -> TextData:
     kind = _format(config, path)
-    mapping = _label_map(classes, labels)
     kept, quarantined, seen = _Kept(attributes={name: [] for name in config.columns.attributes}), [], set[str]()
     rows = 0
     for rows, read in enumerate(READERS[kind](path, config.columns), start=1):
@@ -135,22 +143,32 @@ def _meant(given: str, allowed: Sequence[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def _wanted(columns: Columns) -> list[str]:
+    """The columns that the config names, each once."""
+    named = [columns.id, columns.text, columns.label, columns.cluster, columns.spans, *columns.attributes.values()]
+    return list(dict.fromkeys(name for name in named if name is not None))
+
+
 def _check_columns(path: Path, present: Sequence[str], columns: Columns) -> None:
-    wanted = [columns.id, columns.text, columns.label, columns.cluster, columns.spans, *columns.attributes.values()]
-    for name in wanted:
-        if name is not None and name not in present:
+    for name in _wanted(columns):
+        if name not in present:
             cure = "; set data.columns.id: null to number the rows" if name == columns.id else ""
-            raise DataError(f"{path}: no column {name!r}; there are {', '.join(present)}{_meant(name, present)}{cure}")
+            named = ", ".join(c if c.isprintable() else repr(c) for c in present)
+            raise DataError(f"{path}: no column {name!r}; there are {named:.2000}{_meant(name, present)}{cure}")
+        if list(present).count(name) > 1:
+            raise DataError(f"{path}: column {name!r} is there twice; rename one")
 
 
 def _csv_rows(path: Path, columns: Columns) -> Iterator[Row | BadRow]:
     csv.field_size_limit(FIELD_LIMIT)
     with path.open("rb") as raw:
         text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text)
+        reader = csv.reader(text, strict=True)  # else an open quote swallows the rest of the file unseen
         header = next(_safely(reader), None)
-        if header is None or isinstance(header, BadRow):
+        if header is None:
             raise DataError(f"{path}: is empty; the first line must name the columns")
+        if isinstance(header, BadRow):
+            raise DataError(f"{path}: the first line must name the columns, but is malformed: {header.detail}")
         _check_columns(path, header, columns)
         for values in _safely(reader):
             if isinstance(values, BadRow):
@@ -174,16 +192,19 @@ def _safely(reader: Any) -> Iterator[list[str] | BadRow]:
 
 
 def _jsonl_rows(path: Path, columns: Columns) -> Iterator[Row | BadRow]:
-    checked = False
+    first: list[str] | None = None
+    absent = set(_wanted(columns))
     with path.open("rb") as raw:
         for number, line in enumerate(raw, start=1):
             if not line.strip():
                 continue
             row = _json_object(line, number)
-            if not checked and not isinstance(row, BadRow):
-                _check_columns(path, list(row), columns)
-                checked = True
+            if not isinstance(row, BadRow):
+                first = list(row) if first is None else first
+                absent.difference_update(row)
             yield row
+    if first is not None:  # a column that only some rows hold is there
+        _check_columns(path, [*first, *(name for name in _wanted(columns) if name not in absent | {*first})], columns)
 
 
 def _json_object(line: bytes, number: int) -> Row | BadRow:
@@ -202,12 +223,29 @@ def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row | BadRow]:
 
     try:
         file = parquet.ParquetFile(path)
+        _check_columns(path, file.schema_arrow.names, columns)
+        for batch in file.iter_batches(batch_size=4096, columns=sorted(_wanted(columns))):
+            yield from _batch_rows(batch)
     except (arrow.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from None
-    _check_columns(path, file.schema_arrow.names, columns)
-    wanted = [columns.id, columns.text, columns.label, columns.cluster, columns.spans, *columns.attributes.values()]
-    for batch in file.iter_batches(batch_size=4096, columns=sorted({name for name in wanted if name})):
+
+
+def _batch_rows(batch: Any) -> Iterator[Row | BadRow]:
+    """The rows of a record batch; where one cell has no Python value, row by row, so that only its row is lost."""
+    try:
         yield from batch.to_pylist()
+        return
+    except (ValueError, OverflowError):
+        pass
+    for position in range(batch.num_rows):
+        try:
+            row: Row = batch.slice(position, 1).to_pylist()[0]
+        except UnicodeDecodeError:
+            yield BadRow("broken encoding", "not UTF-8")
+        except (ValueError, OverflowError) as error:
+            yield BadRow("malformed row", str(error))
+        else:
+            yield row
 
 
 READERS = {"csv": _csv_rows, "jsonl": _jsonl_rows, "parquet": _parquet_rows}
@@ -246,6 +284,10 @@ def _keep(kept: _Kept, row: Row, columns: Columns, labels: Mapping[str, int], se
         raise BadRow("unknown label", f"{label!r}; known: {', '.join(labels)}")
     if identity in seen:
         raise BadRow("duplicate id", identity)
+    values = {name: _plain(row.get(column)) for name, column in columns.attributes.items()}
+    for name, value in {"id": identity, **values}.items():
+        if len(value) > LONGEST_NAME:
+            raise BadRow("value too long", f"{name}: {len(value)} characters, at most {LONGEST_NAME}")
     spans = _spans(row.get(columns.spans), text) if columns.spans else ()
     seen.add(identity)
     kept.id.append(identity)
@@ -253,8 +295,7 @@ def _keep(kept: _Kept, row: Row, columns: Columns, labels: Mapping[str, int], se
     kept.label.append(labels[label])
     kept.spans.append(spans)
     kept.cluster.append(_plain(row.get(columns.cluster)) if columns.cluster else "")
-    for name, column in columns.attributes.items():
-        value = _plain(row.get(column))
+    for name, value in values.items():
         kept.attributes[name].append(UNKNOWN if value.lower() in MISSING else value)
 
 
@@ -263,20 +304,21 @@ def _broken(text: str) -> bool:
 
 
 def _spans(cell: object, text: str) -> tuple[Match, ...]:
-    if cell is None or cell == "":
+    if cell is None or cell != cell or (isinstance(cell, str) and not cell.strip()):
         return ()
     try:
         items = json.loads(cell) if isinstance(cell, str) else cell
         return tuple(_span(item, text) for item in items)  # type: ignore[union-attr]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise BadRow("bad spans", f"{error}; write [[start, end, attribute, group], ...]") from None
 
 
 def _span(item: Any, text: str) -> Match:
     start, end, attribute, group = item
-    if not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(text)):
+    if not (type(start) is type(end) is int and 0 <= start < end <= len(text)):
         raise ValueError(f"span {start!r} to {end!r} is not inside the text of {len(text)} characters")
-    if not (isinstance(attribute, str) and isinstance(group, str) and attribute and group):
+    names = [name for name in (attribute, group) if isinstance(name, str) and name and not _broken(name)]
+    if len(names) < 2:
         raise ValueError("attribute and group must be text")
     return Match(start, end, attribute, group, text[start:end].lower())
 
@@ -302,9 +344,7 @@ def _finish(
     seed: int,
 ) -> TextData:
     chosen = _sample(len(kept.text), config.limit, seed)
-    own = [f"row {i}" for i in range(len(kept.text))]
-    named = [name or alone for name, alone in zip(kept.cluster, own, strict=True)] if config.columns.cluster else own
-    codes = np.unique(np.array(named, dtype=np.str_)[chosen], return_inverse=True)[1]
+    codes = _codes([kept.cluster[i] for i in chosen])
     attributes = {name: np.array(values, dtype=np.str_)[chosen] for name, values in kept.attributes.items()}
     return TextData(
         id=np.array(kept.id, dtype=np.str_)[chosen],
@@ -321,6 +361,13 @@ def _finish(
         sha256=_file_sha256(path),
         quarantined=quarantined,
     )
+
+
+def _codes(names: Sequence[str]) -> IntArray:
+    """Named clusters in the order of their names, then one for every row without a name."""
+    known = {name: code for code, name in enumerate(sorted({*names} - {""}))}
+    unnamed = itertools.count(len(known))
+    return np.array([known[name] if name else next(unnamed) for name in names], dtype=np.int64)
 
 
 def _sample(n: int, limit: int | None, seed: int) -> IntArray:

@@ -1,11 +1,9 @@
-"""The placebo null for word groups: the exchangeable unit is the word type, and placebos are as frequent and as
-coherent as the group.
+"""The placebo null for word groups: the exchangeable unit is the word type, not its occurrence.
 
 Any two words differ, so rows of k words are k observations, not n. A placebo matches each term's document frequency
 and the group's df-weighted mean cosine of embeddings, since neighbours share effects and a mean of k neighbours
-scatters more
-than one of k random words; placebo pairs also match the cosine between the two groups. Cost, measured with 999 draws, 24 terms, 4,000 types
-and 2,500 texts: .6 s for a reliance test, 1.3 s for a contrast.
+scatters more than one of k random words; placebo pairs also match the cosine between the two groups. Cost, measured
+with 999 draws, 24 terms, 4,000 types and 2,500 texts: .6 s for a reliance test, 1.3 s for a contrast.
 """
 
 from collections.abc import Mapping, Sequence
@@ -200,7 +198,7 @@ def _centroid(pool: Pool, types: IntArray, terms: IntArray) -> FloatArray:
     return np.asarray(np.einsum("gtd,t->gd", pool.unit[types], weight.astype(pool.unit.dtype)), dtype=np.float32)
 
 
-def _weights(pool: Pool, composite: str, ratio: bool) -> FloatArray:
+def _weights(pool: Pool, composite: str, *, ratio: bool) -> FloatArray:
     """Per row of the table: signed relevance, or magnitude over the example's mean per word (NaN where that is 0)."""
     if not ratio:
         return pool.table.relevance[composite]
@@ -276,7 +274,7 @@ def contrast(
     )
 
 
-def rank_p(observed: float, null: FloatArray, two_sided: bool) -> float:
+def rank_p(observed: float, null: FloatArray, *, two_sided: bool) -> float:
     """(1 + placebos at least as extreme) / (K + 1).
 
     Two-sided: as far from the mean of placebos and observed together, hence exact.
@@ -308,10 +306,8 @@ def effective_draws(pool: Pool, terms: IntArray, drawn: IntArray, sign: FloatArr
     return trace**2 / float((covariance**2).sum()), float(covariance.mean()) * len(drawn) / trace
 
 
-def tail_p(observed: float, null: FloatArray, two_sided: bool, df: float, shared: float) -> float:
-    """Student's t tail of the observed value among placebos that are worth `df` independent ones and correlate by
-    `shared`.
-    """
+def tail_p(observed: float, null: FloatArray, df: float, shared: float, *, two_sided: bool) -> float:
+    """Student's t tail of the observed value among placebos worth `df` independent ones, correlated by `shared`."""
     # a common part cancels between placebos but not between them and the group: the spread is widened for both
     spread = float(null.std(ddof=1)) * np.sqrt((1 + shared) / max(1 - shared, 1e-6))
     if spread == 0:
@@ -322,7 +318,7 @@ def tail_p(observed: float, null: FloatArray, two_sided: bool, df: float, shared
 
 def placebo_p(observed: float, null: FloatArray, worth: tuple[float, float], *, two_sided: bool) -> float:
     """The larger of rank and t tail: a rank among placebos that share words or neighbourhoods claims too many draws."""
-    return max(rank_p(observed, null, two_sided), tail_p(observed, null, two_sided, *worth))
+    return max(rank_p(observed, null, two_sided=two_sided), tail_p(observed, null, *worth, two_sided=two_sided))
 
 
 def reliance_test(

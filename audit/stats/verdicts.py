@@ -21,11 +21,13 @@ def decide(
     """
     if estimate.value is None or estimate.low is None or estimate.high is None or p_adjusted is None:
         return Verdict.NOT_TESTABLE, estimate.reason or "no p value could be computed"
-    verdict, reason = _compare(estimate, equivalence, p_adjusted <= alpha, margin)
+    verdict, reason = _compare(estimate, equivalence, margin, significant=p_adjusted <= alpha)
     return verdict, "; ".join(filter(None, (reason, estimate.reason)))
 
 
-def _compare(estimate: Estimate, equivalence: Estimate, significant: bool, margin: float | None) -> tuple[Verdict, str]:
+def _compare(
+    estimate: Estimate, equivalence: Estimate, margin: float | None, *, significant: bool
+) -> tuple[Verdict, str]:
     if margin is None:
         return (
             (Verdict.DIFFERENT, "significant; no margin is declared")

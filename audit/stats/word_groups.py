@@ -76,7 +76,7 @@ def _placebo_case(
         attribute=attribute,
         groups=groups,
         estimand=QUESTIONS[question].estimand.format(group=groups[0], other=groups[-1]),
-        test=f"rank among {len(tests[first].null)} placebo {kind}, largest p of {len(tests)} composites",
+        test=f"among {len(tests[first].null)} placebo {kind}: larger p of rank and t tail, largest of {len(tests)} composites",
         p=p,
         estimate=lambda level: _noting(estimate(level), tests[first].estimate.reason),
         margin=margin,

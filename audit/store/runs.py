@@ -1,5 +1,6 @@
 """The run folder: a record, a manifest of hashes written last, and nothing half-written that looks complete."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,12 +23,13 @@ def new_run_folder(output: Path, name: str, run_id: str) -> Path:
         parent.mkdir(parents=True, exist_ok=True)
         for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
             folder = parent / f"{run_id}{suffix}"
-            if not folder.exists():
+            with contextlib.suppress(FileExistsError):  # asked by making it, as two runs may start at once
                 folder.mkdir()
                 return folder
-    except OSError as error:
+    except (OSError, ValueError) as error:
         cure = "give a folder that you may write with --output"
-        raise OutputError(f"{parent}: the run folder cannot be made ({error.strerror}); {cure}") from None
+        what = error.strerror if isinstance(error, OSError) else error
+        raise OutputError(f"{parent}: the run folder cannot be made ({what}); {cure}") from None
     raise OutputError(f"{parent}: a thousand runs start with {run_id}; give another folder with --output")
 
 
@@ -55,15 +57,19 @@ def load_record(folder: str | Path) -> AuditRecord:
                 f"{path}: schema version {version}; this release reads {SCHEMA_VERSION}: use the release that wrote it"
             )
         return AuditRecord.model_validate(document)
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(
-            f"{path}: is not a valid record ({str(error).splitlines()[0]}); check it with lrp-audit verify"
-        ) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        what = f"{error.error_count()} problems, the first at {'.'.join(map(str, first['loc']))!r}: {first['msg']}"
+        raise OutputError(f"{path}: is not a valid record ({what}); check it with lrp-audit verify") from None
+    except KeyError as error:
+        raise OutputError(f"{path}: is not a valid record (it has no {error}); check it with lrp-audit verify") from None
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise OutputError(f"{path}: is not a valid record ({error}); check it with lrp-audit verify") from None
 
 
 def write_manifest(folder: Path) -> None:
     """sha256 of every other file of the folder; its presence says that the run is complete."""
-    hashes = {str(path.relative_to(folder)): _sha256(path) for path in _files(folder)}
+    hashes = {path.relative_to(folder).as_posix(): _sha256(path) for path in _files(folder)}
     _write_atomically(folder / MANIFEST, json.dumps({"sha256": hashes}, indent=2, sort_keys=True) + "\n")
 
 
@@ -74,10 +80,12 @@ def verify(folder: str | Path) -> list[str]:
     if not manifest.is_file():
         raise OutputError(f"{run}: has no {MANIFEST}; give the folder of one finished run")
     try:
-        wanted: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
-    except (ValueError, KeyError, TypeError):
+        wanted: Any = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        wanted = None
+    if not isinstance(wanted, dict):
         return [f"{manifest}: is not a valid manifest"]
-    present = {str(path.relative_to(run)): path for path in _files(run)}
+    present = {path.relative_to(run).as_posix(): path for path in _files(run)}
     missing = [f"{run / name}: is missing" for name in sorted(wanted.keys() - present.keys())]
     extra = [f"{run / name}: is not in the manifest" for name in sorted(present.keys() - wanted.keys())]
     both = sorted(wanted.keys() & present.keys())
@@ -103,7 +111,7 @@ def _major(version: str) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
 
 
 def _sha256(path: Path) -> str:
@@ -112,12 +120,15 @@ def _sha256(path: Path) -> str:
 
 
 def _write_atomically(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); give another folder with --output") from None

@@ -1,0 +1,80 @@
+"""Dataset text is hostile: what may be shown, and numbers as people read them."""
+
+import re
+
+from audit.records import Estimate
+
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
+NONE = "–"
+
+
+def clean(text: str) -> str:
+    """Text without control characters, bidirectional overrides and lone surrogates, each replaced by U+FFFD.
+
+    >>> clean("a\\x00b\\u202ec")
+    'a\ufffdb\ufffdc'
+    """
+    return UNSAFE.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def shorten(text: str, length: int = 36) -> str:
+    """Clean text of at most `length` characters, with an ellipsis where it was cut."""
+    safe = " ".join(clean(text).split())
+    return safe if len(safe) <= length else safe[: length - 1] + "…"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with a true minus sign.
+
+    >>> number(-0.04217), number(None), number(0.00004)
+    ('−0.042', '–', '0.000')
+    """
+    if value is None:
+        return NONE
+    rounded = f"{value:.{digits}f}"
+    return rounded.replace("-", "" if float(rounded) == 0 else "−")
+
+
+def p_value(p: float | None) -> str:
+    """Three decimals, and never 0.
+
+    >>> p_value(0.0002), p_value(0.0412)
+    ('< 0.001', '0.041')
+    """
+    return NONE if p is None else "< 0.001" if p < 0.001 else number(p)
+
+
+def percent(level: float) -> str:
+    """A confidence level or a share in per cent, without needless decimals.
+
+    >>> percent(0.95), percent(0.99583)
+    ('95 %', '99.58 %')
+    """
+    return f"{100 * level:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def interval(estimate: Estimate, digits: int = 3) -> str:
+    """`value [low, high]`, or the value alone where there is no interval."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return number(estimate.value, digits)
+    return f"{number(estimate.value, digits)} [{number(estimate.low, digits)}, {number(estimate.high, digits)}]"
+
+
+def count(n: int) -> str:
+    """A count with thousands separators."""
+    return f"{n:,}"
+
+
+def plural(n: int, noun: str) -> str:
+    """A count and its noun.
+
+    >>> plural(1, "film"), plural(1200, "film")
+    ('1 film', '1,200 films')
+    """
+    return f"{count(n)} {noun}" + ("" if n == 1 else "s")
+
+
+def listed(names: tuple[str, ...] | list[str], most: int = 6) -> str:
+    """Names joined by commas, those beyond `most` counted."""
+    extra = len(names) - most
+    return ", ".join(names[:most]) + (f" and {extra} more" if extra > 0 else "")

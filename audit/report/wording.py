@@ -1,0 +1,193 @@
+"""Every sentence that the report says in its own words: verdicts, exit codes, the summary, the glossary."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from audit.records import AuditRecord, Finding, Gate, Verdict
+from audit.report.text import interval, listed, number, p_value, percent, plural
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class VerdictWords:
+    """How a verdict looks and what it says; `symbol` is also the marker in charts."""
+
+    symbol: str
+    style: str
+    meaning: str
+
+
+VERDICTS: Final[dict[Verdict, VerdictWords]] = {
+    Verdict.BREACH: VerdictWords(
+        "▲", "breach", "a difference is shown, and its whole interval lies beyond the agreed margin"
+    ),
+    Verdict.DIFFERENT: VerdictWords("◆", "different", "a difference is shown; it is not shown to exceed the margin"),
+    Verdict.INCONCLUSIVE: VerdictWords(
+        "□", "inconclusive", "neither a difference nor its absence is shown: too little data for the margin"
+    ),
+    Verdict.EQUIVALENT: VerdictWords("●", "equivalent", "any difference is shown to be smaller than the margin"),
+    Verdict.NOT_TESTABLE: VerdictWords("×", "untestable", "the data do not allow a test; the reason is listed"),
+}
+EXITS: Final[dict[int, str]] = {
+    0: "the audit ran and every gate holds",
+    1: "the audit stopped on an internal error",
+    2: "config, data or model could not be used",
+    3: "the audit ran and at least one gate is breached",
+    4: "the audit ran, but the explanation itself was not shown to be valid, so no verdict is given",
+    5: "the audit ran and no gate is breached, but at least one gate is inconclusive or had nothing it could test",
+}
+GATES: Final[dict[str, tuple[Verdict, str]]] = {
+    "holds": (Verdict.EQUIVALENT, "every finding that could be tested is shown to lie inside its margin"),
+    "breached": (Verdict.BREACH, "at least one finding lies wholly beyond its margin"),
+    "inconclusive": (Verdict.INCONCLUSIVE, "at least one finding is not shown to lie inside its margin"),
+    "not tested": (Verdict.NOT_TESTABLE, "no finding of this question could be tested"),
+}
+QUESTIONS: Final[dict[str, tuple[str, str]]] = {
+    "contrast": (
+        "Group contrast",
+        "Do the words of one group push the prediction further than the words of another group?",
+    ),
+    "intervention": ("Swaps", "Does the prediction change when a group's words are swapped for another group's?"),
+    "reliance": ("Reliance", "Do the words of a group carry more relevance than comparable other words?"),
+    "disparity": ("Relevance disparity", "Is the same kind of word relied on more for one group than for another?"),
+    "outcome": ("Outcome gaps", "Do rates of favourable or wrong predictions differ between groups?"),
+}
+GLOSSARY: Final[dict[str, str]] = {
+    "Relevance": "the part of the explained logit that Layer-wise Relevance Propagation assigns to a word; "
+    "positive pushes towards the explained class, negative away from it.",
+    "Contrast logit": "the logit of the favoured class minus that of the other; every effect in this report is measured on it.",
+    "sd": "standard deviation; effects are in units of the standard deviation of the contrast logit over the audited examples.",
+    "Share of |R|": "the absolute relevance on a group's words as a part of the absolute relevance of all words of the example.",
+    "Composite": "the set of propagation rules that computes relevance; the first gives the numbers, others are second opinions.",
+    "Estimand": "the quantity that a finding estimates, in words.",
+    "Interval": "the range of values that the data support, at the level printed beside it; the level is adjusted for "
+    "the number of tests in the family.",
+    "n": "the number of examples behind a number.",
+    "Clusters": "units that are independent of each other, such as films or authors; rows of one cluster are not.",
+    "p": "how often a difference at least this large arises when there is none; a high p never shows that there is none.",
+    "Holm p": "p after Holm's correction for the m tests of the same family.",
+    "Family, m": "the tests that are corrected together, and how many of them could be tested.",
+    "Margin": "the largest difference that does not matter, agreed in the config before the run.",
+    "MDE": "minimal detectable effect: the smallest true effect that this test would find with probability 0.8.",
+    "Placebo": "words of no protected group, matched on frequency and coherence; they show what chance alone produces.",
+    "Swap": "a text is scored again with the words of one group replaced by those of another.",
+    "Flip": "a swap that changes the predicted class.",
+    "Cliff's delta": "P(a value of the first group is larger) minus P(it is smaller): 0 is no difference, ±1 is complete separation.",
+    "Gate": "a question whose worst verdict sets the exit code.",
+    "Ledger": "the account of where the explained logit went: to the words, or to biases, norms, positions and other constants.",
+}
+SEVERITY: Final = tuple(VERDICTS)
+
+
+def pair(finding: Finding) -> str:
+    """`female − male`, or the one group."""
+    return " − ".join(finding.groups) if len(finding.groups) < 3 else listed(finding.groups)
+
+
+def quantity(finding: Finding) -> str:
+    """Which quantity of the question, where it has several: a rate, a feature, flips; else empty."""
+    part = finding.details.get("measure") or finding.details.get("feature")
+    if part:
+        return f"share of {part} words" if finding.question == "disparity" else str(part)
+    return "flips" if finding.id.startswith("intervention.flips") else ""
+
+
+def question_title(question: str) -> str:
+    """Heading of a question."""
+    return QUESTIONS.get(question, (question.capitalize(), ""))[0]
+
+
+def tested(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings with a verdict about the data."""
+    return [finding for finding in findings if finding.verdict is not Verdict.NOT_TESTABLE]
+
+
+def summary(record: AuditRecord) -> tuple[str, str, str]:
+    """What was asked and came out, the most severe finding, and what stays open."""
+    return _counted(record), _most_severe(record.findings), _open(record.findings)
+
+
+def _counted(record: AuditRecord) -> str:
+    counts = Counter(finding.verdict for finding in record.findings)
+    clusters = f" in {plural(record.data.clusters, 'cluster')}" if record.data.clusters else ""
+    verdicts = listed([f"{counts[verdict]} {verdict.value}" for verdict in SEVERITY if counts[verdict]])
+    return (
+        f"{plural(len(record.findings), 'finding')} from {plural(record.data.used, 'example')}{clusters}: "
+        f"{verdicts or 'none'}; accuracy is {interval(record.model.accuracy)} "
+        f"({percent(record.model.accuracy.level)} interval, n = {record.model.accuracy.n:,})."
+    )
+
+
+def _most_severe(findings: Sequence[Finding]) -> str:
+    shown = [finding for finding in findings if finding.verdict in (Verdict.BREACH, Verdict.DIFFERENT)]
+    if not shown:
+        return (
+            f"No difference was shown in {plural(len(tested(findings)), 'tested finding')}; this does not say that there "
+            "is none, except within the margin where the verdict is EQUIVALENT."
+        )
+    return f"Most severe: {finding_sentence(min(shown, key=_rank))}"
+
+
+def _rank(finding: Finding) -> tuple[int, float, str]:
+    size = abs(finding.estimate.value or 0.0) / finding.margin if finding.margin else 0.0
+    return SEVERITY.index(finding.verdict), -size, finding.id
+
+
+def finding_sentence(finding: Finding) -> str:
+    """One finding in words, with its numbers."""
+    estimate = finding.estimate
+    clusters = f" in {plural(estimate.clusters, 'cluster')}" if estimate.clusters else ""
+    margin = "no margin is declared" if finding.margin is None else f"margin {number(finding.margin)}"
+    return (
+        f"{finding.attribute}: {finding.estimand.partition(', ranked')[0]} is {interval(estimate)} {estimate.unit} "
+        f"({percent(estimate.level)} interval, n = {estimate.n:,}{clusters}, Holm p {_equals(finding.test.p_adjusted)}, "
+        f"{margin}): {finding.verdict.value}."
+    )
+
+
+def _equals(p: float | None) -> str:
+    text = p_value(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _open(findings: Sequence[Finding]) -> str:
+    inconclusive = [finding for finding in findings if finding.verdict is Verdict.INCONCLUSIVE]
+    missed = [finding for finding in findings if finding.verdict is Verdict.NOT_TESTABLE]
+    if not inconclusive and not missed:
+        return "Every finding was settled; what lies outside the declared groups was not asked."
+    parts = []
+    if inconclusive:
+        names = _named(inconclusive)
+        parts.append(f"{plural(len(inconclusive), 'INCONCLUSIVE finding')} ({names})")
+    if missed:
+        parts.append(f"{plural(len(missed), 'NOT TESTABLE finding')} ({_named(missed)})")
+    return f"Still open: {' and '.join(parts)}; open means neither a disparity nor its absence is shown."
+
+
+def _named(findings: Sequence[Finding]) -> str:
+    names = dict.fromkeys(f"{finding.attribute.removesuffix(' (mentioned)')} {finding.question}" for finding in findings)
+    return listed(list(names), 4)
+
+
+def detectable(finding: Finding) -> str:
+    """What an INCONCLUSIVE finding could have found, and the n it would need."""
+    if finding.detectable is None:
+        return ""
+    needed = (
+        f"; about n = {finding.needed_n:,} would settle it if there is no difference"
+        if finding.needed_n is not None
+        else ""
+    )
+    return f"MDE {number(finding.detectable)} {finding.estimate.unit} at power 0.8{needed}"
+
+
+def gate_sentence(gate: Gate) -> str:
+    """What the state of a gate means."""
+    return GATES[gate.state][1] if gate.state in GATES else "this release does not know the state"
+
+
+def exit_sentence(code: int) -> str:
+    """What the exit code means."""
+    return f"Exit code {code}: {EXITS.get(code, 'unknown to this release')}."
