@@ -73,7 +73,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     reading = _Reading(str(path), 0, values, {})
     node = reading.compose(text)
     if not isinstance(node, yaml.MappingNode):
-        problem = "is empty" if node is None else f"is a {node.id}, not a mapping"
+        problem = "is empty" if node is None else f"is {_kind(node)}, not a mapping"
         raise ConfigError(f"{path}:1:1: config: {problem}; write `key: value` lines: data, model, target, groups")
     document: Any = reading.build(node, ())
     document.setdefault("name", path.stem)
@@ -152,7 +152,7 @@ class _Reading:
             raise ConfigError(f"{where}: not valid YAML: {error.problem or error.context}") from None
         except yaml.reader.ReaderError as error:
             label = self.place(*_end(text[: error.position])).label
-            raise ConfigError(f"{label}: not valid YAML: character {error.character!r} is not allowed") from None
+            raise ConfigError(f"{label}: not valid YAML: character {text[error.position]!r} is not allowed") from None
         except RecursionError:
             raise ConfigError(f"{self.place(0, 0).label}: config: nested deeper than {MAX_DEPTH} levels") from None
         return node
@@ -179,7 +179,7 @@ class _Reading:
         lines: dict[str, int] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise self.error(key, loc, f"a key is plain text, not a {key.id}")
+                raise self.error(key, loc, f"a key is plain text, not {_kind(key)}")
             if key.value in lines:
                 raise self.error(
                     key, (*loc, key.value), f"key stands twice, first in line {lines[key.value]}; keep one"
@@ -226,6 +226,12 @@ def parse_scalar(text: str, kind: str) -> bool | int | float | str | None:
     if not math.isfinite(float(text)):
         raise ValueError(f"{text!r:.80} is too large")
     return int(text) if kind == "int" else float(text)
+
+
+def _kind(node: yaml.Node) -> str:
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    return "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
 
 
 def _refuse_surrogates(reading: _Reading, node: yaml.Node, loc: Loc) -> None:

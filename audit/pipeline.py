@@ -21,7 +21,7 @@ from audit.checks.intervention import SwappedText, swap_effects
 from audit.config import Config
 from audit.data.terms import Matcher, build_matcher, swap_terms, words
 from audit.data.text import TextData, load_texts, write_quarantine
-from audit.errors import ConfigError, DataError
+from audit.errors import ConfigError, DataError, OutputError
 from audit.loading import LoadedConfig, load_config
 from audit.models.builtin import PREFIX, builtin_data, builtin_model
 from audit.models.huggingface import TextModel, load_text_model
@@ -416,13 +416,18 @@ def _lexicons(prepared: Prepared, seen: set[tuple[str, str, str]]) -> tuple[Lexi
 
 def _write(folder: Path, record: AuditRecord, prepared: Prepared, examples: ExampleTable, explained: Explained) -> None:
     """Everything, the manifest last: a folder without one is incomplete and is refused by its readers."""
-    example_frame(examples, explained.groups, prepared.model.classes).to_parquet(
-        folder / "examples.parquet", index=False
-    )
-    write_quarantine(folder / "quarantine.jsonl", prepared.data.quarantined)
-    write_record(folder, record)
-    render(record, folder)
-    write_manifest(folder)
+    try:
+        frame = example_frame(examples, explained.groups, prepared.model.classes)
+        frame.to_parquet(folder / "examples.parquet", index=False)
+        write_quarantine(folder / "quarantine.jsonl", prepared.data.quarantined)
+        write_record(folder, record)
+        render(record, folder)
+        write_manifest(folder)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: could not be written ({error.strerror or error}), so the run is incomplete and will not be read; "
+            "free some space, or give another folder with --output"
+        ) from error
 
 
 @contextmanager

@@ -61,7 +61,9 @@ def false_alarms(
                 "contrast": contrast_test(pool, a, b, composites, scale=scale, **shared),
             }
             for test, outcome in results.items():
-                values = {name: each.p for name, each in outcome.items()}
+                values = {name: each.p for name, each in outcome.items() if each.p is not None}
+                if len(values) < len(outcome):
+                    continue
                 for name, p in {**values, "all": max(values.values())}.items():
                     found.setdefault(f"{test} {kind} {name}", []).append(p)
     return found

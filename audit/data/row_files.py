@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, Final, final
+from typing import IO, Any, AnyStr, Final, final
 
 from audit.data.lexicon_file import did_you_mean
 from audit.errors import DataError
@@ -19,6 +19,7 @@ from audit.errors import DataError
 MAX_LINE: Final = 4_000_000  # characters of a CSV line, bytes of a JSONL line
 MAX_ROW_LINES: Final = 1_000  # lines of a CSV row in quotes: bounds what an unclosed quote can cost
 MAX_NAMES: Final = 100
+CURE: Final = "data.columns says which column holds what (id: null numbers the rows)"
 BATCH: Final = 4_096
 
 
@@ -50,7 +51,7 @@ def _check_columns(path: Path, columns: Sequence[str], present: Sequence[str]) -
         if name not in present:
             semicolons = len(present) == 1 and (";" in present[0] or "\t" in present[0])
             hint = "; separate the fields by commas" if semicolons else did_you_mean(name, present[:MAX_NAMES])
-            raise DataError(f"{path}: no column {name!r}; there are {shown}{hint}")
+            raise DataError(f"{path}: no column {name!r}; there are {shown}{hint}; {CURE}")
         if list(present).count(name) > 1:
             raise DataError(f"{path}: column {name!r} stands twice; there are {shown}; rename one")
 
@@ -63,7 +64,7 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
             raise DataError(f"{path}: the file is empty; its first line names the columns")
         if isinstance(header, str):
             raise DataError(f"{path}:1: the line of column names is broken: {header}")
-        if any(not _is_whole(name) for name in header):
+        if any(not is_whole(name) for name in header):
             raise DataError(f"{path}:1: the line of column names is not UTF-8; save the file as UTF-8")
         _check_columns(path, columns, header)
         places = [header.index(name) for name in columns]
@@ -78,7 +79,7 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 
 def _csv_records(file: IO[str]) -> Iterator[tuple[int, list[str] | str]]:
     """First line and fields of every record, or what is wrong; behind a quote that nobody closes, the next line is a record."""
-    lines = _Lines(file, deque())
+    lines = _Lines(_short_lines(file, ("\n", "\r")), deque())
     number = 1
     while True:
         used: list[str] = []
@@ -101,17 +102,22 @@ def _csv_records(file: IO[str]) -> Iterator[tuple[int, list[str] | str]]:
 class _Lines:
     """Lines of a file, to some of which a reader has come back."""
 
-    file: IO[str]
+    fresh: Iterator[str]
     back: deque[str]
 
     def take(self, used: list[str]) -> Iterator[str]:
         """Lines of one record, which are added to `used`."""
-        while len(used) < MAX_ROW_LINES and (line := self.back.popleft() if self.back else self.file.readline(MAX_LINE)):
+        size = 0
+        while len(used) < MAX_ROW_LINES and size < MAX_LINE:
+            line = self.back.popleft() if self.back else next(self.fresh, "")
+            if not line:
+                return
             used.append(line)
+            size += len(line)
             yield line
 
 
-def _is_whole(text: str) -> bool:
+def is_whole(text: str) -> bool:
     """Whether the text is Unicode without halves of characters, which is how undecodable bytes are read."""
     try:
         text.encode()
@@ -123,7 +129,7 @@ def _is_whole(text: str) -> bool:
 def _jsonl_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     present: dict[str, None] = {}
     with path.open("rb") as file:
-        for number, line in enumerate(_short_lines(file), start=1):
+        for number, line in enumerate(_short_lines(file, (b"\n",)), start=1):
             if line.strip(b" \t\r\n\xef\xbb\xbf" if number == 1 else b" \t\r\n"):
                 found = _json_object(number, line)
                 if isinstance(found, dict):
@@ -136,11 +142,11 @@ def _jsonl_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         _check_columns(path, columns, tuple(present))
 
 
-def _short_lines(file: IO[bytes]) -> Iterator[bytes]:
-    """Lines, cut at `MAX_LINE` + 1 bytes."""
+def _short_lines(file: IO[AnyStr], ends: tuple[AnyStr, ...]) -> Iterator[AnyStr]:
+    """Lines, cut behind `MAX_LINE` + 1 characters."""
     while line := file.readline(MAX_LINE + 1):
         rest = line
-        while rest and not rest.endswith(b"\n"):
+        while rest and not rest.endswith(ends):
             rest = file.readline(MAX_LINE)
         yield line
 
@@ -173,7 +179,7 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
             _check_columns(path, columns, file.schema_arrow.names)
             for batch in file.iter_batches(BATCH, columns=list(dict.fromkeys(columns)), use_threads=False):
                 yield from (Row(0, cells) for cells in zip(*(_cells(batch.column(c)) for c in columns), strict=True))
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as parquet: {_first_line(error)}") from error
 
 

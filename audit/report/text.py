@@ -1,10 +1,11 @@
 """Dataset text is hostile: what may be shown, and numbers as people read them."""
 
 import re
+from datetime import UTC, datetime
 
 from audit.records import Estimate
 
-UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
 NONE = "–"
 
 
@@ -78,3 +79,15 @@ def listed(names: tuple[str, ...] | list[str], most: int = 6) -> str:
     """Names joined by commas, those beyond `most` counted."""
     extra = len(names) - most
     return ", ".join(names[:most]) + (f" and {extra} more" if extra > 0 else "")
+
+
+def when(moment: str) -> str:
+    """A time as people read it, in UTC; the text itself where it is no time.
+
+    >>> when("2026-05-01T10:15:00+00:00")
+    '2026-05-01 10:15:00 UTC'
+    """
+    try:
+        return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return moment

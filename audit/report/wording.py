@@ -183,6 +183,11 @@ def detectable(finding: Finding) -> str:
     return f"MDE {number(finding.detectable)} {finding.estimate.unit} at power 0.8{needed}"
 
 
+def gate_verdict(gate: Gate) -> Verdict:
+    """The verdict whose look the state of a gate shares."""
+    return GATES[gate.state][0] if gate.state in GATES else Verdict.NOT_TESTABLE
+
+
 def gate_sentence(gate: Gate) -> str:
     """What the state of a gate means."""
     return GATES[gate.state][1] if gate.state in GATES else "this release does not know the state"

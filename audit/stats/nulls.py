@@ -24,6 +24,7 @@ PROPOSALS: Final = 4  # anchors tried per placebo kept
 PARTNERS: Final = 16  # placebos of the other side among which a pair is drawn
 CELLS: Final = 2**22
 SHORTFALL: Final = 0.1
+FEWEST: Final = 199  # placebo pairs that a verdict needs, if as many were asked for
 
 
 @final
@@ -370,6 +371,10 @@ def contrast_test(
     if reason:
         return _untested(composites, reason, level, "sd of the contrast logit")
     pairs = draw_pairs(pool, kept[0], kept[1], k=k, rng=rng)
+    disjoint = len(pairs[0].types)
+    if disjoint < min(k // 2, FEWEST):
+        reason = f"only {disjoint} of {k} placebo pairs could be drawn without a common word; audit more text"
+        return _untested(composites, reason, level, "sd of the contrast logit")
     sign = np.repeat([1.0, -1.0], [len(kept[0]), len(kept[1])])
     worth = effective_draws(pool, np.concatenate(kept), np.hstack([each.types for each in pairs]), sign)
     tests = {}

@@ -62,7 +62,9 @@ def load_record(folder: str | Path) -> AuditRecord:
         what = f"{error.error_count()} problems, the first at {'.'.join(map(str, first['loc']))!r}: {first['msg']}"
         raise OutputError(f"{path}: is not a valid record ({what}); check it with lrp-audit verify") from None
     except KeyError as error:
-        raise OutputError(f"{path}: is not a valid record (it has no {error}); check it with lrp-audit verify") from None
+        raise OutputError(
+            f"{path}: is not a valid record (it has no {error}); check it with lrp-audit verify"
+        ) from None
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise OutputError(f"{path}: is not a valid record ({error}); check it with lrp-audit verify") from None
 

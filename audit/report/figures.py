@@ -1,0 +1,246 @@
+"""The charts of a report: SVG, alternative text, and a caption that states n, interval and family."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Final, final
+
+import numpy as np
+
+from audit.records import Distribution, Estimate, Finding, TermEffect, Verdict
+from audit.report.svg import BAND, BLUE, FILL, GREEN, GREY, INK, LINE, ORANGE, PURPLE, VERMILLION, draw_svg
+from audit.report.text import interval, listed, number, percent, plural, shorten
+from audit.report.wording import VERDICTS, pair, quantity, question_title
+
+WIDTH = 7.6  # inches
+MOST_ROWS, MOST_PANELS, MOST_TERMS = 30, 12, 20
+MARKERS: Final[dict[Verdict, tuple[str, str]]] = {
+    Verdict.BREACH: ("^", VERMILLION),
+    Verdict.DIFFERENT: ("D", ORANGE),
+    Verdict.INCONCLUSIVE: ("s", GREY),
+    Verdict.EQUIVALENT: ("o", BLUE),
+}
+CLASS_MARKS: Final = (("o", BLUE), ("s", ORANGE), ("D", GREEN), ("v", PURPLE), ("P", VERMILLION), ("X", GREY))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart: `svg` is safe to inline, `alt` says what it shows to who cannot see it."""
+
+    name: str
+    svg: str
+    alt: str
+    caption: str
+
+
+def forests(findings: Sequence[Finding]) -> list[Figure]:
+    """Estimates with intervals and the margin band, one chart per question and unit."""
+    charts: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        if finding.estimate.low is not None and finding.margin is not None and finding.verdict in MARKERS:
+            charts.setdefault((finding.question, finding.estimate.unit), []).append(finding)
+    return [_forest(f"forest-{i}", *key, rows) for i, (key, rows) in enumerate(charts.items(), 1)]
+
+
+def _forest(name: str, question: str, unit: str, findings: Sequence[Finding]) -> Figure:
+    order = sorted(findings, key=lambda f: (-abs(f.estimate.value or 0), f.id))
+    rows = sorted(order[:MOST_ROWS], key=lambda f: (f.attribute, quantity(f), -(f.estimate.value or 0), f.id))
+
+    def draw(sheet: Any) -> None:
+        axes = sheet.subplots()
+        _margins(axes, rows)
+        for y, finding in enumerate(rows):
+            _row(axes, y, finding.estimate, *MARKERS[finding.verdict], hollow=finding.verdict is Verdict.INCONCLUSIVE)
+            text = f"{interval(finding.estimate)}, n = {finding.estimate.n:,}"
+            axes.text(1.01, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+        axes.set_yticks(range(len(rows)), [_label(finding) for finding in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.locator_params(axis="x", nbins=6)
+        axes.set_xlabel(unit)
+
+    shapes = ", ".join(f"{VERDICTS[v].symbol} {v.value}" for v in MARKERS if any(f.verdict is v for f in rows))
+    left = len(findings) - len(rows)
+    margins = listed([number(m) for m in sorted({f.margin for f in rows if f.margin is not None})])
+    caption = (
+        f"{question_title(question)}: estimate with its {_kinds([f.estimate for f in rows])}. Grey band: inside the margin "
+        f"({margins}); vertical line: no difference. {shapes}. Family: {rows[0].test.family}, m = {rows[0].test.m}."
+        + (f" {left} smaller ones are in the table only." if left else "")
+    )
+    spoken = "; ".join(f"{_label(f)} {interval(f.estimate)}, {f.verdict.value}" for f in rows[:8])
+    return Figure(
+        name=name,
+        svg=draw_svg(name, (WIDTH, 0.9 + 0.3 * len(rows)), draw),
+        alt=f"Forest plot, {question_title(question)}, {plural(len(rows), 'row')}: {spoken}",
+        caption=caption,
+    )
+
+
+def _label(finding: Finding) -> str:
+    what = quantity(finding)
+    return shorten(f"{finding.attribute.removesuffix(' (mentioned)')}: {pair(finding)}" + (f", {what}" if what else ""), 48)
+
+
+def _margins(axes: Any, rows: Sequence[Finding]) -> None:
+    """Band of each row's own margin (one-sided where values cannot be negative) and the line of no difference."""
+    bands = [(0.0 if quantity(f) == "flips" else -(f.margin or 0.0), f.margin or 0.0) for f in rows]
+    if len(set(bands)) == 1:
+        axes.axvspan(*bands[0], color=BAND, linewidth=0)
+    else:
+        for y, (low, high) in enumerate(bands):
+            axes.fill_betweenx([y - 0.5, y + 0.5], low, high, color=BAND, linewidth=0)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def _row(axes: Any, y: float, estimate: Estimate, marker: str, colour: str, *, hollow: bool = False) -> None:
+    if estimate.low is not None and estimate.high is not None:
+        axes.plot([estimate.low, estimate.high], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
+    axes.plot([estimate.value], [y], marker, color=colour, markersize=6, markerfacecolor=FILL if hollow else colour)
+
+
+def _kinds(estimates: Sequence[Estimate]) -> str:
+    """Level and kind of the intervals."""
+    kinds = {f"{percent(e.level)} interval" + (f" ({e.interval})" if e.interval else "") for e in estimates}
+    return " or ".join(sorted(kinds))
+
+
+def nulls(findings: Sequence[Finding]) -> list[Figure]:
+    """Where the observed value lies among placebos, one chart per question."""
+    charts: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.null and finding.estimate.value is not None:
+            charts.setdefault(finding.question, []).append(finding)
+    return [_null(f"null-{i}", question, rows) for i, (question, rows) in enumerate(charts.items(), 1)]
+
+
+def _null(name: str, question: str, findings: Sequence[Finding]) -> Figure:
+    rows = sorted(findings, key=lambda f: (1.0 if f.test.p is None else f.test.p, f.id))[:MOST_PANELS]
+
+    def draw(axes: Any, finding: Finding) -> None:
+        axes.hist(np.array(finding.null), bins=24, histtype="stepfilled", color=GREY, alpha=0.6)
+        top = axes.get_ylim()[1] * 1.18
+        axes.plot([finding.estimate.value] * 2, [0, top * 0.9], color=VERMILLION, linewidth=1.8)
+        axes.plot([finding.estimate.value], [top * 0.9], "v", color=VERMILLION, markersize=7)
+        axes.set_ylim(0, top)
+        axes.set_title(shorten(f"{finding.attribute}: {pair(finding)}"), loc="left")
+        axes.set_xlabel(f"observed {number(finding.estimate.value)}, n = {finding.estimate.n:,}")
+
+    spoken = "; ".join(
+        f"{_label(f)} observed {number(f.estimate.value)}, placebos {number(min(f.null))} to {number(max(f.null))}"
+        for f in rows
+    )
+    left = len(findings) - len(rows)
+    return Figure(
+        name=name,
+        svg=_panels(name, rows, draw, "placebos"),
+        alt=f"Placebo distributions, {question_title(question)}: {spoken}",
+        caption=f"{question_title(question)}, {rows[0].estimate.unit}: grey, what {listed(sorted({f'{len(f.null):,}' for f in rows}))} placebos "
+        "of no protected group give; line with triangle, the observed value."
+        + (f" The {len(rows)} with the smallest p of {len(findings)}." if left else ""),
+    )
+
+
+def _panels(name: str, items: Sequence[Any], draw: Callable[[Any, Any], None], side: str) -> str:
+    columns = min(3, max(2, len(items)))
+    lines = ceil(len(items) / columns)
+
+    def sheet(page: Any) -> None:
+        grid = page.subplots(lines, columns, squeeze=False).ravel()
+        for axes, item in zip(grid, items, strict=False):
+            draw(axes, item)
+            axes.locator_params(axis="both", nbins=4)
+        for axes in grid[len(items) :]:
+            axes.remove()
+        for axes in grid[: len(items) : columns]:
+            axes.set_ylabel(side)
+
+    return draw_svg(name, (WIDTH, 1.85 * lines), sheet)
+
+
+def term_charts(effects: Sequence[TermEffect], classes: Sequence[str]) -> list[Figure]:
+    """Net relevance of each term by true class, one chart per attribute."""
+    attributes = dict.fromkeys(effect.attribute for effect in effects)
+    return [
+        _terms(f"terms-{i}", attribute, [e for e in effects if e.attribute == attribute], classes)
+        for i, attribute in enumerate(attributes, 1)
+    ]
+
+
+def _terms(name: str, attribute: str, effects: Sequence[TermEffect], classes: Sequence[str]) -> Figure:
+    known: dict[tuple[str, str], dict[str, Estimate]] = {}
+    for effect in effects:
+        known.setdefault((effect.group, effect.term), {})[effect.label] = effect.estimate
+    biggest = sorted(known, key=lambda key: (-max(e.n for e in known[key].values()), key))[:MOST_TERMS]
+    order = list(dict.fromkeys(group for group, _ in known))
+    rows = sorted(biggest, key=lambda key: (order.index(key[0]), biggest.index(key)))
+    labels = [*classes[: len(CLASS_MARKS)], "all"] if len(classes) == 1 else list(classes[: len(CLASS_MARKS)])
+    offsets = np.linspace(-0.26, 0.26, len(labels)) if len(labels) > 1 else np.zeros(1)
+
+    def draw(sheet: Any) -> None:
+        axes = sheet.subplots()
+        axes.axvline(0, color=INK, linewidth=0.8)
+        for y, key in enumerate(rows):
+            for label, offset, mark in zip(labels, offsets, CLASS_MARKS, strict=False):
+                if label in known[key] and known[key][label].value is not None:
+                    _row(axes, y + offset, known[key][label], *mark)
+            counts = " / ".join(f"{known[key][label].n:,}" if label in known[key] else "<" for label in labels)
+            axes.text(1.01, y, f"n = {counts}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+        for label, mark in zip(labels, CLASS_MARKS, strict=False):
+            axes.plot([], [], mark[0], color=mark[1], label=f"true class {shorten(label)}")
+        axes.set_yticks(range(len(rows)), [shorten(f"{group}: {term}") for group, term in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", color=LINE, linewidth=0.4)
+        axes.set_xlabel("sd of the contrast logit")
+        sheet.legend(loc="outside upper center", ncols=3)
+
+    everything = [estimate for key in rows for estimate in known[key].values()]
+    spoken = "; ".join(f"{t} {interval(next(iter(known[g, t].values())))}" for g, t in rows[:8])
+    return Figure(
+        name=name,
+        svg=draw_svg(name, (WIDTH, 1.2 + 0.34 * len(rows)), draw),
+        alt=f"Mean net relevance of {attribute} terms by true class: {spoken}",
+        caption=f"{shorten(attribute)}: mean net relevance of a term over the examples that hold it, by true class, with its "
+        f"{_kinds(everything)}, not corrected for the number of terms: description, not a test. n per class in the order "
+        "of the legend; '<' marks too few examples." + _most(len(rows), len(known), "terms"),
+    )
+
+
+def _most(shown: int, known: int, noun: str) -> str:
+    return f" The {shown} most frequent of {known} {noun}." if known > shown else ""
+
+
+def share_chart(distributions: Sequence[Distribution]) -> list[Figure]:
+    """Shares of |R| per group as histograms, zeros as their own bar."""
+    rows = sorted(distributions, key=lambda d: (-d.n, d.group))[:MOST_PANELS]
+    if not rows:
+        return []
+    used = [d.edges[i + 1] for d in rows for i, c in enumerate(d.counts) if c]
+    right = max(used, default=1.0)
+    tallest = max(max((*d.counts, d.zeros)) / max(d.n, 1) for d in rows)
+
+    def draw(axes: Any, shown: Distribution) -> None:
+        edges = np.array(shown.edges)
+        width = float(edges[1] - edges[0])
+        heights = np.array(shown.counts) / max(shown.n, 1)
+        axes.bar(-width, shown.zeros / max(shown.n, 1), width * 0.7, color=FILL, edgecolor=INK, hatch="////", linewidth=0.8)
+        kept = (edges[:-1] < right) & (heights > 0)
+        axes.bar(edges[:-1][kept], heights[kept], width * 0.94, align="edge", color=BLUE)
+        axes.set_xlim(-1.6 * width, right)
+        axes.set_ylim(0, tallest * 1.05)
+        axes.set_title(shorten(shown.group, 30), loc="left")
+        mean = f"mean {interval(shown.mean)}" if shown.mean.low is not None else f"mean {number(shown.mean.value)}"
+        axes.set_xlabel(f"{mean}, n = {shown.n:,}", fontsize=8)
+
+    spoken = "; ".join(f"{shorten(d.group)} mean {interval(d.mean)}, {plural(d.zeros, 'zero')} of {d.n:,}" for d in rows)
+    figure = Figure(
+        name="shares",
+        svg=_panels("shares", rows, draw, "share of examples"),
+        alt=f"Histograms of relevance shares: {spoken}",
+        caption=f"Share of |R| on a group's words, over the examples that hold such words ({listed(sorted({d.composite for d in rows}))}). "
+        f"Hatched bar: shares of exactly 0. Same axes in every panel; x ends at the largest share seen. Mean with its "
+        f"{_kinds([d.mean for d in rows])}. Description, never a test." + _most(len(rows), len(distributions), "groups"),
+    )
+    return [figure]

@@ -1,0 +1,185 @@
+"""From a record to what the page shows: the verdict grid, tables with nothing dropped silently, coloured tokens."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import yaml
+from pydantic import JsonValue, ValidationError
+
+from audit.records import AuditRecord, Estimate, Exhibit, Finding, Lexicon, TermCount, Token, Verdict
+from audit.report.text import interval, number
+from audit.report.wording import SEVERITY
+
+MOST_TOKENS, MOST_TOKENS_EACH = 30_000, 1_500
+MOST_TERMS, TOP_TERMS = 500, 12
+STEPS = 5
+MENTIONED = " (mentioned)"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Verdicts of one attribute on one question, worst first, with their findings."""
+
+    verdicts: tuple[tuple[Verdict, tuple[Finding, ...]], ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One attribute of the verdict grid; a cell per question."""
+
+    attribute: str
+    cells: tuple[Cell, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A token as shown: `blank` before it, its text, the CSS class of its relevance, its groups."""
+
+    blank: str
+    text: str
+    style: str
+    groups: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A misclassified example, its coloured tokens, and its strongest tokens in words."""
+
+    exhibit: Exhibit
+    pieces: tuple[Piece, ...]
+    cut: int
+    towards_predicted: tuple[Token, ...]
+    towards_label: tuple[Token, ...]
+    groups: tuple[str, ...]
+
+
+def questions_of(record: AuditRecord) -> tuple[str, ...]:
+    """The questions, in the order of the findings."""
+    return tuple(dict.fromkeys(finding.question for finding in record.findings))
+
+
+def grid(record: AuditRecord) -> tuple[Row, ...]:
+    """Attribute by question; an attribute that texts mention shares its row with the lexicon's attribute."""
+    questions = questions_of(record)
+    attributes = dict.fromkeys(finding.attribute.removesuffix(MENTIONED) for finding in record.findings)
+    return tuple(
+        Row(attribute, tuple(_cell(record.findings, attribute, question) for question in questions))
+        for attribute in attributes
+    )
+
+
+def _cell(findings: Sequence[Finding], attribute: str, question: str) -> Cell:
+    mine = [f for f in findings if f.question == question and f.attribute.removesuffix(MENTIONED) == attribute]
+    by_verdict = {verdict: tuple(f for f in mine if f.verdict is verdict) for verdict in SEVERITY}
+    return Cell(tuple((verdict, found) for verdict, found in by_verdict.items() if found))
+
+
+def tables(record: AuditRecord) -> list[tuple[str, str, list[Finding]]]:
+    """Question, family and the findings that were tested."""
+    found: dict[tuple[str, str], list[Finding]] = {}
+    for finding in record.findings:
+        if finding.verdict is not Verdict.NOT_TESTABLE:
+            found.setdefault((finding.question, finding.test.family), []).append(finding)
+    return [(question, family, rows) for (question, family), rows in found.items()]
+
+
+def details(finding: Finding) -> list[tuple[str, str]]:
+    """The finding's further details as text."""
+    return [(key, _detail(value)) for key, value in sorted(finding.details.items()) if value not in (None, [], {})]
+
+
+def _detail(value: JsonValue) -> str:
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int | float):
+        return number(value) if isinstance(value, float) else f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(_detail(item) for item in value[:40]) + (f" and {len(value) - 40} more" if len(value) > 40 else "")
+    estimate = _estimate(value)
+    if estimate is not None:
+        return f"{interval(estimate)}, n = {estimate.n:,}"
+    return "; ".join(f"{key}: {_detail(item)}" for key, item in sorted((value or {}).items()))
+
+
+def _estimate(value: Any) -> Estimate | None:
+    try:
+        return Estimate.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def term_table(terms: Sequence[TermCount], attribute: str) -> tuple[list[TermCount], int]:
+    """Terms of an attribute, most frequent first, and how many were left out."""
+    mine = sorted(
+        (term for term in terms if term.attribute == attribute), key=lambda t: (-t.occurrences, t.group, t.term)
+    )
+    return mine[:MOST_TERMS], max(0, len(mine) - MOST_TERMS)
+
+
+def forms(term: TermCount) -> list[tuple[str, int]]:
+    """Spellings found, most frequent first."""
+    return sorted(term.forms.items(), key=lambda item: (-item[1], item[0]))[:8]
+
+
+def cards(record: AuditRecord) -> list[Card]:
+    """Exhibits within the page's token budget; none where the config hides dataset text."""
+    shown, tokens = [], 0
+    for exhibit in record.exhibits if shows_text(record) else ():
+        tokens += min(len(exhibit.tokens), MOST_TOKENS_EACH)
+        if tokens > MOST_TOKENS:
+            break
+        shown.append(_card(exhibit))
+    return shown
+
+
+def shows_text(record: AuditRecord) -> bool:
+    """Whether the config lets the report quote the dataset."""
+    report = record.config.get("report")
+    return not isinstance(report, Mapping) or report.get("show_text") is not False
+
+
+def _card(exhibit: Exhibit) -> Card:
+    most = max((abs(token.relevance) for token in exhibit.tokens), default=0.0)
+    ranked = sorted((t for t in exhibit.tokens if t.text.strip()), key=lambda token: -token.relevance)
+    return Card(
+        exhibit=exhibit,
+        pieces=tuple(_piece(token, most) for token in exhibit.tokens[:MOST_TOKENS_EACH]),
+        cut=max(0, len(exhibit.tokens) - MOST_TOKENS_EACH),
+        towards_predicted=tuple(t for t in ranked[:3] if t.relevance > 0),
+        towards_label=tuple(t for t in ranked[:-4:-1] if t.relevance < 0),
+        groups=tuple(dict.fromkeys(group for token in exhibit.tokens for group in token.groups)),
+    )
+
+
+def _piece(token: Token, most: float) -> Piece:
+    text = token.text.lstrip()
+    step = round(STEPS * abs(token.relevance) / most) if most else 0
+    style = f"{'p' if token.relevance > 0 else 'n'}{step}" if step and text else ""
+    return Piece(token.text[: len(token.text) - len(text)], text, style, token.groups)
+
+
+def config_yaml(record: AuditRecord) -> str:
+    """The resolved config."""
+    return yaml.safe_dump(record.config, sort_keys=True, allow_unicode=True, width=100)
+
+
+
+def never_seen(lexicon: Lexicon) -> int:
+    """How many declared terms no text holds."""
+    return sum(len(terms) for terms in lexicon.never_seen.values())
+
+
+def tested(terms: Sequence[TermCount]) -> int:
+    """How many terms occur in enough examples for a test."""
+    return sum(term.tested for term in terms)
+
+
+def ledger_entries(record: AuditRecord) -> list[str]:
+    """Every entry that some composite has, the inputs first."""
+    names = {name for row in record.ledger for name in row.entries}
+    return sorted(names, key=lambda name: (name != "inputs", name))

@@ -1,0 +1,110 @@
+"""Reports from the record alone: no torch, no transformers, no pandas, and the same bytes for the same record.
+
+A format is one line of `FORMATS`. Cost: 2-5 s, nearly all of it charts.
+"""
+
+import base64
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from audit.errors import OutputError
+from audit.records import AuditRecord, Verdict
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(record: AuditRecord, folder: Path, formats: Sequence[str] = ("html",)) -> list[Path]:
+    """Write `report.FORMAT` for each format; raises `OutputError` for an unknown one or a folder that cannot be written."""
+    unknown = sorted(set(formats) - FORMATS.keys())
+    if unknown:
+        raise OutputError(f"--format {unknown[0]!r}: this release renders {', '.join(FORMATS)}; give one of these")
+    return [_write(folder / f"report.{name}", FORMATS[name](record)) for name in dict.fromkeys(formats)]
+
+
+def html(record: AuditRecord) -> bytes:
+    """The report as one HTML page: offline, without JavaScript, dataset text escaped."""
+    from markupsafe import Markup
+
+    from audit.report import figures, page, text, wording
+
+    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    shown = page.cards(record)
+    template = _environment().get_template("report.html.j2")
+    document = template.render(
+        record=record, page=page, text=text, wording=wording, Verdict=Verdict,
+        css=Markup(css),  # noqa: S704 - our own file
+        csp=_policy(css),
+        summary=wording.summary(record),
+        grid=page.grid(record),
+        questions=page.questions_of(record),
+        untestable=[finding for finding in record.findings if finding.verdict is Verdict.NOT_TESTABLE],
+        forests=figures.forests(record.findings),
+        nulls=figures.nulls(record.findings),
+        term_charts=figures.term_charts(record.effects, record.model.classes),
+        shares=figures.share_chart(record.distributions),
+        cards=shown,
+        cards_left=len(record.exhibits) - len(shown),
+    )  # fmt: skip
+    return document.encode("utf-8")
+
+
+FORMATS: Final[dict[str, Callable[[AuditRecord], bytes]]] = {"html": html}
+
+
+def _policy(css: str) -> str:
+    """Content security policy: this style sheet and nothing else."""
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=_finalize,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["safe_id"] = _safe_id
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    """Every text that is not markup is cleaned of control characters before it is escaped."""
+    from markupsafe import Markup
+
+    from audit.report.text import clean
+
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _safe_id(value: str) -> str:
+    """An HTML id that no data can break out of, and that two texts never share."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in ".-_") else "-" for c in value)
+    return plain if plain == value else f"{plain}-{hashlib.sha256(value.encode('utf-8', 'replace')).hexdigest()[:8]}"
+
+
+def _write(path: Path, content: bytes) -> Path:
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror}); give a run folder that you may write"
+        ) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return path

@@ -1,0 +1,286 @@
+"""Run folders that are missing, half-written, changed or in the way."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit.errors import OutputError
+from audit.records import SCHEMA_VERSION, AuditRecord, DataRecord, Estimate, ModelRecord, Provenance
+from audit.store.runs import (
+    MANIFEST,
+    RECORD,
+    load_record,
+    new_run_folder,
+    record_schema,
+    verify,
+    write_manifest,
+    write_record,
+)
+
+ROOT = Path(__file__).parents[3]
+
+
+def record(*, accuracy: float = 0.75, name: str = "small") -> AuditRecord:
+    return AuditRecord(
+        name=name,
+        run_id="0123abcd",
+        started="2026-11-23T05:00:00Z",
+        finished="2026-11-23T05:01:00Z",
+        seconds={"data": 0.5},
+        protocol_sha256="0" * 64,
+        config={"name": name},
+        provenance=Provenance(
+            git_revision=None, git_dirty=None, python="3.11", platform="Linux", packages={}, device="cpu", seed=0
+        ),
+        data=DataRecord(
+            path="a.csv",
+            sha256="0" * 64,
+            rows=2,
+            used=2,
+            excluded={},
+            unknown={},
+            truncated=0,
+            labels={"neg": 1, "pos": 1},
+            clusters=None,
+            attributes={},
+        ),
+        model=ModelRecord(
+            path="m",
+            sha256="0" * 64,
+            architecture="bert",
+            parameters=1,
+            classes=("neg", "pos"),
+            contrast="pos - neg",
+            logit_sd=1.0,
+            accuracy=Estimate(value=accuracy, n=2),
+        ),
+        lexicons=(),
+        terms=(),
+        ledger=(),
+        findings=(),
+        effects=(),
+        distributions=(),
+        exhibits=(),
+        gates=(),
+        exit_code=0,
+        limits=(),
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished run with a page, a picture in a folder and a manifest of another tool."""
+    folder = tmp_path / "run"
+    (folder / "figures").mkdir(parents=True)
+    write_record(folder, record())
+    (folder / "report.html").write_text("<p>")
+    (folder / "figures" / "a.svg").write_text("<svg/>")
+    (folder / "figures" / MANIFEST).write_text("{}")
+    write_manifest(folder)
+    return folder
+
+
+def changed(run: Path, **values: Any) -> None:
+    document = json.loads((run / RECORD).read_text())
+    (run / RECORD).write_text(json.dumps({**document, **values}))
+
+
+def test_record_comes_back_as_it_was_written(run: Path) -> None:
+    assert load_record(run) == load_record(str(run)) == record()
+    assert verify(run) == []
+
+
+def test_record_is_readable_text_with_sorted_keys(tmp_path: Path) -> None:
+    write_record(tmp_path, record(name="é"))
+    text = (tmp_path / RECORD).read_text(encoding="utf-8")
+    keys = list(json.loads(text))
+    assert keys == sorted(keys)
+    assert '"name": "é"' in text
+
+
+def test_missing_record_and_missing_manifest_are_told_apart(run: Path) -> None:
+    (run / MANIFEST).unlink()
+    with pytest.raises(OutputError, match=r"has no manifest\.json, so the run did not finish; run the audit again"):
+        load_record(run)
+    with pytest.raises(OutputError, match=r"has no manifest\.json; give the folder of one finished run"):
+        verify(run)
+    (run / RECORD).unlink()
+    with pytest.raises(OutputError, match=r"holds no audit\.json; give the folder of one run"):
+        load_record(run)
+    with pytest.raises(OutputError, match=r"nowhere: holds no audit\.json"):
+        load_record(run / "nowhere")
+
+
+def test_newer_schema_version_is_refused_with_both_versions(run: Path) -> None:
+    changed(run, schema_version="2.0")
+    with pytest.raises(
+        OutputError, match=rf"schema version 2\.0; this release reads {SCHEMA_VERSION}: use the release"
+    ):
+        load_record(run)
+
+
+def test_minor_version_that_adds_nothing_is_read(run: Path) -> None:
+    changed(run, schema_version=f"{SCHEMA_VERSION.partition('.')[0]}.9")
+    assert load_record(run).name == "small"
+
+
+GARBAGE = {
+    "empty": (b"", "Expecting value"),
+    "cut off": (b'{"schema_version": "1.0", ', "Expecting property name"),
+    "not UTF-8": (b'{"a": "\xff"}', "can't decode byte 0xff"),
+    "list": (b"[]", "list indices"),
+    "null": (b"null", "not subscriptable"),
+    "no version": (b"{}", "it has no 'schema_version'"),
+    "version only": (b'{"schema_version": "1.0"}', "problems, the first at 'name': Field required"),
+    "brackets without end": (b"[" * 100_000, "recursion"),
+}
+
+
+@pytest.mark.parametrize("case", GARBAGE)
+def test_garbage_record_is_refused_with_its_reason(case: str, run: Path) -> None:
+    content, said = GARBAGE[case]
+    (run / RECORD).write_bytes(content)
+    with pytest.raises(OutputError, match=rf"audit\.json: is not a valid record .*{said}") as caught:
+        load_record(run)
+    assert len(str(caught.value).splitlines()) == 1
+    assert verify(run) == [f"{run / RECORD}: was changed after the run"]
+
+
+def test_unknown_and_ill_typed_parts_of_a_record_are_refused_by_name(run: Path) -> None:
+    changed(run, surprise=1)
+    with pytest.raises(OutputError, match="1 problems, the first at 'surprise': Extra inputs are not permitted"):
+        load_record(run)
+    write_record(run, record())
+    changed(run, exit_code="many")
+    with pytest.raises(OutputError, match="the first at 'exit_code': Input should be a valid integer"):
+        load_record(run)
+
+
+def test_verify_finds_changed_missing_and_extra_files(run: Path) -> None:
+    (run / "report.html").write_text("<q>")
+    (run / "figures" / "a.svg").unlink()
+    (run / "figures" / "b.svg").write_text("")
+    assert verify(run) == [
+        f"{run / 'figures/a.svg'}: is missing",
+        f"{run / 'figures/b.svg'}: is not in the manifest",
+        f"{run / 'report.html'}: was changed after the run",
+    ]
+
+
+def test_manifest_of_a_subfolder_is_a_file_like_any_other(run: Path) -> None:
+    (run / "figures" / MANIFEST).write_text("{ }")
+    assert verify(run) == [f"{run / 'figures' / MANIFEST}: was changed after the run"]
+
+
+def test_file_replaced_by_a_folder_or_a_dead_link_is_missing(run: Path) -> None:
+    (run / "report.html").unlink()
+    (run / "report.html").mkdir()
+    (run / "figures" / "a.svg").unlink()
+    (run / "figures" / "a.svg").symlink_to("nowhere")
+    assert verify(run) == [f"{run / 'figures/a.svg'}: is missing", f"{run / 'report.html'}: is missing"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"null", b"{}", b'{"sha256": []}', b'{"sha256": null}', b"\xff", b"[" * 100_000]
+)
+def test_garbage_manifest_is_reported(content: bytes, run: Path) -> None:
+    (run / MANIFEST).write_bytes(content)
+    assert verify(run) == [f"{run / MANIFEST}: is not a valid manifest"]
+
+
+def test_hash_that_is_no_text_counts_as_changed(run: Path) -> None:
+    (run / MANIFEST).write_text('{"sha256": {"report.html": 5, "../run/audit.json": "x"}}')
+    assert f"{run / 'report.html'}: was changed after the run" in verify(run)
+    assert f"{run / '../run/audit.json'}: is missing" in verify(run)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_number_that_json_cannot_hold_is_refused_and_nothing_is_left(number: float, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
+        write_record(tmp_path, record(accuracy=number))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_write_keeps_the_old_record_and_leaves_no_temporary_file(tmp_path: Path) -> None:
+    write_record(tmp_path, record())
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        write_record(tmp_path, record(name="\ud800"))
+    assert [path.name for path in tmp_path.iterdir()] == [RECORD]
+    assert json.loads((tmp_path / RECORD).read_text())["name"] == "small"
+
+
+def test_write_in_the_way_of_a_folder_leaves_no_temporary_file(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).mkdir()
+    with pytest.raises(OutputError, match=r"manifest\.json: cannot be written .Is a directory"):
+        write_manifest(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [MANIFEST]
+
+
+def test_write_into_a_folder_that_is_gone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"audit\.json: cannot be written .No such file or directory.; give another"):
+        write_record(tmp_path / "gone", record())
+
+
+def test_output_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for output, why in [(tmp_path / "file" / "below", "Not a directory"), (tmp_path / "a\0b", "null byte")]:
+        with pytest.raises(OutputError, match=rf"the run folder cannot be made \(.*{why}.*--output"):
+            new_run_folder(output, "name", "id")
+    with pytest.raises(OutputError, match=r"cannot be made \(File exists\)"):
+        new_run_folder(tmp_path, "file", "id")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc")
+def test_output_on_a_file_system_that_takes_no_folders_is_refused() -> None:
+    with pytest.raises(OutputError, match=r"/proc/name: the run folder cannot be made \(No such file or directory\)"):
+        new_run_folder(Path("/proc"), "name", "id")
+
+
+def test_run_folder_that_exists_is_never_used_again(tmp_path: Path) -> None:
+    first = new_run_folder(tmp_path, "name", "id")
+    assert first == tmp_path / "name" / "id"
+    (tmp_path / "name" / "id-2").write_text("a file")
+    (tmp_path / "name" / "id-3").symlink_to("nowhere")
+    assert [new_run_folder(tmp_path, "name", "id").name for _ in range(2)] == ["id-4", "id-5"]
+
+
+def test_thousand_runs_of_one_id_are_enough(tmp_path: Path) -> None:
+    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+        (tmp_path / "name" / f"id{suffix}").mkdir(parents=True)
+    with pytest.raises(OutputError, match="a thousand runs start with id; give another folder with --output"):
+        new_run_folder(tmp_path, "name", "id")
+
+
+def test_schema_describes_every_key_that_is_written(tmp_path: Path) -> None:
+    write_record(tmp_path, record())
+    document = json.loads((tmp_path / RECORD).read_text())
+    schema = record_schema()
+    assert schema["title"] == f"lrp-audit record {SCHEMA_VERSION}"
+    assert schema["additionalProperties"] is False
+    assert set(schema["required"]) <= document.keys() == schema["properties"].keys()
+    for part, block in [("data", "DataRecord"), ("model", "ModelRecord"), ("provenance", "Provenance")]:
+        assert document[part].keys() == schema["$defs"][block]["properties"].keys()
+
+
+def test_schema_is_the_same_in_every_process() -> None:
+    code = "import json; from audit.store.runs import record_schema; print(json.dumps(record_schema()))"
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
+        assert done.stdout == json.dumps(record_schema()) + "\n"
+
+
+def test_version_1_record_keeps_its_parts() -> None:
+    """A part that goes or becomes required breaks old records: raise SCHEMA_VERSION, then this list."""
+    parts = (
+        "name run_id started finished seconds protocol_sha256 config provenance data model lexicons terms ledger findings "
+        "effects distributions exhibits gates exit_code limits"
+    )
+    assert SCHEMA_VERSION.startswith("1.")
+    assert set(AuditRecord.model_json_schema()["required"]) == set(parts.split())

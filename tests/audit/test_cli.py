@@ -1,0 +1,231 @@
+"""The command line as people and CI systems meet it: exit codes, messages, and nothing half-written that looks complete."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from audit.cli import main
+
+Project = Callable[..., Path]
+ROOT = Path(__file__).parents[2]
+GENDER = {"attribute": "gender", "lexicon": "gender"}
+
+
+def rows(n: int = 60, **changes: Any) -> list[dict[str, Any]]:
+    """Rows whose texts differ, alternating labels."""
+    made = [
+        {"id": i, "text": f"{'she' if i % 2 else 'he'} {('babax', 'babex', 'babix', 'babox')[i // 2 % 4]} dede", "label": ["rotten", "fresh"][i % 2], "film": i}
+        for i in range(n)
+    ]
+    return [{**row, **changes} for row in made]
+
+
+def break_weights(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"] = torch.full_like(weights["classifier.bias"], float("nan"))
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def same_for_all(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.weight"].zero_()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def copied(folder: Path, into: Path, change: Callable[[Path], None]) -> str:
+    import shutil
+
+    shutil.copytree(folder, into)
+    change(into)
+    return str(into)
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "label outside the classes": ({"rows": rows(label="purple")}, "none of 60 rows can be used: unknown label 60"),
+    "every text empty": ({"rows": rows(text=" ")}, "none of 60 rows can be used: empty text 60"),
+    "no rows": ({"rows": []}, "is empty|has no data rows"),
+    "one usable row": ({"rows": rows(1)}, "nothing to compare"),
+    "missing data file": ({"data": {"path": "none.csv"}}, "none.csv: there is no such data file; data.path is relative"),
+    "missing column": ({"data": {"path": "data.csv", "columns": {"text": "txt"}}}, "no column 'txt'.*did you mean 'text'"),
+    "missing model folder": ({"model": {"path": "./nowhere"}}, "nowhere"),
+    "unknown lexicon": ({"groups": [{"attribute": "gender", "lexicon": "gendre"}]}, "gendre.*gender"),
+    "unknown group in only": (
+        {"groups": [{**GENDER, "only": ["females"]}]},
+        "no group 'females'.*did you mean 'female'",
+    ),
+    "bad pattern": ({"groups": [{"attribute": "a", "patterns": {"x": "("}}]}, r"\("),
+    "unknown target class": ({"target": {"favour": "frsh"}}, "target.favour: the model has no class 'frsh'; it has rotten, fresh"),
+    "same class twice": ({"target": {"favour": "fresh", "against": "fresh"}}, "favour and against are both 'fresh'"),
+    "labels map to no class": ({"model": {"labels": {"good": "frseh"}}}, "'frseh'.*classes are rotten, fresh.*did you mean 'fresh'"),
+    "unknown built-in model": ({"model": {"path": "builtin:films"}}, "film_reviews"),
+    "unknown built-in data": ({"data": {"path": "builtin:films"}}, "film_reviews"),
+    "unknown device": ({"model": {"device": "gpu9"}}, "gpu9"),
+    "unknown key": ({"sede": 4}, "sede: unknown key.*did you mean 'seed'"),
+    "gate on reliance": ({"gates": ["reliance"]}, "gates.0.*reliance"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_bad_input_exits_2_with_the_cure_and_leaves_nothing_complete(
+    project: Project, model_folder: Path, tmp_path: Path, case: str, command: str
+) -> None:
+    changes, message = BAD[case]
+    settings = {key: value for key, value in changes.items() if key != "rows"}
+    if "model" in settings:
+        settings["model"] = {"path": str(model_folder), **settings["model"]}
+    config = project(changes.get("rows", rows()), **settings)
+    if case == "one usable row" and command == "check":
+        pytest.skip("only a run compares")
+    result = CliRunner().invoke(main, [command, str(config)])
+    assert result.exit_code == 2, result.output
+    assert_matches(message, result.output)
+    assert not list(tmp_path.glob("out/**/manifest.json"))
+
+
+def assert_matches(pattern: str, text: str) -> None:
+    import re
+
+    assert re.search(pattern, text, re.DOTALL), text
+
+
+MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "without weights": (lambda folder: (folder / "model.safetensors").unlink(), "safetensors"),
+    "without config": (lambda folder: (folder / "config.json").unlink(), "config.json"),
+    "without tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer"),
+    "truncated weights": (lambda folder: os.truncate(folder / "model.safetensors", 1000), "cannot be loaded"),
+    "NaN weights": (break_weights, "NaN"),
+    "constant output": (same_for_all, "same contrast logit"),
+}
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_an_unusable_model_exits_2(project: Project, model_folder: Path, tmp_path: Path, case: str) -> None:
+    change, message = MODELS[case]
+    path = copied(model_folder, tmp_path / "broken", change)
+    result = CliRunner().invoke(main, ["run", str(project(rows(), model={"path": path}))])
+    assert result.exit_code == 2, result.output
+    assert_matches(message, result.output)
+    assert not list(tmp_path.glob("out/**/manifest.json"))
+
+
+def test_a_group_with_a_single_row_is_not_testable_and_the_audit_goes_on(project: Project) -> None:
+    data = rows()
+    for row in data[1:]:
+        row["text"] = row["text"].replace("she", "he")
+    data[0]["text"] = "she runs"
+    result = CliRunner().invoke(main, ["run", str(project(data))])
+    assert result.exit_code == 5, result.output
+    assert "NOT TESTABLE: contrast of gender" in result.output
+
+
+def test_unwritable_output_exits_2(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(main, ["run", str(project(rows())), "--output", str(tmp_path / "file" / "runs")])
+    assert result.exit_code == 2
+    assert_matches("cannot be made .*--output", result.output)
+
+
+def test_a_full_disk_exits_2_and_the_run_is_refused_by_its_readers(project: Project, tmp_path: Path) -> None:
+    def fill() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
+
+    command = [sys.executable, "-m", "audit", "run", str(project(rows()))]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=fill, cwd=ROOT, check=False)  # noqa: PLW1509
+    assert done.returncode == 2, done.stderr
+    assert "could not be written" in done.stderr
+    (folder,) = tmp_path.glob("out/small/*")
+    assert not (folder / "manifest.json").exists()
+    again = CliRunner().invoke(main, ["report", str(folder)])
+    assert again.exit_code == 2
+
+
+def test_interrupting_a_run_leaves_nothing_that_looks_complete(project: Project, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "audit", "run", str(project(n=4000))]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("out/small/*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1, stderr
+    assert "interrupted" in stderr
+    assert not list(tmp_path.glob("out/**/manifest.json"))
+
+
+def test_check_prints_the_plan_and_writes_nothing(project: Project, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["check", str(project())])
+    assert result.exit_code == 0, result.output
+    for phrase in ("config ok", "360 of 360 rows used", "cp_lrp: every operation has a rule", "testable", "estimated time"):
+        assert phrase in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_set_overrides_and_output_option(project: Project, tmp_path: Path) -> None:
+    command = ["run", str(project()), "--set", "data.limit=90", "--set", "gates=[]", "--output", str(tmp_path / "there")]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    (record,) = tmp_path.glob("there/small/*/audit.json")
+    assert json.loads(record.read_text())["data"]["used"] == 90
+
+
+def test_explain_prints_tokens_and_a_ledger_that_adds_up(project: Project) -> None:
+    result = CliRunner().invoke(main, ["explain", str(project()), "she met the badax actor", "--composite", "attn_lrp"])
+    assert result.exit_code == 0, result.output
+    for phrase in ("fresh - rotten", "she", "gender.female", "ledger", "= output"):
+        assert phrase in result.output
+    hostile = CliRunner().invoke(main, ["explain", str(project()), "[red]she[/red] \x1b[31m he", "--target", "rotten"])
+    assert hostile.exit_code == 0, hostile.output
+    assert "\x1b[31m" not in hostile.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["explain", "CONFIG", "  "], "text to explain is empty"), (["explain", "CONFIG", "x", "--target", "no"], "no class 'no'")],
+)
+def test_explain_names_what_is_wrong(project: Project, arguments: list[str], message: str) -> None:
+    config = str(project())
+    result = CliRunner().invoke(main, [config if a == "CONFIG" else a for a in arguments])
+    assert result.exit_code == 2
+    assert_matches(message, result.output)
+
+
+def test_schema_verify_and_unknown_run(project: Project, tmp_path: Path) -> None:
+    assert "properties" in json.loads(CliRunner().invoke(main, ["schema"]).output)
+    assert "findings" in json.loads(CliRunner().invoke(main, ["schema", "--record"]).output)["properties"]
+    CliRunner().invoke(main, ["run", str(project(rows()))])
+    (folder,) = tmp_path.glob("out/small/*")
+    assert CliRunner().invoke(main, ["verify", str(folder)]).exit_code == 0
+    (folder / "report.html").write_text("changed")
+    changed = CliRunner().invoke(main, ["verify", str(folder)])
+    assert changed.exit_code == 2
+    assert "report.html: was changed" in changed.output
+    assert CliRunner().invoke(main, ["verify", str(tmp_path / "no")]).exit_code == 2
+
+
+def test_help_imports_nothing_heavy_and_names_every_command() -> None:
+    code = (
+        "import sys\nfrom audit.cli import main\n"
+        "heavy = {'torch', 'transformers', 'pandas', 'numpy', 'matplotlib', 'pydantic', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy\nmain(['--help'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in main.commands:
+        assert command in done.stdout
+        assert main.commands[command].help

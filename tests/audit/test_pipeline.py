@@ -1,0 +1,171 @@
+"""A whole audit from YAML to the run folder, on a small model built in code."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import audit
+from audit.pipeline import run
+from audit.records import Verdict
+from audit.store.runs import verify
+
+Project = Callable[..., Path]
+TIMES = ("started", "finished", "seconds", "run_id")
+
+
+def test_a_run_writes_every_file_of_the_contract_and_they_verify(project: Project) -> None:
+    finished = run(project())
+    names = {path.name for path in finished.folder.iterdir()}
+    assert names == {"audit.json", "examples.parquet", "quarantine.jsonl", "report.html", "manifest.json"}
+    assert verify(finished.folder) == []
+    assert audit.load_record(finished.folder) == finished.record
+    assert finished.folder.parent.name == "small"
+    assert finished.folder.name.endswith(finished.record.protocol_sha256[:6])
+
+
+def test_examples_table_has_the_columns_of_the_contract(project: Project) -> None:
+    finished = run(project())
+    table = pd.read_parquet(finished.folder / "examples.parquet")
+    assert len(table) == finished.record.data.used
+    for measure in ("share", "net", "size", "present"):
+        assert {f"{measure}.gender.female", f"{measure}.special", f"{measure}.punctuation"} <= set(table.columns)
+    assert {"id", "label", "predicted", "correct", "score.fresh", "score.rotten"} <= set(table.columns)
+    absent = ~table["present.gender.female"]
+    assert absent.any()
+    assert table.loc[absent, "share.gender.female"].isna().all(), "absent is missing, not zero"
+    held = table["present.gender.female"]
+    assert table.loc[held, "share.gender.female"].between(0, 1).all()
+    assert (table["net.special"].abs() <= table["share.special"] + 1e-9).all()
+
+
+def test_same_inputs_give_the_same_record_apart_from_times(project: Project) -> None:
+    config = project()
+    documents = [run(config).record.model_dump(mode="json") for _ in range(2)]
+    for document in documents:
+        for key in TIMES:
+            document.pop(key)
+    assert json.dumps(documents[0], sort_keys=True) == json.dumps(documents[1], sort_keys=True)
+
+
+def test_another_attribute_or_gate_changes_no_draw_of_the_others(project: Project) -> None:
+    alone = run(project()).record
+    groups = [
+        {"attribute": "gender", "lexicon": "gender", "only": ["female", "male"]},
+        {"attribute": "vowel", "patterns": {"a": "ba[a-z]*x", "e": "be[a-z]*x"}},
+    ]
+    both = run(project(groups=groups)).record
+    swaps = [[f.test.p for f in r.findings if f.id == "intervention.gender.female-male"] for r in (alone, both)]
+    assert swaps[0] == swaps[1] != []
+
+
+def test_counts_add_up_and_quarantine_names_row_and_reason(project: Project) -> None:
+    rows = [{"id": f"r{i}", "text": "she met him", "label": "fresh", "film": "f"} for i in range(60)]
+    for i in range(0, 60, 2):
+        rows[i]["text"] = "he met her baba"
+    rows += [{"id": "r1", "text": "a", "label": "fresh", "film": "f"}, {"id": "x", "text": " ", "label": "fresh", "film": "f"}]
+    rows += [{"id": "y", "text": "good", "label": "unheard", "film": "f"}]
+    finished = run(project(rows))
+    data = finished.record.data
+    assert data.rows == data.used + sum(data.excluded.values()) + data.not_sampled == 63
+    assert data.excluded == {"duplicate id": 1, "empty text": 1, "unknown label": 1}
+    lines = [json.loads(line) for line in (finished.folder / "quarantine.jsonl").read_text().splitlines()]
+    assert [(line["row"], line["reason"]) for line in lines] == [
+        (61, "duplicate id"),
+        (62, "empty text"),
+        (63, "unknown label"),
+    ]
+
+
+def test_a_planted_reliance_is_a_breach_and_an_unplanted_one_is_not(project: Project, planted_folder: Path) -> None:
+    changes: dict[str, Any] = {"gates": ["contrast", "intervention"]}
+    clean = run(project(n=720, **changes)).record
+    planted = run(project(n=720, model={"path": str(planted_folder)}, **changes)).record
+    found = {finding.id: finding for finding in planted.findings}
+    swap = found["intervention.gender.female-male"]
+    assert swap.verdict is Verdict.BREACH
+    assert swap.estimate.value is not None and swap.estimate.value > 0
+    assert found["contrast.gender.female-male"].verdict in (Verdict.BREACH, Verdict.DIFFERENT)
+    assert planted.exit_code == 3
+    contrast = next(f for f in clean.findings if f.id == "contrast.gender.female-male")
+    assert contrast.verdict is not Verdict.BREACH
+
+
+def test_span_columns_and_patterns_are_groups_like_lexicons(project: Project) -> None:
+    rows = [
+        {
+            "id": i,
+            "text": f"{('babax', 'babex', 'babix', 'babox')[i % 4]} she runs dede",
+            "label": ["rotten", "fresh"][i % 2],
+            "film": i,
+            "marks": json.dumps([[0, 5, "marked", "start"]]),
+        }
+        for i in range(60)
+    ]
+    groups = [
+        {"attribute": "gender", "lexicon": "gender"},
+        {"attribute": "ending", "patterns": {"de": "de[a-z]*"}},
+        {"attribute": "marked", "spans": True},
+    ]
+    finished = run(project(rows, groups=groups, data={"path": "data.csv", "columns": {"cluster": "film", "spans": "marks"}}))
+    found = {name: sum(t.examples for t in finished.record.terms if t.attribute == name) for name in ("ending", "marked")}
+    assert found == {"ending": 60, "marked": 60}
+    table = pd.read_parquet(finished.folder / "examples.parquet")
+    assert table["present.marked.start"].all()
+
+
+def test_unknown_attribute_values_are_counted_never_dropped(project: Project) -> None:
+    rows = [
+        {"id": i, "text": f"she runs {('babax', 'babex', 'babix', 'babox')[i % 4]}", "label": ["rotten", "fresh"][i % 2], "film": i, "region": r}
+        for i, r in enumerate(["north", "south", ""] * 40)
+    ]
+    columns = {"cluster": "film", "attributes": {"region": "region"}}
+    record = run(project(rows, data={"path": "data.csv", "columns": columns})).record
+    assert record.data.unknown == {"region": 40}
+    assert record.data.used == 120
+    outcome = next(f for f in record.findings if f.id.startswith("outcome.error_rate.region"))
+    assert outcome.estimate.n == 80
+
+
+def test_report_is_rendered_again_without_torch_from_the_record_alone(project: Project) -> None:
+    folder = run(project()).folder
+    first = (folder / "report.html").read_bytes()
+    (folder / "report.html").unlink()
+    code = (
+        "import sys\n"
+        "class Block:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('torch', 'transformers', 'lrp'):\n"
+        "            raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "from audit.cli import main\n"
+        f"main(['report', {str(folder)!r}])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "report.html").read_bytes() == first
+    assert verify(folder) == []
+
+
+def test_long_texts_are_truncated_and_counted(project: Project) -> None:
+    rows = [
+        {"id": i, "text": "she " + "baba " * (60 if i < 5 else 4 + i % 3), "label": ["rotten", "fresh"][i % 2], "film": i}
+        for i in range(40)
+    ]
+    assert run(project(rows)).record.data.truncated == 5
+
+
+def test_report_can_hide_all_text(project: Project) -> None:
+    finished = run(project(report={"show_text": False}))
+    assert finished.record.exhibits == ()
+
+
+@pytest.mark.parametrize("composites", [["attn_lrp"], ["gradient_x_input", "epsilon"]])
+def test_any_composite_of_the_contract_can_be_audited(project: Project, composites: list[str]) -> None:
+    record = run(project(relevance={"composites": composites})).record
+    assert [summary.composite for summary in record.ledger] == composites
