@@ -91,7 +91,9 @@ def _style(strength: float) -> str:
 def _top(tokens: Sequence[Token], most: int = 8) -> Table:
     table = Table("token", "relevance", "groups", title="most relevant tokens", title_justify="left")
     for token in sorted(tokens, key=lambda token: -abs(token.relevance))[:most]:
-        table.add_row(Text(_visible(token.text.strip()) or "(blank)"), f"{token.relevance:+.3f}", ", ".join(token.groups))
+        table.add_row(
+            Text(_visible(token.text.strip()) or "(blank)"), f"{token.relevance:+.3f}", ", ".join(token.groups)
+        )
     return table
 
 

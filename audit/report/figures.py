@@ -78,7 +78,9 @@ def _forest(name: str, question: str, unit: str, findings: Sequence[Finding]) ->
 
 def _label(finding: Finding) -> str:
     what = quantity(finding)
-    return shorten(f"{finding.attribute.removesuffix(' (mentioned)')}: {pair(finding)}" + (f", {what}" if what else ""), 48)
+    return shorten(
+        f"{finding.attribute.removesuffix(' (mentioned)')}: {pair(finding)}" + (f", {what}" if what else ""), 48
+    )
 
 
 def _margins(axes: Any, rows: Sequence[Finding]) -> None:
@@ -132,12 +134,13 @@ def _null(name: str, question: str, findings: Sequence[Finding]) -> Figure:
         for f in rows
     )
     left = len(findings) - len(rows)
+    many = listed(sorted({f"{len(f.null):,}" for f in rows}))
     return Figure(
         name=name,
         svg=_panels(name, rows, draw, "placebos"),
         alt=f"Placebo distributions, {question_title(question)}: {spoken}",
-        caption=f"{question_title(question)}, {rows[0].estimate.unit}: grey, what {listed(sorted({f'{len(f.null):,}' for f in rows}))} placebos "
-        "of no protected group give; line with triangle, the observed value."
+        caption=f"{question_title(question)}, {rows[0].estimate.unit}: grey, what {many} placebos of "
+        "no protected group give; line with triangle, the observed value."
         + (f" The {len(rows)} with the smallest p of {len(findings)}." if left else ""),
     )
 
@@ -225,7 +228,9 @@ def share_chart(distributions: Sequence[Distribution]) -> list[Figure]:
         edges = np.array(shown.edges)
         width = float(edges[1] - edges[0])
         heights = np.array(shown.counts) / max(shown.n, 1)
-        axes.bar(-width, shown.zeros / max(shown.n, 1), width * 0.7, color=FILL, edgecolor=INK, hatch="////", linewidth=0.8)
+        axes.bar(
+            -width, shown.zeros / max(shown.n, 1), width * 0.7, color=FILL, edgecolor=INK, hatch="////", linewidth=0.8
+        )
         kept = (edges[:-1] < right) & (heights > 0)
         axes.bar(edges[:-1][kept], heights[kept], width * 0.94, align="edge", color=BLUE)
         axes.set_xlim(-1.6 * width, right)
@@ -234,13 +239,16 @@ def share_chart(distributions: Sequence[Distribution]) -> list[Figure]:
         mean = f"mean {interval(shown.mean)}" if shown.mean.low is not None else f"mean {number(shown.mean.value)}"
         axes.set_xlabel(f"{mean}, n = {shown.n:,}", fontsize=8)
 
-    spoken = "; ".join(f"{shorten(d.group)} mean {interval(d.mean)}, {plural(d.zeros, 'zero')} of {d.n:,}" for d in rows)
+    spoken = "; ".join(
+        f"{shorten(d.group)} mean {interval(d.mean)}, {plural(d.zeros, 'zero')} of {d.n:,}" for d in rows
+    )
     figure = Figure(
         name="shares",
         svg=_panels("shares", rows, draw, "share of examples"),
         alt=f"Histograms of relevance shares: {spoken}",
         caption=f"Share of |R| on a group's words, over the examples that hold such words ({listed(sorted({d.composite for d in rows}))}). "
         f"Hatched bar: shares of exactly 0. Same axes in every panel; x ends at the largest share seen. Mean with its "
-        f"{_kinds([d.mean for d in rows])}. Description, never a test." + _most(len(rows), len(distributions), "groups"),
+        f"{_kinds([d.mean for d in rows])}. Description, never a test."
+        + _most(len(rows), len(distributions), "groups"),
     )
     return [figure]

@@ -99,7 +99,9 @@ def _detail(value: JsonValue) -> str:
     if isinstance(value, int | float):
         return number(value) if isinstance(value, float) else f"{value:,}"
     if isinstance(value, list):
-        return ", ".join(_detail(item) for item in value[:40]) + (f" and {len(value) - 40} more" if len(value) > 40 else "")
+        return ", ".join(_detail(item) for item in value[:40]) + (
+            f" and {len(value) - 40} more" if len(value) > 40 else ""
+        )
     estimate = _estimate(value)
     if estimate is not None:
         return f"{interval(estimate)}, n = {estimate.n:,}"
@@ -166,7 +168,6 @@ def _piece(token: Token, most: float) -> Piece:
 def config_yaml(record: AuditRecord) -> str:
     """The resolved config."""
     return yaml.safe_dump(record.config, sort_keys=True, allow_unicode=True, width=100)
-
 
 
 def never_seen(lexicon: Lexicon) -> int:

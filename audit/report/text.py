@@ -49,9 +49,9 @@ def percent(level: float) -> str:
     """A confidence level or a share in per cent, without needless decimals.
 
     >>> percent(0.95), percent(0.99583)
-    ('95 %', '99.58 %')
+    ('95\\xa0%', '99.58\\xa0%')
     """
-    return f"{100 * level:.2f}".rstrip("0").rstrip(".") + " %"
+    return f"{100 * level:.2f}".rstrip("0").rstrip(".") + "\u00a0%"
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:

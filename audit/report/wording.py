@@ -64,6 +64,7 @@ GLOSSARY: Final[dict[str, str]] = {
     "Estimand": "the quantity that a finding estimates, in words.",
     "Interval": "the range of values that the data support, at the level printed beside it; the level is adjusted for "
     "the number of tests in the family.",
+    "Mentioned": "a group read from the words of a text, not from a column of the data.",
     "n": "the number of examples behind a number.",
     "Clusters": "units that are independent of each other, such as films or authors; rows of one cluster are not.",
     "p": "how often a difference at least this large arises when there is none; a high p never shows that there is none.",
@@ -167,7 +168,9 @@ def _open(findings: Sequence[Finding]) -> str:
 
 
 def _named(findings: Sequence[Finding]) -> str:
-    names = dict.fromkeys(f"{finding.attribute.removesuffix(' (mentioned)')} {finding.question}" for finding in findings)
+    names = dict.fromkeys(
+        f"{finding.attribute.removesuffix(' (mentioned)')} {finding.question}" for finding in findings
+    )
     return listed(list(names), 4)
 
 

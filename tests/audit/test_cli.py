@@ -25,7 +25,12 @@ GENDER = {"attribute": "gender", "lexicon": "gender"}
 def rows(n: int = 60, **changes: Any) -> list[dict[str, Any]]:
     """Rows whose texts differ, alternating labels."""
     made = [
-        {"id": i, "text": f"{'she' if i % 2 else 'he'} {('babax', 'babex', 'babix', 'babox')[i // 2 % 4]} dede", "label": ["rotten", "fresh"][i % 2], "film": i}
+        {
+            "id": i,
+            "text": f"{'she' if i % 2 else 'he'} {('babax', 'babex', 'babix', 'babox')[i // 2 % 4]} dede",
+            "label": ["rotten", "fresh"][i % 2],
+            "film": i,
+        }
         for i in range(n)
     ]
     return [{**row, **changes} for row in made]
@@ -60,8 +65,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "every text empty": ({"rows": rows(text=" ")}, "none of 60 rows can be used: empty text 60"),
     "no rows": ({"rows": []}, "is empty|has no data rows"),
     "one usable row": ({"rows": rows(1)}, "nothing to compare"),
-    "missing data file": ({"data": {"path": "none.csv"}}, "none.csv: there is no such data file; data.path is relative"),
-    "missing column": ({"data": {"path": "data.csv", "columns": {"text": "txt"}}}, "no column 'txt'.*did you mean 'text'"),
+    "missing data file": (
+        {"data": {"path": "none.csv"}},
+        "none.csv: there is no such data file; data.path is relative",
+    ),
+    "missing column": (
+        {"data": {"path": "data.csv", "columns": {"text": "txt"}}},
+        "no column 'txt'.*did you mean 'text'",
+    ),
     "missing model folder": ({"model": {"path": "./nowhere"}}, "nowhere"),
     "unknown lexicon": ({"groups": [{"attribute": "gender", "lexicon": "gendre"}]}, "gendre.*gender"),
     "unknown group in only": (
@@ -69,9 +80,15 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "no group 'females'.*did you mean 'female'",
     ),
     "bad pattern": ({"groups": [{"attribute": "a", "patterns": {"x": "("}}]}, r"\("),
-    "unknown target class": ({"target": {"favour": "frsh"}}, "target.favour: the model has no class 'frsh'; it has rotten, fresh"),
+    "unknown target class": (
+        {"target": {"favour": "frsh"}},
+        "target.favour: the model has no class 'frsh'; it has rotten, fresh",
+    ),
     "same class twice": ({"target": {"favour": "fresh", "against": "fresh"}}, "favour and against are both 'fresh'"),
-    "labels map to no class": ({"model": {"labels": {"good": "frseh"}}}, "'frseh'.*classes are rotten, fresh.*did you mean 'fresh'"),
+    "labels map to no class": (
+        {"model": {"labels": {"good": "frseh"}}},
+        "'frseh'.*classes are rotten, fresh.*did you mean 'fresh'",
+    ),
     "unknown built-in model": ({"model": {"path": "builtin:films"}}, "film_reviews"),
     "unknown built-in data": ({"data": {"path": "builtin:films"}}, "film_reviews"),
     "unknown device": ({"model": {"device": "gpu9"}}, "gpu9"),
@@ -129,9 +146,10 @@ def test_a_group_with_a_single_row_is_not_testable_and_the_audit_goes_on(project
     for row in data[1:]:
         row["text"] = row["text"].replace("she", "he")
     data[0]["text"] = "she runs"
-    result = CliRunner().invoke(main, ["run", str(project(data))])
+    result = CliRunner().invoke(main, ["run", str(project(data, gates=["outcome"]))])
     assert result.exit_code == 5, result.output
     assert "NOT TESTABLE: contrast of gender" in result.output
+    assert "gate outcome: not tested" in result.output
 
 
 def test_unwritable_output_exits_2(project: Project, tmp_path: Path) -> None:
@@ -146,7 +164,7 @@ def test_a_full_disk_exits_2_and_the_run_is_refused_by_its_readers(project: Proj
         resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
 
     command = [sys.executable, "-m", "audit", "run", str(project(rows()))]
-    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=fill, cwd=ROOT, check=False)  # noqa: PLW1509
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=fill, cwd=ROOT, check=False)
     assert done.returncode == 2, done.stderr
     assert "could not be written" in done.stderr
     (folder,) = tmp_path.glob("out/small/*")
@@ -171,13 +189,28 @@ def test_interrupting_a_run_leaves_nothing_that_looks_complete(project: Project,
 def test_check_prints_the_plan_and_writes_nothing(project: Project, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["check", str(project())])
     assert result.exit_code == 0, result.output
-    for phrase in ("config ok", "360 of 360 rows used", "cp_lrp: every operation has a rule", "testable", "estimated time"):
+    for phrase in (
+        "config ok",
+        "360 of 360 rows used",
+        "cp_lrp: every operation has a rule",
+        "testable",
+        "estimated time",
+    ):
         assert phrase in result.output
     assert not (tmp_path / "out").exists()
 
 
 def test_set_overrides_and_output_option(project: Project, tmp_path: Path) -> None:
-    command = ["run", str(project()), "--set", "data.limit=90", "--set", "gates=[]", "--output", str(tmp_path / "there")]
+    command = [
+        "run",
+        str(project()),
+        "--set",
+        "data.limit=90",
+        "--set",
+        "gates=[]",
+        "--output",
+        str(tmp_path / "there"),
+    ]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     (record,) = tmp_path.glob("there/small/*/audit.json")
@@ -196,7 +229,10 @@ def test_explain_prints_tokens_and_a_ledger_that_adds_up(project: Project) -> No
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["explain", "CONFIG", "  "], "text to explain is empty"), (["explain", "CONFIG", "x", "--target", "no"], "no class 'no'")],
+    [
+        (["explain", "CONFIG", "  "], "text to explain is empty"),
+        (["explain", "CONFIG", "x", "--target", "no"], "no class 'no'"),
+    ],
 )
 def test_explain_names_what_is_wrong(project: Project, arguments: list[str], message: str) -> None:
     config = str(project())

@@ -68,7 +68,10 @@ def test_counts_add_up_and_quarantine_names_row_and_reason(project: Project) -> 
     rows = [{"id": f"r{i}", "text": "she met him", "label": "fresh", "film": "f"} for i in range(60)]
     for i in range(0, 60, 2):
         rows[i]["text"] = "he met her baba"
-    rows += [{"id": "r1", "text": "a", "label": "fresh", "film": "f"}, {"id": "x", "text": " ", "label": "fresh", "film": "f"}]
+    rows += [
+        {"id": "r1", "text": "a", "label": "fresh", "film": "f"},
+        {"id": "x", "text": " ", "label": "fresh", "film": "f"},
+    ]
     rows += [{"id": "y", "text": "good", "label": "unheard", "film": "f"}]
     finished = run(project(rows))
     data = finished.record.data
@@ -112,8 +115,12 @@ def test_span_columns_and_patterns_are_groups_like_lexicons(project: Project) ->
         {"attribute": "ending", "patterns": {"de": "de[a-z]*"}},
         {"attribute": "marked", "spans": True},
     ]
-    finished = run(project(rows, groups=groups, data={"path": "data.csv", "columns": {"cluster": "film", "spans": "marks"}}))
-    found = {name: sum(t.examples for t in finished.record.terms if t.attribute == name) for name in ("ending", "marked")}
+    finished = run(
+        project(rows, groups=groups, data={"path": "data.csv", "columns": {"cluster": "film", "spans": "marks"}})
+    )
+    found = {
+        name: sum(t.examples for t in finished.record.terms if t.attribute == name) for name in ("ending", "marked")
+    }
     assert found == {"ending": 60, "marked": 60}
     table = pd.read_parquet(finished.folder / "examples.parquet")
     assert table["present.marked.start"].all()
@@ -121,7 +128,13 @@ def test_span_columns_and_patterns_are_groups_like_lexicons(project: Project) ->
 
 def test_unknown_attribute_values_are_counted_never_dropped(project: Project) -> None:
     rows = [
-        {"id": i, "text": f"she runs {('babax', 'babex', 'babix', 'babox')[i % 4]}", "label": ["rotten", "fresh"][i % 2], "film": i, "region": r}
+        {
+            "id": i,
+            "text": f"she runs {('babax', 'babex', 'babix', 'babox')[i % 4]}",
+            "label": ["rotten", "fresh"][i % 2],
+            "film": i,
+            "region": r,
+        }
         for i, r in enumerate(["north", "south", ""] * 40)
     ]
     columns = {"cluster": "film", "attributes": {"region": "region"}}
@@ -154,7 +167,12 @@ def test_report_is_rendered_again_without_torch_from_the_record_alone(project: P
 
 def test_long_texts_are_truncated_and_counted(project: Project) -> None:
     rows = [
-        {"id": i, "text": "she " + "baba " * (60 if i < 5 else 4 + i % 3), "label": ["rotten", "fresh"][i % 2], "film": i}
+        {
+            "id": i,
+            "text": "she " + "baba " * (60 if i < 5 else 4 + i % 3),
+            "label": ["rotten", "fresh"][i % 2],
+            "film": i,
+        }
         for i in range(40)
     ]
     assert run(project(rows)).record.data.truncated == 5

@@ -56,9 +56,13 @@ def test_ledger_closes_on_real_text(audited: Audited) -> None:
 
 def test_pretend_protected_groups_raise_few_false_alarms(audited: Audited) -> None:
     scale = float(audited.margin.std(ddof=1))
-    found = false_alarms(audited.explained.words, audited.cluster, scale, n=100, composites=("cp_lrp", "attn_lrp"), seed=4)
+    found = false_alarms(
+        audited.explained.words, audited.cluster, scale, n=100, composites=("cp_lrp", "attn_lrp"), seed=4
+    )
     for question in ("reliance", "contrast"):
-        p = np.concatenate([values for name, values in found.items() if name.startswith(question) and name.endswith("all")])
+        p = np.concatenate(
+            [values for name, values in found.items() if name.startswith(question) and name.endswith("all")]
+        )
         assert len(p) >= 150
         assert (p <= 0.05).mean() <= 0.08, f"{question}: {(p <= 0.05).mean():.3f} of {len(p)}"
 
@@ -90,7 +94,9 @@ def test_relevance_agrees_with_masking(audited: Audited) -> None:
     for composite, values in table.relevance.items():
         mean = np.bincount(table.type, values, len(table.types)) / np.maximum(frequency, 1)
         by_term = [mean[i] for i in order if table.types[i] in effects]
-        agreement[composite] = stats.spearmanr(by_term, [effects[table.types[i]] for i in order if table.types[i] in effects])[0]
+        agreement[composite] = stats.spearmanr(
+            by_term, [effects[table.types[i]] for i in order if table.types[i] in effects]
+        )[0]
     print(agreement)
     assert len(effects) >= 300
     assert agreement["cp_lrp"] >= 0.80

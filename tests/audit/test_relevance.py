@@ -115,5 +115,7 @@ def test_a_model_with_nan_logits_is_an_error_with_a_cure(explainer, matched):
     broken = copy.deepcopy(explainer.model)
     broken.classifier.bias.data[0] = float("nan")
     bad = Explainer(broken, explainer.tokenizer, 48, 1, 0, ("cp_lrp",))
-    with pytest.raises(ModelError, match=r"NaN or infinite logits for .* check the weights, or set model.dtype: float32"):
+    with pytest.raises(
+        ModelError, match=r"NaN or infinite logits for .* check the weights, or set model.dtype: float32"
+    ):
         explain_texts(bad, TEXTS, matches, declared, words=words, batch_tokens=64)

@@ -42,7 +42,14 @@ PLAIN = (
 
 
 def estimate(
-    value: float, half: float, *, unit: str = SD, n: int = 600, clusters: int = 240, level: float = 0.95, kind: str = CLUSTERED
+    value: float,
+    half: float,
+    *,
+    unit: str = SD,
+    n: int = 600,
+    clusters: int = 240,
+    level: float = 0.95,
+    kind: str = CLUSTERED,
 ) -> Estimate:
     """A symmetric interval."""
     return Estimate(
@@ -86,7 +93,8 @@ def findings() -> tuple[Finding, ...]:
 
 
 def _contrasts() -> tuple[Finding, ...]:
-    family, what = "contrast of word groups", "mean signed relevance of {} words minus that of {} words on the contrast logit, ranked among placebo pairs"  # fmt: skip
+    family = "contrast of word groups"
+    what = "mean signed relevance of {} words minus that of {} words on the contrast logit, ranked among placebo pairs"
     second = Opinion(composite="attn_lrp", estimate=estimate(0.061, 0.03, n=734, clusters=251, level=0.975), p=0.006)
     return (
         finding(
@@ -135,12 +143,16 @@ def _swaps() -> tuple[Finding, ...]:
             adjusted=0.0012, m=3, family=family, margin=0.1,
             estimand="mean change of the contrast logit when young words are swapped for their old counterparts",
         ),
-        not_testable("intervention", "religion", ("christian", "muslim"), "texts that can be swapped: christian and muslim 3; 20 are needed"),
+        not_testable("intervention", "religion", ("christian", "muslim"),
+                     "texts that can be swapped: christian and muslim 3; 20 are needed"),
     )  # fmt: skip
 
 
 def _reliance() -> tuple[Finding, ...]:
-    family, what = "reliance on word groups", "mean relevance magnitude per {} word over mean per word of the same example, ranked among placebo word groups"  # fmt: skip
+    family = "reliance on word groups"
+    what = (
+        "mean relevance magnitude per {} word over mean per word of the same example, ranked among placebo word groups"
+    )
     return tuple(
         finding(
             "reliance", "gender", (group,), estimate(value, 0.06, unit="ratio", n=n, clusters=200, level=0.975),
@@ -165,7 +177,9 @@ def _disparity() -> tuple[Finding, ...]:
 def _outcomes() -> tuple[Finding, ...]:
     family, kind = "outcome gaps", "Newcombe, effective n"
 
-    def gap(measure: str, attribute: str, groups: tuple[str, str], shown: Estimate, verdict: Verdict, reason: str, p: float) -> Finding:
+    def gap(
+        measure: str, attribute: str, groups: tuple[str, str], shown: Estimate, verdict: Verdict, reason: str, p: float
+    ) -> Finding:
         rate = estimate(0.31, 0.06, unit=measure, n=shown.n // 2, kind="Wilson, effective n")
         return finding(
             "outcome", attribute, groups, shown, verdict, reason, p=p, adjusted=min(1.0, 4 * p), m=4, family=family, margin=0.05,
@@ -185,7 +199,8 @@ def _outcomes() -> tuple[Finding, ...]:
         gap("error rate", "gender (mentioned)", ("female", "male"), rate_gap(-0.004, 0.042, 1270), Verdict.EQUIVALENT,
             "both one-sided tests reject a difference of 0.05 or more", 0.79),
         gap("selection rate", "gender (mentioned)", ("female", "male"), rate_gap(0.024, 0.047, 1270), Verdict.INCONCLUSIVE, open_, 0.2),
-        not_testable("outcome", "religion (mentioned)", ("christian", "muslim"), "selection rate: christian has 4 and muslim 1 examples; at least 20 each are needed"),
+        not_testable("outcome", "religion (mentioned)", ("christian", "muslim"),
+                     "selection rate: christian has 4 and muslim 1 examples; at least 20 each are needed"),
     )  # fmt: skip
 
 

@@ -15,7 +15,13 @@ FEMALE = ["she", "her", "woman", "girl", "mother", "actress"]
 MALE = ["he", "his", "man", "boy", "father", "actor"]
 SYLLABLES = [a + b for a in "bdfgklmnprst" for b in "aeiou"]
 OTHER = [SYLLABLES[i] + SYLLABLES[(7 * i + j) % 60] + "x" for i in range(60) for j in range(4)]
-SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+SPECIAL = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
 VOCABULARY = [*SPECIAL.values(), *FEMALE, *MALE, *OTHER, ".", ",", "!", "'", "s", "##s"]
 
 
@@ -122,3 +128,14 @@ def project(tmp_path: Path, model_folder: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def small_project(project: Callable[..., Path], tmp_path: Path) -> Path:
+    """A working directory with `configs/quickstart_text.yaml`, a small stand-in for the shipped one."""
+    config = project(
+        name="quickstart_text", data={"path": "../data.csv", "columns": {"cluster": "film"}}, output="reports"
+    )
+    (tmp_path / "configs").mkdir()
+    config.rename(tmp_path / "configs" / "quickstart_text.yaml")
+    return tmp_path

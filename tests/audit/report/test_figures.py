@@ -1,0 +1,90 @@
+import re
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from audit.report import figures
+
+sys.path.insert(0, str(Path(__file__).parent))
+from sample import estimate, sample_record
+
+
+@pytest.fixture(scope="module")
+def charts():
+    record = sample_record()
+    return [
+        *figures.forests(record.findings), *figures.nulls(record.findings), *figures.term_charts(record.effects, record.model.classes),
+        *figures.share_chart(record.distributions),
+    ]  # fmt: skip
+
+
+def test_a_chart_per_question_and_unit_attribute_and_null(charts):
+    assert [chart.name for chart in charts] == [
+        "forest-1", "forest-2", "forest-3", "forest-4", "null-1", "null-2", "terms-1", "terms-2", "terms-3", "shares",
+    ]  # fmt: skip
+
+
+def test_every_chart_is_small_and_carries_text_n_and_interval(charts):
+    for chart in charts:
+        assert len(chart.svg.encode()) < 60_000, chart.name
+        assert "<text" in chart.svg and "n = " in chart.svg
+        assert "interval (" in chart.caption or chart.name.startswith("null")
+        assert len(chart.alt) > 40
+
+
+def test_charts_follow_the_page_colours_and_need_no_style_attribute(charts):
+    for chart in charts:
+        root = ElementTree.fromstring(chart.svg)
+        used = {value for element in root.iter() for key, value in element.attrib.items() if key in {"fill", "stroke"}}
+        assert all(value == "none" or value.startswith(("var(--", "url(#")) for value in used), (chart.name, used)
+        assert not [element for element in root.iter() if "style" in element.attrib or element.tag.endswith("style")]
+        assert "metadata" not in chart.svg and not re.search(r"\b20\d\d-\d\d-\d\d", chart.svg)
+
+
+def test_ids_of_a_chart_start_with_its_name_and_references_hold(charts):
+    for chart in charts:
+        ids = re.findall(r' id="([^"]+)"', chart.svg)
+        references = re.findall(r'href="#([^"]+)"', chart.svg) + re.findall(r"url\(#([^)]+)\)", chart.svg)
+        assert all(i.startswith(f"{chart.name}-") for i in ids) and set(references) <= set(ids)
+
+
+def test_the_same_findings_give_the_same_bytes():
+    record = sample_record()
+    assert figures.forests(record.findings) == figures.forests(record.findings)
+
+
+def test_many_findings_are_capped_and_the_caption_says_so():
+    record = sample_record()
+    row = record.findings[0]
+    many = [
+        row.model_copy(
+            update={"id": f"{i}", "groups": (f"g{i}", "rest"), "estimate": estimate(i / 1000, 0.01), "null": row.null}
+        )
+        for i in range(200)
+    ]
+    (forest,), (null,) = figures.forests(many), figures.nulls(many)
+    assert "170 smaller ones are in the table only." in forest.caption and len(forest.svg) < 60_000
+    assert "The 12 with the smallest p of 200." in null.caption and len(null.svg) < 60_000
+    assert "g199 − rest" in forest.svg and "g0 − rest" not in forest.svg
+
+
+def test_flips_have_a_one_sided_band_and_mixed_margins_one_band_a_row():
+    record = sample_record()
+    flips = [f for f in record.findings if f.id.startswith("intervention.flips")]
+    assert "n = 731" in figures.forests(flips)[0].svg
+    mixed = [record.findings[0], record.findings[1].model_copy(update={"margin": 0.2})]
+    (chart,) = figures.forests(mixed)
+    assert chart.svg.count("var(--band)") >= 2 and "(0.100, 0.200)" in chart.caption
+
+
+def test_nothing_to_draw_gives_no_chart():
+    assert (
+        figures.forests(()) == figures.nulls(()) == figures.term_charts((), ("a", "b")) == figures.share_chart(()) == []
+    )
+
+
+def test_zeros_have_their_own_hatched_bar():
+    (chart,) = figures.share_chart(sample_record().distributions)
+    assert "<pattern" in chart.svg and "3 zeros of 47" in chart.alt

@@ -1,0 +1,77 @@
+import doctest
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import audit.report.text
+import audit.report.wording as wording
+from audit.records import Gate, Verdict
+from audit.report.render import TEMPLATES, html
+
+sys.path.insert(0, str(Path(__file__).parent))
+from sample import sample_record
+
+FORBIDDEN = ("unbiased", "fair model", "debias", "no bias", "passes", "bias-free", "proves", "discriminat")
+
+
+def test_no_forbidden_word_in_the_report_or_its_sources():
+    sources = [
+        html(sample_record()).decode(),
+        *(path.read_text(encoding="utf-8") for path in Path(wording.__file__).parent.rglob("*.py")),
+    ]
+    sources += [path.read_text(encoding="utf-8") for path in TEMPLATES.iterdir()]
+    found = [
+        (word, text[max(0, m.start() - 40) : m.end()])
+        for text in sources
+        for word in FORBIDDEN
+        for m in re.finditer(word, text, re.I)
+    ]
+    assert found == []
+
+
+def test_the_examples_in_the_docstrings_hold():
+    assert doctest.testmod(audit.report.text).attempted >= 6
+    assert doctest.testmod(audit.report.text).failed == 0
+
+
+def test_every_verdict_and_gate_state_has_words_and_its_own_symbol():
+    assert set(wording.VERDICTS) == set(Verdict)
+    assert len({words.symbol for words in wording.VERDICTS.values()}) == len(Verdict)
+    assert set(wording.GATES) == {"holds", "breached", "inconclusive", "not tested"}
+
+
+def test_three_sentences_state_counts_the_worst_finding_and_what_is_open():
+    counted, worst, still_open = wording.summary(sample_record())
+    assert counted.startswith(
+        "16 findings from 2,981 examples in 404 clusters: 1 BREACH, 2 DIFFERENT, 5 INCONCLUSIVE, 3 EQUIVALENT, 5 NOT TESTABLE"
+    )
+    assert worst == (
+        "Most severe: age (mentioned): error rate of old minus error rate of young is 0.143 [0.062, 0.224] difference of rates "
+        "(98.75\u00a0% interval, n = 302 in 120 clusters, Holm p = 0.001, margin 0.050): BREACH."
+    )
+    assert still_open.startswith("Still open: 5 INCONCLUSIVE findings (nationality contrast, gender reliance,")
+    assert still_open.endswith("open means neither a disparity nor its absence is shown.")
+
+
+def test_no_difference_is_never_said_to_be_none():
+    record = sample_record()
+    quiet = tuple(f for f in record.findings if f.verdict not in (Verdict.BREACH, Verdict.DIFFERENT))
+    sentence = wording.summary(record.model_copy(update={"findings": quiet}))[1]
+    assert sentence == (
+        "No difference was shown in 8 tested findings; this does not say that there is none, except within the margin "
+        "where the verdict is EQUIVALENT."
+    )
+
+
+@pytest.mark.parametrize("code", range(6))
+def test_every_exit_code_is_explained(code):
+    assert wording.exit_sentence(code) == f"Exit code {code}: {wording.EXITS[code]}."
+
+
+def test_states_of_a_later_release_are_named_as_unknown():
+    gate = Gate(question="contrast", state="later", findings=())
+    assert wording.gate_verdict(gate) is Verdict.NOT_TESTABLE
+    assert wording.gate_sentence(gate) == "this release does not know the state"
+    assert wording.exit_sentence(99) == "Exit code 99: unknown to this release."
