@@ -14,6 +14,10 @@ from audit.report.wording import VERDICTS, pair, quantity, question_title
 
 WIDTH = 7.6  # inches
 MOST_ROWS, MOST_PANELS, MOST_TERMS = 30, 12, 20
+PLACEBO_NOTE = (
+    "The interval shows sampling error only; p ranks the value among placebo words, which differ from each other too, so an "
+    "interval that leaves out 0 is not by itself a difference."
+)
 MARKERS: Final[dict[Verdict, tuple[str, str]]] = {
     Verdict.BREACH: ("^", VERMILLION),
     Verdict.DIFFERENT: ("D", ORANGE),
@@ -39,7 +43,8 @@ def forests(findings: Sequence[Finding]) -> list[Figure]:
     charts: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         if finding.estimate.low is not None and finding.margin is not None and finding.verdict in MARKERS:
-            charts.setdefault((finding.question, finding.estimate.unit), []).append(finding)
+            unit = "difference of rates" if finding.question == "outcome" else finding.estimate.unit
+            charts.setdefault((finding.question, unit), []).append(finding)
     return [_forest(f"forest-{i}", *key, rows) for i, (key, rows) in enumerate(charts.items(), 1)]
 
 
@@ -65,6 +70,7 @@ def _forest(name: str, question: str, unit: str, findings: Sequence[Finding]) ->
     caption = (
         f"{question_title(question)}: estimate with its {_kinds([f.estimate for f in rows])}. Grey band: inside the margin "
         f"({margins}); vertical line: no difference. {shapes}. Family: {rows[0].test.family}, m = {rows[0].test.m}."
+        + (f" {PLACEBO_NOTE}" if any(f.null for f in rows) else "")
         + (f" {left} smaller ones are in the table only." if left else "")
     )
     spoken = "; ".join(f"{_label(f)} {interval(f.estimate)}, {f.verdict.value}" for f in rows[:8])
@@ -106,6 +112,15 @@ def _kinds(estimates: Sequence[Estimate]) -> str:
     """Level and kind of the intervals."""
     kinds = {f"{percent(e.level)} interval" + (f" ({e.interval})" if e.interval else "") for e in estimates}
     return " or ".join(sorted(kinds))
+
+
+def _notes(estimates: Sequence[Estimate]) -> str:
+    """What the estimates say against themselves, such as too few independent units."""
+    notes: dict[str, int] = {}
+    for estimate in estimates:
+        if estimate.reason:
+            notes[estimate.reason] = notes.get(estimate.reason, 0) + 1
+    return "".join(f" {count} of {len(estimates)} estimates: {note}." for note, count in sorted(notes.items()))
 
 
 def nulls(findings: Sequence[Finding]) -> list[Figure]:
@@ -164,9 +179,11 @@ def _panels(name: str, items: Sequence[Any], draw: Callable[[Any, Any], None], s
 
 def term_charts(effects: Sequence[TermEffect], classes: Sequence[str]) -> list[Figure]:
     """Net relevance of each term by true class, one chart per attribute."""
-    attributes = dict.fromkeys(effect.attribute for effect in effects)
+    labels = set(classes[: len(CLASS_MARKS)])
+    shown = [effect for effect in effects if effect.label in labels and effect.estimate.value is not None]
+    attributes = dict.fromkeys(effect.attribute for effect in shown)
     return [
-        _terms(f"terms-{i}", attribute, [e for e in effects if e.attribute == attribute], classes)
+        _terms(f"terms-{i}", attribute, [e for e in shown if e.attribute == attribute], classes)
         for i, attribute in enumerate(attributes, 1)
     ]
 
@@ -178,7 +195,7 @@ def _terms(name: str, attribute: str, effects: Sequence[TermEffect], classes: Se
     biggest = sorted(known, key=lambda key: (-max(e.n for e in known[key].values()), key))[:MOST_TERMS]
     order = list(dict.fromkeys(group for group, _ in known))
     rows = sorted(biggest, key=lambda key: (order.index(key[0]), biggest.index(key)))
-    labels = [*classes[: len(CLASS_MARKS)], "all"] if len(classes) == 1 else list(classes[: len(CLASS_MARKS)])
+    labels = list(classes[: len(CLASS_MARKS)])
     offsets = np.linspace(-0.26, 0.26, len(labels)) if len(labels) > 1 else np.zeros(1)
 
     def draw(sheet: Any) -> None:
@@ -207,7 +224,9 @@ def _terms(name: str, attribute: str, effects: Sequence[TermEffect], classes: Se
         alt=f"Mean net relevance of {attribute} terms by true class: {spoken}",
         caption=f"{shorten(attribute)}: mean net relevance of a term over the examples that hold it, by true class, with its "
         f"{_kinds(everything)}, not corrected for the number of terms: description, not a test. n per class in the order "
-        "of the legend; '<' marks too few examples." + _most(len(rows), len(known), "terms"),
+        "of the legend; '<' marks too few examples; terms with too few in every class are in the table only."
+        + _most(len(rows), len(known), "terms")
+        + _notes(everything),
     )
 
 
@@ -217,7 +236,7 @@ def _most(shown: int, known: int, noun: str) -> str:
 
 def share_chart(distributions: Sequence[Distribution]) -> list[Figure]:
     """Shares of |R| per group as histograms, zeros as their own bar."""
-    rows = sorted(distributions, key=lambda d: (-d.n, d.group))[:MOST_PANELS]
+    rows = sorted(distributions, key=lambda d: ("." not in d.group, -d.n, d.group))[:MOST_PANELS]
     if not rows:
         return []
     used = [d.edges[i + 1] for d in rows for i, c in enumerate(d.counts) if c]
@@ -249,6 +268,7 @@ def share_chart(distributions: Sequence[Distribution]) -> list[Figure]:
         caption=f"Share of |R| on a group's words, over the examples that hold such words ({listed(sorted({d.composite for d in rows}))}). "
         f"Hatched bar: shares of exactly 0. Same axes in every panel; x ends at the largest share seen. Mean with its "
         f"{_kinds([d.mean for d in rows])}. Description, never a test."
-        + _most(len(rows), len(distributions), "groups"),
+        + _most(len(rows), len(distributions), "groups")
+        + _notes([d.mean for d in rows]),
     )
     return [figure]

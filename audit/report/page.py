@@ -167,7 +167,7 @@ def _piece(token: Token, most: float) -> Piece:
 
 def config_yaml(record: AuditRecord) -> str:
     """The resolved config."""
-    return yaml.safe_dump(record.config, sort_keys=True, allow_unicode=True, width=100)
+    return str(yaml.safe_dump(record.config, sort_keys=True, allow_unicode=True, width=100))
 
 
 def never_seen(lexicon: Lexicon) -> int:

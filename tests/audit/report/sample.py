@@ -52,8 +52,17 @@ def estimate(
     kind: str = CLUSTERED,
 ) -> Estimate:
     """A symmetric interval."""
+    few = "unreliable: fewer than 30 independent units" if clusters < 30 else ""
     return Estimate(
-        value=value, low=value - half, high=value + half, level=level, unit=unit, interval=kind, n=n, clusters=clusters
+        value=value,
+        reason=few,
+        low=value - half,
+        high=value + half,
+        level=level,
+        unit=unit,
+        interval=kind,
+        n=n,
+        clusters=clusters,
     )
 
 
@@ -188,17 +197,19 @@ def _outcomes() -> tuple[Finding, ...]:
             detectable=0.094 if verdict is Verdict.INCONCLUSIVE else None, needed_n=2960 if verdict is Verdict.INCONCLUSIVE else None,
         )  # fmt: skip
 
-    def rate_gap(value: float, half: float, n: int) -> Estimate:
-        return estimate(value, half, unit="difference of rates", n=n, clusters=120, level=0.9875, kind=kind)
+    def rate_gap(value: float, half: float, n: int, measure: str) -> Estimate:
+        return estimate(value, half, unit=f"difference in {measure}", n=n, clusters=120, level=0.9875, kind=kind)
 
     beyond = "significant, and the adjusted interval lies wholly beyond the margin of 0.05"
     open_ = "neither a difference nor its absence within the margin of 0.05 is shown"
     return (
-        gap("error rate", "age (mentioned)", ("old", "young"), rate_gap(0.143, 0.081, 302), Verdict.BREACH, beyond, 0.0003),
-        gap("selection rate", "age (mentioned)", ("old", "young"), rate_gap(-0.038, 0.07, 302), Verdict.INCONCLUSIVE, open_, 0.21),
-        gap("error rate", "gender (mentioned)", ("female", "male"), rate_gap(-0.004, 0.042, 1270), Verdict.EQUIVALENT,
+        gap("error rate", "age (mentioned)", ("old", "young"), rate_gap(0.143, 0.081, 302, "error rate"), Verdict.BREACH, beyond, 0.0003),
+        gap("selection rate", "age (mentioned)", ("old", "young"), rate_gap(-0.038, 0.07, 302, "selection rate"),
+            Verdict.INCONCLUSIVE, open_, 0.21),
+        gap("error rate", "gender (mentioned)", ("female", "male"), rate_gap(-0.004, 0.042, 1270, "error rate"), Verdict.EQUIVALENT,
             "both one-sided tests reject a difference of 0.05 or more", 0.79),
-        gap("selection rate", "gender (mentioned)", ("female", "male"), rate_gap(0.024, 0.047, 1270), Verdict.INCONCLUSIVE, open_, 0.2),
+        gap("selection rate", "gender (mentioned)", ("female", "male"), rate_gap(0.024, 0.047, 1270, "selection rate"),
+            Verdict.INCONCLUSIVE, open_, 0.2),
         not_testable("outcome", "religion (mentioned)", ("christian", "muslim"),
                      "selection rate: christian has 4 and muslim 1 examples; at least 20 each are needed"),
     )  # fmt: skip
@@ -235,7 +246,7 @@ def terms() -> tuple[tuple[TermCount, ...], tuple[TermEffect, ...]]:
         ("nationality", "american", "american", 52), ("religion", "christian", "<b>christian</b>", 2),
     ):  # fmt: skip
         counted.append(TermCount(attribute=attribute, group=group, term=term, occurrences=n + n // 9, examples=n, tested=n >= 10,
-                                 candidates=30, forms={term: n, term.title(): n // 9}))  # fmt: skip
+                                 candidates=30, forms={term: n} | ({term.title(): n // 9} if n > 9 else {})))  # fmt: skip
         for label, part in (("all", n), ("rotten", n // 2), ("fresh", n - n // 2)):
             if part >= 5:
                 shown = estimate(float(rng.normal(0.02, 0.05)), 0.4 / np.sqrt(part), n=part, clusters=max(2, part - 3))

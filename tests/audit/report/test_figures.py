@@ -70,6 +70,11 @@ def test_many_findings_are_capped_and_the_caption_says_so():
     assert "g199 − rest" in forest.svg and "g0 − rest" not in forest.svg
 
 
+def test_rates_of_every_measure_share_one_chart_and_placebo_ranks_are_explained(charts):
+    assert all(f"{measure} rate</text>" in charts[3].svg for measure in ("error", "selection"))
+    assert figures.PLACEBO_NOTE in charts[0].caption and figures.PLACEBO_NOTE not in charts[3].caption
+
+
 def test_flips_have_a_one_sided_band_and_mixed_margins_one_band_a_row():
     record = sample_record()
     flips = [f for f in record.findings if f.id.startswith("intervention.flips")]
@@ -88,3 +93,14 @@ def test_nothing_to_draw_gives_no_chart():
 def test_zeros_have_their_own_hatched_bar():
     (chart,) = figures.share_chart(sample_record().distributions)
     assert "<pattern" in chart.svg and "3 zeros of 47" in chart.alt
+
+
+def test_what_an_estimate_says_against_itself_is_in_the_caption():
+    record = sample_record()
+    chart = figures.term_charts([e for e in record.effects if e.term == "actress"], record.model.classes)[0]
+    assert chart.caption.endswith(" 2 of 2 estimates: unreliable: fewer than 30 independent units.")
+
+
+def test_a_term_with_too_few_examples_in_every_class_has_no_empty_row():
+    record = sample_record()
+    assert figures.term_charts([e for e in record.effects if e.label == "all"], record.model.classes) == []
