@@ -73,9 +73,10 @@ def check(config: Path, overrides: Overrides) -> None:
 def report(run_dir: Path, formats: str) -> None:
     """Render the report of RUN_DIR again, from its record alone."""
     from audit.report.render import render
-    from audit.store.runs import load_record, write_manifest
+    from audit.store.runs import load_record, require_untouched, write_manifest
 
     record = load_record(run_dir)
+    require_untouched(run_dir)
     for path in render(record, run_dir, tuple(formats.split(","))):
         click.echo(path)
     write_manifest(run_dir)

@@ -116,7 +116,7 @@ class Report(Block):
     """What the report shows."""
 
     examples: Annotated[int, Field(ge=0, le=200)] = Field(12, description="misclassified examples shown")
-    show_text: bool = Field(True, description="false: the report holds no dataset text")
+    show_text: bool = Field(True, description="false: no misclassified examples and no forms of terms are shown")
 
 
 class Config(Block):

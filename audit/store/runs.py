@@ -98,6 +98,12 @@ def verify(folder: str | Path) -> list[str]:
     )
 
 
+def require_untouched(folder: str | Path) -> None:
+    """Refuse to render from a record that is not the one the run wrote: a new manifest would hide the change."""
+    if any(f"{RECORD}:" in problem for problem in verify(folder)):
+        raise OutputError(f"{Path(folder) / RECORD}: was changed after the run; restore it, or run the audit again")
+
+
 def record_schema() -> dict[str, Any]:
     """JSON Schema of `audit.json`."""
     schema = AuditRecord.model_json_schema(mode="serialization")

@@ -252,6 +252,11 @@ def test_schema_verify_and_unknown_run(project: Project, tmp_path: Path) -> None
     assert changed.exit_code == 2
     assert "report.html: was changed" in changed.output
     assert CliRunner().invoke(main, ["verify", str(tmp_path / "no")]).exit_code == 2
+    assert CliRunner().invoke(main, ["report", str(folder)]).exit_code == 0
+    (folder / "audit.json").write_text((folder / "audit.json").read_text() + " ")
+    edited = CliRunner().invoke(main, ["report", str(folder)])
+    assert edited.exit_code == 2
+    assert "audit.json: was changed after the run" in edited.output
 
 
 def test_help_imports_nothing_heavy_and_names_every_command() -> None:
