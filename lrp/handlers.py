@@ -196,12 +196,14 @@ def _quotient(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs
 
 
 def _power(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """x^n is a product of n equal factors, each with 1 / n of the relevance: the gradient over n."""
+    """x^n is a product of n equal factors, each with 1 / n of the relevance: the gradient over n. Roots are scales: constant."""
     if not carries(args[0]):
         return func(*args, **kwargs)
     exponent = 2 if func in (torch.square, Tensor.square) else (args[1] if len(args) > 1 else kwargs["exponent"])
     if isinstance(exponent, Tensor) and exponent.numel() > 1:
         mode.uncovered(f"{name_of(func)} with a tensor of exponents")
+    if float(exponent) < 1:
+        return _constant(mode, func, args, kwargs)
     operation = mode.record(func, "power")
     operation.rule, operation.fixed = Factors((1 / float(exponent),)), True
     return func(Gate.apply(args[0], operation, 0), *args[1:], **kwargs)  # type: ignore[no-untyped-call]

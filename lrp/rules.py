@@ -101,9 +101,9 @@ class IdentityRule(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """Shape of `x`. Where f(x) = x = 0 the ratio is 0: a unit without activation has no relevance."""
+        """Shape of `x`. At x = 0 the ratio is 0: no input, no relevance (where f(0) is not 0, the ledger's residual shows it)."""
         y = function(x)
-        ctx.save_for_backward((y / x).nan_to_num_(nan=0.0))
+        ctx.save_for_backward((y / x).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0))
         return y
 
     @staticmethod

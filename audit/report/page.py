@@ -15,6 +15,7 @@ MOST_TOKENS, MOST_TOKENS_EACH = 30_000, 1_500
 MOST_TERMS, TOP_TERMS = 500, 12
 STEPS = 5
 MENTIONED = " (mentioned)"
+RATES = ("rate", "reference rate")
 
 
 @final
@@ -89,8 +90,20 @@ def tables(record: AuditRecord) -> list[tuple[str, str, list[Finding]]]:
 
 
 def details(finding: Finding) -> list[tuple[str, str]]:
-    """The finding's further details as text."""
-    return [(key, _detail(value)) for key, value in sorted(finding.details.items()) if value not in (None, [], {})]
+    """The finding's further details as text, without the rates that the table shows."""
+    shown = RATES if rates(finding) else ()
+    return [
+        (key, _detail(value))
+        for key, value in sorted(finding.details.items())
+        if key not in shown and value not in (None, [], {})
+    ]
+
+
+def rates(finding: Finding) -> list[tuple[str, Estimate]]:
+    """The two groups of a gap with the rate of each; empty where the finding has no pair of rates."""
+    found = [_estimate(finding.details.get(key)) for key in RATES]
+    known = [rate for rate in found if rate is not None]
+    return list(zip(finding.groups, known, strict=True)) if len(finding.groups) == len(known) else []
 
 
 def _detail(value: JsonValue) -> str:

@@ -64,7 +64,6 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "label outside the classes": ({"rows": rows(label="purple")}, "none of 60 rows can be used: unknown label 60"),
     "every text empty": ({"rows": rows(text=" ")}, "none of 60 rows can be used: empty text 60"),
     "no rows": ({"rows": []}, "is empty|has no data rows"),
-    "one usable row": ({"rows": rows(1)}, "nothing to compare"),
     "missing data file": (
         {"data": {"path": "none.csv"}},
         "none.csv: there is no such data file; data.path is relative",
@@ -107,8 +106,6 @@ def test_bad_input_exits_2_with_the_cure_and_leaves_nothing_complete(
     if "model" in settings:
         settings["model"] = {"path": str(model_folder), **settings["model"]}
     config = project(changes.get("rows", rows()), **settings)
-    if case == "one usable row" and command == "check":
-        pytest.skip("only a run compares")
     result = CliRunner().invoke(main, [command, str(config)])
     assert result.exit_code == 2, result.output
     assert_matches(message, result.output)
@@ -150,6 +147,13 @@ def test_a_group_with_a_single_row_is_not_testable_and_the_audit_goes_on(project
     assert result.exit_code == 5, result.output
     assert "NOT TESTABLE: contrast of gender" in result.output
     assert "gate outcome: not tested" in result.output
+
+
+def test_a_single_usable_row_leaves_nothing_to_compare(project: Project, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["run", str(project(rows(1)))])
+    assert result.exit_code == 2
+    assert_matches("nothing to compare", result.output)
+    assert not list(tmp_path.glob("out/**/manifest.json"))
 
 
 def test_unwritable_output_exits_2(project: Project, tmp_path: Path) -> None:

@@ -210,9 +210,10 @@ def test_quotient_and_written_rms_norm_hold_the_scale_constant():
     written = Readout(lambda x: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6), N)
     fused = Readout(lambda x: nn.functional.rms_norm(x, (N,), eps=1e-6), N)
     divided = Readout(lambda x: x / (x.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt(), N)
+    powered = Readout(lambda x: x * (x.square().mean(-1, keepdim=True) + 1e-6).pow(-0.5), N)
     x = torch.randn(3, N, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     scale = (x.pow(2).mean(-1, keepdim=True) + 1e-6).rsqrt()
-    for model in (written, fused, divided):
+    for model in (written, fused, divided, powered):
         torch.testing.assert_close(lrp.attribute(model, x, 0, "attn_lrp").values, x * scale * model.v.detach())
 
 

@@ -189,11 +189,14 @@ def _outcomes() -> tuple[Finding, ...]:
     def gap(
         measure: str, attribute: str, groups: tuple[str, str], shown: Estimate, verdict: Verdict, reason: str, p: float
     ) -> Finding:
-        rate = estimate(0.31, 0.06, unit=measure, n=shown.n // 2, kind="Wilson, effective n")
+        reference, rate = (
+            estimate(value, 0.06, unit=measure, n=shown.n // 2, kind="Wilson, effective n")
+            for value in (0.31, 0.31 + (shown.value or 0.0))
+        )
         return finding(
             "outcome", attribute, groups, shown, verdict, reason, p=p, adjusted=min(1.0, 4 * p), m=4, family=family, margin=0.05,
             estimand=f"{measure} of {groups[0]} minus {measure} of {groups[1]}", key=measure.replace(" ", "_"),
-            details={"measure": measure, "rate": rate.model_dump(), "reference rate": rate.model_dump()},
+            details={"measure": measure, "rate": rate.model_dump(), "reference rate": reference.model_dump()},
             detectable=0.094 if verdict is Verdict.INCONCLUSIVE else None, needed_n=2960 if verdict is Verdict.INCONCLUSIVE else None,
         )  # fmt: skip
 

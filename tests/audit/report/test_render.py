@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -226,6 +227,22 @@ def test_every_finding_has_a_row_with_its_numbers(source, shown):
     assert "Family: contrast of word groups, 2 tests corrected together (Holm, m = 2). A gate." in shown.words
 
 
+def test_both_rates_of_an_outcome_gap_and_their_warnings_are_shown_unfolded(shown):
+    assert (
+        "Newcombe, effective n old 0.453 [0.393, 0.513] (95 %), n = 151 young 0.310 [0.250, 0.370] (95 %), n = 151 "
+        in shown.words
+    )
+    record = sample_record()
+    finding = next(f for f in record.findings if f.id == "outcome.error_rate.age (mentioned).old-young")
+    few = finding.estimate.model_copy(update={"reason": "from six films"})
+    one = finding.model_copy(update={"estimate": few, "details": {"rate": few.model_dump(), "measure": "error rate"}})
+    words = Page(html(without(findings=(one,), gates=())).decode()).words
+    assert "Newcombe, effective n; from six films 302" in words
+    said = one.model_copy(update={"reason": f"{one.reason}; from six films"})
+    assert Page(html(without(findings=(said,), gates=())).decode()).words.count("from six films") == 1
+    assert "rate: 0.143 [0.062, 0.224], n = 302" in words
+
+
 def test_what_was_not_testable_is_listed_with_its_reason(shown):
     listed = shown.words[
         shown.words.index("What was not testable, and why") : shown.words.index("Gates and exit code Exit")
@@ -251,7 +268,7 @@ def test_counts_ledger_and_provenance_are_printed(shown):
 def test_token_signs_differ_in_more_than_colour_and_groups_are_outlined(source):
     css = re.search(r"<style>(.*?)</style>", source, re.DOTALL)[1]
     assert re.search(r"\.p1,.*border-bottom: 2px solid", css) and re.search(r"\.n1,.*border-bottom: 2px dotted", css)
-    assert re.search(r'<span class="[pn]?\d? ?group">her</span>', source)
+    assert re.search(r'<span class="[pn]?\d? ?group" title="gender.female">her</span>', source)
     steps = {name[1] for name in re.findall(r'<span class="([pn]\d)', source)}
     assert steps == {"1", "2", "3", "4", "5"}
 
@@ -284,7 +301,8 @@ def test_a_record_without_findings_still_renders():
 
 def test_hostile_names_break_neither_ids_nor_charts():
     name = '"><script>alert(3)</script>$\\frac \u202e\x00 漢字'
-    text = sample_record().model_dump_json().replace('"gender"', __import__("json").dumps(name))
+    quoted = json.dumps(name)
+    text = sample_record().model_dump_json().replace('"gender"', quoted).replace('"gender.female"', quoted)
     record = AuditRecord.model_validate_json(text)
     source = html(record).decode()
     page = Page(source)

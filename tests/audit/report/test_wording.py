@@ -13,7 +13,7 @@ from audit.report.render import TEMPLATES, html
 sys.path.insert(0, str(Path(__file__).parent))
 from sample import sample_record
 
-FORBIDDEN = ("unbiased", "fair model", "debias", "no bias", "passes", "bias-free", "proves", "discriminat")
+FORBIDDEN = ("unbiased", "fair model", "debias", "no bias", "passes", "passed", "bias-free", "proves", "discriminat")
 
 
 def test_no_forbidden_word_in_the_report_or_its_sources():
