@@ -90,6 +90,6 @@ def count_terms(
 
 
 def mentions(matches: Sequence[Sequence[Match]], attribute: str) -> "np.ndarray[tuple[int], np.dtype[np.str_]]":
-    """Which group of `attribute` each text mentions: the group's name, 'several' or 'none'."""
+    """Which group of `attribute` each text mentions: the group's name, '(several)' or '(none)'."""
     found = [{m.group for m in row if m.attribute == attribute} for row in matches]
-    return np.array([next(iter(f)) if len(f) == 1 else "several" if f else "none" for f in found], dtype=np.str_)
+    return np.array([next(iter(f)) if len(f) == 1 else "(several)" if f else "(none)" for f in found], dtype=np.str_)

@@ -38,7 +38,15 @@ from audit.records import (
     Provenance,
     SwapTable,
 )
-from audit.relevance import Explained, Explainer, contrast_logit, explain_texts, explain_tokens, score_texts
+from audit.relevance import (
+    Explained,
+    Explainer,
+    contrast_logit,
+    explain_texts,
+    explain_tokens,
+    score_texts,
+    visible_ends,
+)
 from audit.report.render import render
 from audit.stats.cases import Evidence
 from audit.stats.families import answer, share_means, term_effects
@@ -107,8 +115,8 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
     started = datetime.now(UTC)
     protocol = protocol_sha256(loaded.config)
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{protocol[:6]}"
-    folder = new_run_folder(Path(output or loaded.config.output), loaded.config.name, run_id)
     prepared = prepare(loaded)
+    folder = new_run_folder(Path(output or loaded.config.output), loaded.config.name, run_id)
     explained = _explain(prepared)
     examples = _examples(prepared, explained)
     with _timed(prepared, "interventions"):
@@ -164,7 +172,7 @@ def prepare(loaded: LoadedConfig) -> Prepared:
     data = load_texts(
         config.data, resolve_data(loaded), classes=model.classes, labels=config.model.labels, seed=config.seed
     )
-    matches = _matches(config, matcher, data)
+    matches = _matches(config, matcher, data, explainer)
     seconds["data"] = time.perf_counter() - start
     return Prepared(loaded, model, data, matcher, matches, _declared(matcher, matches), explainer, seconds)
 
@@ -201,14 +209,17 @@ def _generator(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
-def _matches(config: Config, matcher: Matcher, data: TextData) -> tuple[tuple[Match, ...], ...]:
+def _matches(config: Config, matcher: Matcher, data: TextData, explainer: Explainer) -> tuple[tuple[Match, ...], ...]:
+    """Declared terms of each text, as far as the model reads it: what truncation cuts off can have no effect."""
+    ends = visible_ends(explainer, data.text)
     allowed = {block.attribute: block.only for block in config.groups if block.spans}
     return tuple(
-        (
-            *matcher.find(text),
-            *(s for s in spans if s.attribute in allowed and s.group in (allowed[s.attribute] or (s.group,))),
+        tuple(
+            match
+            for match in (*matcher.find(text), *(s for s in spans if s.attribute in allowed))
+            if match.end <= end and match.group in (allowed.get(match.attribute) or (match.group,))
         )
-        for text, spans in zip(data.text, data.spans, strict=True)
+        for text, spans, end in zip(data.text, data.spans, ends, strict=True)
     )
 
 
@@ -312,7 +323,8 @@ def _exhibits(prepared: Prepared, examples: ExampleTable) -> tuple[Exhibit, ...]
     if not config.report.show_text:
         return ()
     wrong = np.flatnonzero(examples.label != examples.predicted)
-    order = sorted(wrong.tolist(), key=lambda i: (not prepared.matches[i], -abs(examples.margin[i]), i))
+    lead = examples.scores.max(axis=1) - examples.scores[np.arange(len(examples.label)), examples.label]
+    order = sorted(wrong.tolist(), key=lambda i: (not prepared.matches[i], -lead[i], i))
     exhibits = []
     for i in order[: config.report.examples]:
         target = (int(examples.predicted[i]), int(examples.label[i]))

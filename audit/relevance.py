@@ -112,9 +112,18 @@ def score_texts(
     for batch in _batches(np.minimum(_lengths(explainer, texts), explainer.max_length), batch_tokens):
         inputs, _, _ = encode(explainer, [texts[i] for i in batch])
         with torch.inference_mode():
-            scores[batch] = explainer.model(**inputs).logits.float().cpu().numpy()
+            scores[batch] = _check_finite(explainer.model(**inputs).logits.float().cpu().numpy())
         advance(len(batch))
     return scores
+
+
+def visible_ends(explainer: Explainer, texts: Sequence[str]) -> list[int]:
+    """How many characters of each text the model reads; all of them unless it is truncated."""
+    ends = [len(text) for text in texts]
+    for i in np.flatnonzero(_lengths(explainer, texts) > explainer.max_length).tolist():
+        _, offsets, real = encode(explainer, [texts[i]])
+        ends[i] = int(offsets[0][real[0]].max(initial=0))
+    return ends
 
 
 def contrast_logit(explainer: Explainer, scores: FloatArray) -> FloatArray:
@@ -197,11 +206,7 @@ class _Collector:
             self._add_ledger(composite, relevance)
 
     def _keep_scores(self, batch: list[int], logits: FloatArray) -> None:
-        if not np.isfinite(logits).all():
-            raise ModelError(
-                f"the model returned NaN or infinite logits for {int((~np.isfinite(logits)).any(1).sum())} of {len(batch)} texts; "
-                "check the weights, or set model.dtype: float32"
-            )
+        _check_finite(logits)
         if self.scores is None:
             self.scores = np.zeros((self.totals.shape[1], logits.shape[1]))
         self.scores[batch] = logits
@@ -321,6 +326,16 @@ def _units(words: Sequence[tuple[int, int, str]], matches: Sequence[Match]) -> l
             terms.append((m.start, m.end, m.term))
     free = [w for w in words if all(w[1] <= start or w[0] >= end for start, end, _ in terms)]
     return sorted(free + terms)
+
+
+def _check_finite(logits: FloatArray) -> FloatArray:
+    """The logits `[batch, classes]` themselves, or a ModelError."""
+    if np.isfinite(logits).all():
+        return logits
+    bad = int((~np.isfinite(logits)).any(axis=1).sum())
+    raise ModelError(
+        f"the model returned NaN or infinite logits for {bad} of {len(logits)} texts; check the weights, or set model.dtype: float32"
+    )
 
 
 def _summary(composite: str, batches: list[dict[str, FloatArray]]) -> LedgerSummary:

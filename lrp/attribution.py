@@ -67,8 +67,8 @@ def _one_forward(
         mode.resolve(output)
         chosen, explained = _explained(output, target)
         return [
-            _backward(mode, leaf, output, chosen, explained, composite, named, last=composite is composites[-1])
-            for composite in composites
+            _backward(mode, leaf, output, chosen, explained, composite, named, last=i == len(composites))
+            for i, composite in enumerate(composites, start=1)
         ]
 
 

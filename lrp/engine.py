@@ -41,7 +41,7 @@ class Interceptor(TorchFunctionMode):
         self.operations: list[Operation] = []
         self.account: Account | None = None
         self.names = {parameter.untyped_storage().data_ptr(): name for name, parameter in model.named_parameters()}
-        self.positional: set[int] = set()
+        self.positional: dict[int, Tensor] = {}  # kept alive, so that no address is used twice
 
     def __torch_function__(
         self, func: Function, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None

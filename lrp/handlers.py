@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lrp import operations
-from lrp.rules import EpsilonRule, Factors, Gate, IdentityRule, LayerNormRule, Operation
+from lrp.rules import RULES, EpsilonRule, Factors, Gate, IdentityRule, LayerNormRule, Operation
 
 if TYPE_CHECKING:
     from lrp.engine import Interceptor
@@ -45,7 +45,7 @@ def embedding(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs
     if mode.token_ids is not None and mode.embedded is None and _same_storage(indices, mode.token_ids):
         mode.embedded = result.detach().requires_grad_()
         return mode.embedded
-    mode.positional.add(result.untyped_storage().data_ptr())
+    mode.positional[result.untyped_storage().data_ptr()] = result
     return result
 
 
@@ -70,7 +70,7 @@ def _addition(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs
     result: Tensor = func(*args, **kwargs)
     if not carries(result):
         if any(isinstance(a, Tensor) and a.untyped_storage().data_ptr() in mode.positional for a in args):
-            mode.positional.add(result.untyped_storage().data_ptr())
+            mode.positional[result.untyped_storage().data_ptr()] = result
         return result
     left, right = args[0], args[1] if len(args) > 1 else kwargs["other"]
     constant, carried_first = (right, True) if carries(left) else (left, False)
@@ -90,6 +90,8 @@ def _activation(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwar
     if not carries(x):
         return func(*args, **kwargs)
     mode.record(func, "activation")
+    if kwargs.pop("inplace", False) or args[1:] == (True,):
+        return IdentityRule.apply(x, lambda value: func(value))  # type: ignore[no-untyped-call]
     return IdentityRule.apply(x, lambda value: func(value, *args[1:], **kwargs))  # type: ignore[no-untyped-call]
 
 
@@ -170,6 +172,7 @@ def _factor(operation: Operation, position: int) -> float:
 
 
 def _product(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    args = (*args, *(kwargs.pop(name) for name in ("other", "mat2", "vec2") if name in kwargs))
     positions = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
     if func is torch.einsum and isinstance(args[1], tuple | list):
         args = (args[0], *args[1])
@@ -190,7 +193,8 @@ def _quotient(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs
     """The denominator is a constant."""
     divisor = args[1] if len(args) > 1 else kwargs.pop("other")
     if carries(divisor):
-        mode.record(func, "quotient").fixed = True
+        operation = mode.record(func, "quotient")
+        operation.rule, operation.fixed = RULES["first"], True
         divisor = divisor.detach()
     return func(args[0], divisor, *args[2:], **kwargs)
 
@@ -212,14 +216,16 @@ def _power(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: d
 def _constant(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The scale of a normalisation that is written out: computed from a detached input."""
     if carries(args[0]):
-        mode.record(func, "constant").fixed = True
+        operation = mode.record(func, "constant")
+        operation.rule, operation.fixed = RULES["constant"], True
         args = (args[0].detach(), *args[1:])
     return func(*args, **kwargs)
 
 
 def _stop(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if carries(args[0]):
-        mode.record(func, "stopped").fixed = True
+        operation = mode.record(func, "stopped")
+        operation.rule, operation.fixed = RULES["constant"], True
     return func(*args, **kwargs)
 
 

@@ -66,7 +66,7 @@ PRODUCTS: set[Callable[..., Any]] = {
 
 QUOTIENTS: set[Callable[..., Any]] = {
     *_named(torch, "div divide true_divide"),
-    *_named(Tensor, "div div_ divide true_divide __div__ __truediv__ __rtruediv__ __itruediv__"),
+    *_named(Tensor, "div div_ divide true_divide __div__ __truediv__ __itruediv__"),
 }
 
 POWERS: set[Callable[..., Any]] = {torch.pow, torch.square, Tensor.pow, Tensor.square, Tensor.__pow__}

@@ -30,7 +30,7 @@ from audit.stats.multiplicity import adjusted_level, holm
 from audit.stats.questions import QUESTIONS
 from audit.stats.verdicts import decide, detectable_against, detectable_effect, needed_n, standard_error
 
-NO_GROUP = ("none", "several", "unknown")
+NO_GROUP = ("(none)", "(several)", "unknown")
 
 
 @final
@@ -56,7 +56,10 @@ class Evidence:
 @final
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One hypothesis before its family is known. `estimate(level)` gives the interval at that level."""
+    """One hypothesis before its family is known.
+
+    `estimate(level)` gives the interval at that level; `origin` is the value under the null hypothesis.
+    """
 
     id: str
     question: str
@@ -67,6 +70,7 @@ class Case:
     p: float | None
     estimate: Callable[[float], Estimate]
     margin: float | None = None
+    origin: float = 0.0
     composite: str | None = None
     resamples: int | None = None
     opinions: tuple[Opinion, ...] = ()
@@ -121,8 +125,8 @@ def _detectable(case: Case, estimate: Estimate, alpha: float) -> float | None:
     if se is None or not estimate.clusters:
         return None
     if not len(case.null):
-        return detectable_effect(se, estimate.clusters - 1, alpha)
-    return float(np.mean(case.null)) + detectable_against(case.null, se, alpha)
+        return case.origin + detectable_effect(se, estimate.clusters - 1, alpha)
+    return abs(float(np.mean(case.null))) + detectable_against(case.null, se, alpha)
 
 
 def _needed(case: Case, estimate: Estimate, alpha: float) -> int | None:

@@ -75,6 +75,7 @@ def _swap_cases(
             p=_above(flipped, cluster, margins.flips),
             estimate=lambda level: wilson(flipped, cluster=cluster, level=level, unit="share of predictions flipped"),
             margin=margins.flips,
+            origin=margins.flips,
             **shared,  # type: ignore[arg-type]
         ),
     ]
@@ -91,7 +92,7 @@ def outcome_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) -> S
     cases: list[Case] = []
     for attribute, column in group_columns(evidence).items():
         gaps = _Gaps(evidence, column)
-        short = []
+        short = [] if gaps.at(0.95) else ["fewer than two groups occur"]
         for key, gap in gaps.at(0.95).items():
             if gap.difference.value is None:
                 short.append(f"{gap.measure}: {gap.difference.reason}")

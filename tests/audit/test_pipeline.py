@@ -187,3 +187,16 @@ def test_report_can_hide_all_text(project: Project) -> None:
 def test_any_composite_of_the_contract_can_be_audited(project: Project, composites: list[str]) -> None:
     record = run(project(relevance={"composites": composites})).record
     assert [summary.composite for summary in record.ledger] == composites
+
+
+def test_terms_behind_the_truncation_count_for_nothing(project: Project) -> None:
+    rows = [
+        {"id": i, "text": "babax " * 60 + "she" if i < 30 else f"he babex {'babix' if i % 2 else 'babox'}",
+         "label": ["rotten", "fresh"][i % 2], "film": i}
+        for i in range(60)
+    ]  # fmt: skip
+    record = run(project(rows)).record
+    assert record.data.truncated == 30
+    assert {term.term for term in record.terms} == {"he"}
+    swap = next(f for f in record.findings if f.id == "intervention.gender.female-male")
+    assert swap.estimate.n == 30

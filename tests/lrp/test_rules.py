@@ -242,3 +242,35 @@ def test_contrast_is_seeded_with_each_logits_own_value():
 
 def test_factors_are_data():
     assert Factors((0.5, 0.5)) == RULES["halves"]
+
+
+@pytest.mark.parametrize("activation", [nn.SiLU, nn.GELU, nn.Mish, nn.ELU])
+def test_in_place_activations_equal_the_others(activation):
+    x = torch.randn(3, N, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    kinds = [{}] if activation is nn.GELU else [{}, {"inplace": True}]
+    for arguments in kinds:
+        model = Readout(nn.Sequential(nn.Identity(), activation(**arguments)), N)
+        scaled = Readout(lambda x, inner=model.function: inner(2 * x), N)
+        expected = activation()(2 * x) * scaled.v.detach()
+        torch.testing.assert_close(lrp.attribute(scaled, x, 0, "attn_lrp").values, expected)
+
+
+def test_products_given_by_keyword_are_products():
+    x = torch.randn(3, 2 * N, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    positional, keyword = (Readout(f, N) for f in (PRODUCT[0], lambda x: torch.mul(input=x[:, :N], other=x[:, N:])))
+    results = [lrp.attribute(model, x, 0, "attn_lrp").values for model in (positional, keyword)]
+    torch.testing.assert_close(*results)
+
+
+def test_no_function_is_in_two_tables():
+    from lrp import operations
+
+    tables = [value for name, value in vars(operations).items() if name.isupper() and isinstance(value, set)]
+    assert sum(map(len, tables)) == len(set().union(*tables))
+
+
+def test_one_composite_object_may_be_asked_for_twice():
+    model, composite = Readout(nn.functional.gelu, N), attn_lrp()
+    x = torch.randn(2, N, dtype=torch.float64)
+    first, second = lrp.attribute_each(model, x, 0, (composite, composite))
+    torch.testing.assert_close(first.values, second.values)
