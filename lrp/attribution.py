@@ -66,10 +66,12 @@ def _one_forward(
             )
         mode.resolve(output)
         chosen, explained = _explained(output, target)
-        return [
+        found = [
             _backward(mode, leaf, output, chosen, explained, composite, named, last=i == len(composites))
             for i, composite in enumerate(composites, start=1)
         ]
+        mode.release()
+        return found
 
 
 def _backward(

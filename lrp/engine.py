@@ -115,6 +115,11 @@ class Interceptor(TorchFunctionMode):
             if not operation.fixed:
                 operation.rule = composite.rules[operation.kind]
 
+    def release(self) -> None:
+        """Drop what points back at the graph: a node holds its operation, and both directions would keep it alive."""
+        for operation in self.operations:
+            operation.gates, operation.ledger = (), None
+
     def trace(self, composite: Composite) -> tuple[TraceEntry, ...]:
         """What was intercepted, in order, with the rule each used."""
         return tuple(

@@ -1,6 +1,7 @@
 """The engine on the sequence classifiers of the installed transformers release, unmodified, built small with random weights."""
 
 import copy
+import gc
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from transformers import (
 )
 
 import lrp
+from lrp.rules import Operation
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 COMMON = {"vocab_size": 100, "num_labels": 3, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -151,6 +153,19 @@ def test_leaves_no_trace_on_the_model(name, training):
     assert all(p.grad is None for p in model.parameters())
     assert torch.equal(torch.get_rng_state(), generator)
     assert not any(m._forward_hooks or m._backward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_graph_is_freed_without_the_garbage_collector(name):
+    model = build(name, "eager")
+    gc.collect()
+    gc.disable()
+    try:
+        lrp.attribute_each(model, batch(), 0, ["attn_lrp", "epsilon"])
+        alive = [o for o in gc.get_objects() if type(o) is Operation]
+    finally:
+        gc.enable()
+    assert alive == []
 
 
 def test_a_failure_inside_the_model_leaves_no_trace_either():
