@@ -58,11 +58,24 @@ class Explained:
 @final
 @dataclass(slots=True)
 class _Rows:
-    """Columns of the word table while batches come in, one small array per batch."""
+    """Columns of the word table while batches come in, one array per batch."""
 
     example: list[IntArray] = field(default_factory=list)
     type: list[IntArray] = field(default_factory=list)
+    count: list[IntArray] = field(default_factory=list)
     relevance: dict[str, list[FloatArray]] = field(default_factory=lambda: defaultdict(list))
+    magnitude: dict[str, list[FloatArray]] = field(default_factory=lambda: defaultdict(list))
+
+    def unite(self, example: IntArray, kind: IntArray, values: Mapping[str, FloatArray]) -> None:
+        """Add the occurrences of one batch as a row per (example, type): an example lies in one batch only."""
+        keys = (example.astype(np.int64) << 32) | kind
+        unique, inverse, count = np.unique(keys, return_inverse=True, return_counts=True)
+        self.example.append((unique >> 32).astype(np.int32))
+        self.type.append((unique & 0xFFFFFFFF).astype(np.int32))
+        self.count.append(count.astype(np.int32))
+        for composite, row in values.items():
+            for store, part in ((self.relevance, row), (self.magnitude, np.abs(row))):
+                store[composite].append((np.bincount(inverse, part, len(unique)) / count).astype(np.float32))
 
 
 def explain_texts(
@@ -182,6 +195,7 @@ class _Collector:
         self.index = {name: i for i, name in enumerate(names)}
         self.vocabulary: dict[str, int] = {}
         self.rows = _Rows()
+        self.pending: list[tuple[IntArray, IntArray, FloatArray]] = []
         self.scores: FloatArray | None = None
         self.average = {c: np.full(n, np.nan) for c in explainer.composites}
         self.group_sums = np.zeros((3, n, len(names)))
@@ -202,8 +216,12 @@ class _Collector:
             ends = offsets[row][real[row]][:, 1]
             self._add_words(i, text, matches[row], words, ends, values[:, row][:, real[row]])
             self._add_groups(i, text, matches[row], offsets[row], real[row], attended[row], values[0, row])
-        for composite, relevance in zip(self.explainer.composites, found, strict=True):
-            self._add_ledger(composite, relevance)
+        if self.pending:
+            example, kind, relevance = (np.concatenate(part, axis=-1) for part in zip(*self.pending, strict=True))
+            self.rows.unite(example, kind, dict(zip(self.explainer.composites, relevance, strict=True)))
+            self.pending.clear()
+        for composite, result in zip(self.explainer.composites, found, strict=True):
+            self._add_ledger(composite, result)
 
     def _keep_scores(self, batch: list[int], logits: FloatArray) -> None:
         _check_finite(logits)
@@ -223,10 +241,8 @@ class _Collector:
             return
         relevance = (sums[:, high] - sums[:, low])[:, seen]
         ids = [self.vocabulary.setdefault(u[2], len(self.vocabulary)) for u, s in zip(units, seen, strict=True) if s]
-        self.rows.example.append(np.full(len(ids), i, dtype=np.int32))
-        self.rows.type.append(np.array(ids, dtype=np.int32))
+        self.pending.append((np.full(len(ids), i), np.array(ids), relevance))
         for composite, row in zip(self.explainer.composites, relevance, strict=True):
-            self.rows.relevance[composite].append(row.astype(np.float32))
             self.average[composite][i] = np.abs(row).mean()
 
     def _add_groups(
@@ -282,30 +298,28 @@ class _Collector:
 
     def _word_table(self, declared: Mapping[tuple[str, str], Sequence[str]]) -> WordTable:
         empty = [np.zeros(0, dtype=np.int32)]
-        example, kind = np.concatenate(self.rows.example or empty), np.concatenate(self.rows.type or empty)
-        keys, inverse, count = np.unique(
-            example.astype(np.int64) * max(1, len(self.vocabulary)) + kind, return_inverse=True, return_counts=True
-        )
-        first_example, first_type = np.divmod(keys, max(1, len(self.vocabulary)))
+        first_example = np.concatenate(self.rows.example or empty)
+        first_type = np.concatenate(self.rows.type or empty)
         spread = {term for terms in declared.values() for term in terms}
         frequency = np.bincount(first_type, minlength=len(self.vocabulary))
         names = list(self.vocabulary)
         kept_types = np.array(
             [f >= MIN_TYPE_EXAMPLES or n in spread for n, f in zip(names, frequency, strict=True)], dtype=bool
         )
-        kept = kept_types[first_type]
+        order = np.lexsort((first_type, first_example))
+        kept = order[kept_types[first_type[order]]]
         position = np.cumsum(kept_types) - 1
         types = tuple(n for n, k in zip(names, kept_types, strict=True) if k)
         where = {name: i for i, name in enumerate(types)}
-        means, magnitudes = {}, {}
-        for composite in self.explainer.composites:
-            rows = np.concatenate(self.rows.relevance.pop(composite, [np.zeros(0, dtype=np.float32)]))
-            means[composite] = (np.bincount(inverse, rows, len(keys)) / count)[kept].astype(np.float32)
-            magnitudes[composite] = (np.bincount(inverse, np.abs(rows), len(keys)) / count)[kept].astype(np.float32)
+        none = [np.zeros(0, dtype=np.float32)]
+        means, magnitudes = (
+            {c: np.concatenate(store.pop(c, none))[kept] for c in self.explainer.composites}
+            for store in (self.rows.relevance, self.rows.magnitude)
+        )
         return WordTable(
-            example=first_example[kept].astype(np.int32),
+            example=first_example[kept],
             type=position[first_type[kept]].astype(np.int32),
-            count=count[kept].astype(np.int32),
+            count=np.concatenate(self.rows.count or empty)[kept],
             relevance=means,
             magnitude=magnitudes,
             average=self.average,
