@@ -179,7 +179,7 @@ def detectable(finding: Finding) -> str:
     if finding.detectable is None:
         return ""
     needed = (
-        f"; about n = {finding.needed_n:,} would settle it if there is no difference"
+        f"; about n = {finding.needed_n:,} would settle it if the estimate stays where it is"
         if finding.needed_n is not None
         else ""
     )

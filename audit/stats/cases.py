@@ -88,7 +88,7 @@ def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
 
 def _finding(case: Case, p_adjusted: float | None, m: int, config: Config, alpha: float) -> Finding:
     estimate = case.estimate(adjusted_level(alpha, m))
-    verdict, reason = decide(estimate, case.estimate(1 - 2 * alpha), p_adjusted, case.margin, alpha)
+    verdict, reason = decide(estimate, case.estimate(1 - 2 * alpha / max(m, 1)), p_adjusted, case.margin, alpha)
     inconclusive = verdict is Verdict.INCONCLUSIVE
     if inconclusive and case.question == "reliance":
         reason = "not shown to be among the most used word groups, which never says unused"
@@ -114,7 +114,7 @@ def _finding(case: Case, p_adjusted: float | None, m: int, config: Config, alpha
         gate=case.question in config.gates,
         second_opinion=case.opinions,
         detectable=_detectable(case, estimate, alpha / max(m, 1)) if inconclusive else None,
-        needed_n=_needed(case, estimate, alpha) if inconclusive else None,
+        needed_n=_needed(case, estimate, alpha / max(m, 1)) if inconclusive else None,
         null=tuple(case.null.tolist()),
         details=dict(case.details),
     )
@@ -130,8 +130,13 @@ def _detectable(case: Case, estimate: Estimate, alpha: float) -> float | None:
 
 
 def _needed(case: Case, estimate: Estimate, alpha: float) -> int | None:
-    se = standard_error(estimate)
-    return None if se is None or case.margin is None else needed_n(se, estimate.n, case.margin, alpha)
+    """Units for EQUIVALENT if the estimate stays where it is; None where it lies beyond the margin."""
+    if case.margin is None or estimate.value is None or estimate.low is None or estimate.high is None:
+        return None
+    room = case.margin - abs(estimate.value)
+    wider = max(estimate.high - estimate.value, estimate.value - estimate.low)
+    se = standard_error(estimate.model_copy(update={"low": -wider, "high": wider}))
+    return None if se is None or room <= 0 else needed_n(se, estimate.n, room, alpha)
 
 
 def not_testable(question: str, attribute: str, groups: tuple[str, ...], reason: str) -> Case:

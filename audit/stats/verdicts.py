@@ -14,15 +14,17 @@ from audit.records import Estimate, Finding, FloatArray, Gate, Verdict
 def decide(
     estimate: Estimate, equivalence: Estimate, p_adjusted: float | None, margin: float | None, alpha: float
 ) -> tuple[Verdict, str]:
-    """Verdict and its reason; `estimate` at the family-adjusted level, `equivalence` at 1 - 2 alpha (two one-sided
-    tests).
+    """Verdict and its reason; `estimate` at the family's level, `equivalence` at the level of its two one-sided tests.
 
+    A difference needs both the adjusted p and an interval without 0, so that no verdict contradicts what is printed.
     Without a margin nothing can breach or be equivalent: significant is DIFFERENT, all else INCONCLUSIVE.
     """
     if estimate.value is None or estimate.low is None or estimate.high is None or p_adjusted is None:
         return Verdict.NOT_TESTABLE, estimate.reason or "no p value could be computed"
-    verdict, reason = _compare(estimate, equivalence, margin, significant=p_adjusted <= alpha)
-    return verdict, "; ".join(filter(None, (reason, estimate.reason)))
+    holds_zero = estimate.low <= 0 <= estimate.high
+    verdict, reason = _compare(estimate, equivalence, margin, significant=p_adjusted <= alpha and not holds_zero)
+    split = "p is significant, but the interval holds 0" if p_adjusted <= alpha and holds_zero else ""
+    return verdict, "; ".join(filter(None, (reason, split, estimate.reason)))
 
 
 def _compare(
@@ -44,7 +46,8 @@ def _compare(
             f"significant, but the interval does not settle whether it exceeds the margin of {margin:g}",
         )
     if within(equivalence, margin):
-        return Verdict.EQUIVALENT, f"both one-sided tests reject a difference of {margin:g} or more"
+        bounds = f"{100 * equivalence.level:.4g} % interval [{equivalence.low:.3g}, {equivalence.high:.3g}]"
+        return Verdict.EQUIVALENT, f"both one-sided tests reject a difference of {margin:g} or more ({bounds})"
     return Verdict.INCONCLUSIVE, f"neither a difference nor its absence within the margin of {margin:g} is shown"
 
 
