@@ -49,13 +49,14 @@ from audit.relevance import (
 )
 from audit.report.render import render
 from audit.stats.cases import Evidence
-from audit.stats.families import answer, share_means, term_effects
+from audit.stats.families import answer, below_chance, share_means, term_effects
 from audit.stats.intervals import wilson
 from audit.stats.questions import QUESTIONS
 from audit.stats.verdicts import exit_code, gate_state
 from audit.store.runs import new_run_folder, write_manifest, write_record
 
 PACKAGES = (
+    "lrp-audit",
     "torch",
     "transformers",
     "tokenizers",
@@ -136,6 +137,7 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
         prepared.matches,
         min_examples=loaded.config.statistics.min_examples_per_term,
     )
+    model = _model_record(prepared, evidence)
     record = AuditRecord(
         name=loaded.config.name,
         run_id=run_id,
@@ -146,7 +148,7 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
         config=loaded.config.model_dump(mode="json"),
         provenance=_provenance(prepared),
         data=_data_record(prepared, explained),
-        model=_model_record(prepared, evidence),
+        model=model,
         lexicons=_lexicons(prepared, {(t.attribute, t.group, t.term) for t in terms}),
         terms=terms,
         ledger=explained.ledger,
@@ -157,6 +159,7 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
         gates=gates,
         exit_code=exit_code(gates),
         limits=(*LIMITS, *prepared.model.notes),
+        warnings=below_chance(model.accuracy, model.classes),
     )
     _write(folder, record, prepared, examples, explained)
     return Run(record, folder)
@@ -189,14 +192,14 @@ def resolve_model(loaded: LoadedConfig) -> str:
     path = loaded.config.model.path
     if path.startswith(PREFIX):
         return str(builtin_model(path.removeprefix(PREFIX)))
-    local = loaded.folder / path
+    local = (loaded.folder / path).absolute()
     return str(local) if local.exists() or path.startswith((".", "/", "~")) else path
 
 
 def resolve_data(loaded: LoadedConfig) -> Path:
     """File of the data, relative to the config, or a built-in dataset."""
     path = loaded.config.data.path
-    return builtin_data(path.removeprefix(PREFIX)) if path.startswith(PREFIX) else loaded.folder / path
+    return builtin_data(path.removeprefix(PREFIX)) if path.startswith(PREFIX) else (loaded.folder / path).absolute()
 
 
 def protocol_sha256(config: Config) -> str:

@@ -1,5 +1,6 @@
 """`lrp-audit check`: everything that can be known before a run, with one strict batch through the engine."""
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +17,11 @@ from audit.loading import load_config
 from audit.pipeline import Prepared, prepare, protocol_sha256
 from audit.records import TermCount
 from audit.relevance import Explained, explain_texts
+from audit.stats.families import below_chance
+from audit.stats.intervals import wilson
 
 SAMPLE = 32
+WIDTH = 150
 
 
 @final
@@ -29,6 +33,7 @@ class Plan:
     sample: Explained
     terms: tuple[TermCount, ...]
     seconds: float
+    warnings: tuple[str, ...]
 
 
 def plan(config: Path, overrides: Sequence[str] = ()) -> Plan:
@@ -43,7 +48,9 @@ def plan(config: Path, overrides: Sequence[str] = ()) -> Plan:
     counted = count_terms(
         prepared.declared, texts, prepared.matches, min_examples=prepared.config.statistics.min_examples_per_term
     )
-    return Plan(prepared, sample, counted, seconds)
+    right = sample.scores.argmax(1) == prepared.data.label[chosen]
+    accuracy = wilson(right, cluster=prepared.data.cluster[chosen], unit="accuracy")
+    return Plan(prepared, sample, counted, seconds, below_chance(accuracy, prepared.model.classes))
 
 
 def _explain(prepared: Prepared, chosen: Sequence[int]) -> Explained:
@@ -59,7 +66,7 @@ def _explain(prepared: Prepared, chosen: Sequence[int]) -> Explained:
 
 def print_plan(made: Plan) -> None:
     """The plan on standard output: data, model, rules, terms a group, what will not be testable, time."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     prepared, data = made.prepared, made.prepared.data
     console.print(f"config ok, protocol {protocol_sha256(prepared.config)[:12]}")
     excluded = ", ".join(f"{reason} {n}" for reason, n in data.excluded.items()) or "none"
@@ -72,6 +79,8 @@ def print_plan(made: Plan) -> None:
     for composite, rules in made.sample.rules.items():
         console.print(f"{composite}: every operation has a rule ({sum(rules.values())} intercepted)", markup=False)
     console.print(_groups(made))
+    for warning in made.warnings:
+        console.print(f"WARNING (from {SAMPLE} texts): {warning}", style="bold", markup=False)
     console.print(f"estimated time of the relevance stage: {made.seconds:.0f} s")
 
 
@@ -79,16 +88,18 @@ def _groups(made: Plan) -> Table:
     """Groups with a term in the data; those without are in the last row."""
     statistics, empty = made.prepared.config.statistics, []
     table = Table(
-        "attribute", "group", "terms seen", f"in {statistics.min_examples_per_term}+ examples", "relevance tests"
+        "attribute", "group", "terms seen", f"in {statistics.min_examples_per_term}+ examples", "enough terms"
     )
     for attribute, group in made.prepared.declared:
         mine = [term for term in made.terms if (term.attribute, term.group) == (attribute, group)]
         tested = sum(term.tested for term in mine)
-        verdict = "testable" if tested >= statistics.min_terms else f"NOT TESTABLE, needs {statistics.min_terms}"
+        verdict = (
+            "yes" if tested >= statistics.min_terms else f"no: relevance NOT TESTABLE below {statistics.min_terms}"
+        )
         if mine:
             table.add_row(attribute, group, str(len(mine)), str(tested), verdict)
         else:
             empty.append(f"{attribute}.{group}")
     if empty:
-        table.add_row("no term seen", ", ".join(empty), "0", "0", "NOT TESTABLE")
+        table.add_row("(any)", f"no term seen: {', '.join(empty)}", "0", "0", "no")
     return table

@@ -308,6 +308,7 @@ class AuditRecord(Entry):
     gates: tuple[Gate, ...]
     exit_code: int
     limits: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 Finding.model_rebuild()

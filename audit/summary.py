@@ -22,7 +22,7 @@ MEANING = {
     0: "every gate holds",
     3: "a gate is breached",
     4: "the explanation is not valid: no verdict is given",
-    5: "a gate is inconclusive: too little data for its margin",
+    5: "a gate is inconclusive: too little data for its margin, or nothing it could test",
 }
 
 
@@ -39,6 +39,11 @@ def print_summary(record: AuditRecord, folder: Path) -> None:
             table.add_row(*_row(finding))
     console.print(table)
     console.print(Text(f"NOT TESTABLE: {_untested(record.findings)} (the report says why)"))
+    if record.data.excluded:
+        listed = ", ".join(f"{reason} {n}" for reason, n in record.data.excluded.items())
+        console.print(Text(f"{sum(record.data.excluded.values())} rows not used ({listed}): see quarantine.jsonl"))
+    for warning in record.warnings:
+        console.print(Text(f"WARNING: {warning}", "bold"))
     for gate in record.gates:
         console.print(Text(f"gate {gate.question}: {gate.state}"))
     console.print(Text(f"exit {record.exit_code}: {MEANING.get(record.exit_code, 'see the report')}"))
@@ -64,8 +69,8 @@ def _row(finding: Finding) -> tuple[Text, ...]:
         Text(" - ".join(finding.groups) if len(finding.groups) < 4 else f"{len(finding.groups)} groups"),
         Text(_number(finding.estimate)),
         Text("" if finding.margin is None else f"{finding.margin:g}"),
-        Text("" if adjusted is None else f"{adjusted:.3f}"),
-        Text(finding.verdict.value, STYLES[finding.verdict]),
+        Text("" if adjusted is None else "< 0.001" if adjusted < 0.001 else f"{adjusted:.3f}"),
+        Text(_verdict(finding), STYLES[finding.verdict]),
     )
 
 
@@ -74,6 +79,14 @@ def _question(finding: Finding) -> str:
     measure = finding.details.get("measure") or finding.details.get("feature")
     flips = "flips" if finding.id.startswith("intervention.flips") else None
     return " ".join(str(part) for part in (finding.question, measure or flips) if part)
+
+
+def _verdict(finding: Finding) -> str:
+    """The verdict; a difference shown to be inside its margin says so."""
+    low, high, margin = finding.estimate.low, finding.estimate.high, finding.margin
+    if finding.verdict is Verdict.DIFFERENT and margin and low is not None and high is not None:
+        return "DIFFERENT, inside margin" if -margin < low and high < margin else "DIFFERENT, may exceed"
+    return finding.verdict.value
 
 
 def _number(estimate: Estimate) -> str:

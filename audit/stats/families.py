@@ -27,6 +27,17 @@ def answer(evidence: Evidence, rng: Mapping[str, np.random.Generator]) -> tuple[
     return tuple(findings)
 
 
+def below_chance(accuracy: Estimate, classes: Sequence[str]) -> tuple[str, ...]:
+    """A warning when the model is surely worse than guessing: most often the labels are mapped the wrong way round."""
+    chance = 1 / len(classes)
+    if accuracy.value is None or accuracy.high is None or accuracy.high >= chance:
+        return ()
+    return (
+        f"accuracy {accuracy.value:.3f} is below chance ({chance:.3f}), so labels and classes are probably mixed up: "
+        f"check model.labels (label in the data: class of the model; classes are {', '.join(classes)})",
+    )
+
+
 def term_effects(
     evidence: Evidence, classes: Sequence[str], level: float = 0.95, fewest: int = 5
 ) -> tuple[TermEffect, ...]:

@@ -197,7 +197,7 @@ def test_check_prints_the_plan_and_writes_nothing(project: Project, tmp_path: Pa
         "config ok",
         "360 of 360 rows used",
         "cp_lrp: every operation has a rule",
-        "testable",
+        "enough terms",
         "estimated time",
     ):
         assert phrase in result.output
@@ -274,3 +274,32 @@ def test_help_imports_nothing_heavy_and_names_every_command() -> None:
     for command in main.commands:
         assert command in done.stdout
         assert main.commands[command].help
+
+
+def perfect(model_folder: Path, config: Path) -> dict[str, str]:
+    """What the model predicts of every row of the project's data."""
+    import pandas as pd
+
+    from audit.config import Model
+    from audit.models.huggingface import load_text_model
+    from audit.relevance import Explainer, score_texts
+
+    loaded = load_text_model(Model(path=str(model_folder)), str(model_folder))
+    table = pd.read_csv(config.parent / "data.csv")
+    explainer = Explainer(loaded.model, loaded.tokenizer, 48, 1, 0, ("cp_lrp",))
+    table["label"] = [
+        loaded.classes[i] for i in score_texts(explainer, table["text"].tolist(), batch_tokens=2048).argmax(1)
+    ]
+    table.to_csv(config.parent / "data.csv", index=False)
+    return {"rotten": "fresh", "fresh": "rotten"}
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_labels_mapped_the_wrong_way_round_are_called_out(project: Project, model_folder: Path, command: str) -> None:
+    config = project()
+    swapped = perfect(model_folder, config)
+    right = CliRunner().invoke(main, [command, str(config)])
+    assert "WARNING" not in right.output, right.output
+    labels = "model.labels={" + ", ".join(f"{a}: {b}" for a, b in swapped.items()) + "}"
+    wrong = CliRunner().invoke(main, [command, str(config), "--set", labels])
+    assert_matches(r"WARNING.*below chance.*check\s+model.labels", wrong.output)
