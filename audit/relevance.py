@@ -3,10 +3,11 @@
 Cost: one forward pass and one backward pass per composite over the data; memory grows with words, not with maps.
 """
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Words = Callable[[str], Sequence[tuple[int, int, str]]]
 Advance = Callable[[int], None]
-SPECIAL, PUNCTUATION = "special", "punctuation"
+SPECIAL, PUNCTUATION, CLOSURE = "special", "punctuation", "closure"
 MIN_TYPE_EXAMPLES = 5
 
 
@@ -56,26 +57,33 @@ class Explained:
 
 
 @final
-@dataclass(slots=True)
 class _Rows:
-    """Columns of the word table while batches come in, one array per batch."""
+    """Rows of the word table, spooled to a temporary file: small arrays kept between tensors would fragment the heap."""
 
-    example: list[IntArray] = field(default_factory=list)
-    type: list[IntArray] = field(default_factory=list)
-    count: list[IntArray] = field(default_factory=list)
-    relevance: dict[str, list[FloatArray]] = field(default_factory=lambda: defaultdict(list))
-    magnitude: dict[str, list[FloatArray]] = field(default_factory=lambda: defaultdict(list))
+    def __init__(self, composites: int, spool: IO[bytes]) -> None:
+        measures = [("relevance", np.float32, (composites,)), ("magnitude", np.float32, (composites,))]
+        self.dtype = np.dtype([("example", np.int32), ("type", np.int32), ("count", np.int32), *measures])
+        self.spool = spool
 
-    def unite(self, example: IntArray, kind: IntArray, values: Mapping[str, FloatArray]) -> None:
-        """Add the occurrences of one batch as a row per (example, type): an example lies in one batch only."""
+    def unite(self, example: IntArray, kind: IntArray, values: FloatArray) -> None:
+        """Add the occurrences of one batch, `values` `[composites, occurrences]`, as a row per (example, type).
+
+        An example lies in one batch only, so no later row has the same key.
+        """
         keys = (example.astype(np.int64) << 32) | kind
         unique, inverse, count = np.unique(keys, return_inverse=True, return_counts=True)
-        self.example.append((unique >> 32).astype(np.int32))
-        self.type.append((unique & 0xFFFFFFFF).astype(np.int32))
-        self.count.append(count.astype(np.int32))
-        for composite, row in values.items():
-            for store, part in ((self.relevance, row), (self.magnitude, np.abs(row))):
-                store[composite].append((np.bincount(inverse, part, len(unique)) / count).astype(np.float32))
+        rows = np.empty(len(unique), dtype=self.dtype)
+        rows["example"], rows["type"], rows["count"] = unique >> 32, unique & 0xFFFFFFFF, count
+        for i, part in enumerate(values):
+            rows["relevance"][:, i] = np.bincount(inverse, part, len(unique)) / count
+            rows["magnitude"][:, i] = np.bincount(inverse, np.abs(part), len(unique)) / count
+        rows.tofile(self.spool)
+
+    def read(self) -> "np.ndarray[Any, Any]":
+        """Every row, ordered by example and type."""
+        self.spool.seek(0)
+        rows = np.fromfile(self.spool, dtype=self.dtype)
+        return rows[np.lexsort((rows["type"], rows["example"]))]
 
 
 def explain_texts(
@@ -91,11 +99,12 @@ def explain_texts(
     """Relevance of every text. `declared` maps (attribute, group) to its terms; `advance(n)` is called after n more texts."""
     lengths = _lengths(explainer, texts)
     names = (*(f"{a}.{g}" for a, g in declared), SPECIAL, PUNCTUATION)
-    collect = _Collector(explainer, names, len(texts))
-    for batch in _batches(np.minimum(lengths, explainer.max_length), batch_tokens):
-        collect.add(batch, [texts[i] for i in batch], [matches[i] for i in batch], words)
-        advance(len(batch))
-    return collect.finish(declared, lengths > explainer.max_length)
+    with tempfile.TemporaryFile() as spool:
+        collect = _Collector(explainer, names, len(texts), spool)
+        for batch in _batches(np.minimum(lengths, explainer.max_length), batch_tokens):
+            collect.add(batch, [texts[i] for i in batch], [matches[i] for i in batch], words)
+            advance(len(batch))
+        return collect.finish(declared, lengths > explainer.max_length)
 
 
 def encode(explainer: Explainer, texts: Sequence[str]) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[np.bool_]]:
@@ -190,17 +199,17 @@ def _batches(lengths: IntArray, batch_tokens: int) -> Iterator[list[int]]:
 class _Collector:
     """Sums of one run. Not frozen: it is the stage's accumulator, and lives inside `explain_texts` only."""
 
-    def __init__(self, explainer: Explainer, names: tuple[str, ...], n: int) -> None:
+    def __init__(self, explainer: Explainer, names: tuple[str, ...], n: int, spool: IO[bytes]) -> None:
         self.explainer, self.names = explainer, names
         self.index = {name: i for i, name in enumerate(names)}
         self.vocabulary: dict[str, int] = {}
-        self.rows = _Rows()
+        self.rows = _Rows(len(explainer.composites), spool)
         self.pending: list[tuple[IntArray, IntArray, FloatArray]] = []
         self.scores: FloatArray | None = None
         self.average = {c: np.full(n, np.nan) for c in explainer.composites}
         self.group_sums = np.zeros((3, n, len(names)))
         self.totals = np.zeros((2, n))
-        self.ledger: dict[str, list[dict[str, FloatArray]]] = defaultdict(list)
+        self.ledger: dict[str, dict[str, FloatArray]] = {c: {} for c in explainer.composites}
         self.rules: dict[str, dict[str, int]] = {}
 
     def add(self, batch: list[int], texts: Sequence[str], matches: Sequence[Sequence[Match]], words: Words) -> None:
@@ -218,10 +227,10 @@ class _Collector:
             self._add_groups(i, text, matches[row], offsets[row], real[row], attended[row], values[0, row])
         if self.pending:
             example, kind, relevance = (np.concatenate(part, axis=-1) for part in zip(*self.pending, strict=True))
-            self.rows.unite(example, kind, dict(zip(self.explainer.composites, relevance, strict=True)))
+            self.rows.unite(example, kind, relevance)
             self.pending.clear()
         for composite, result in zip(self.explainer.composites, found, strict=True):
-            self._add_ledger(composite, result)
+            self._add_ledger(batch, composite, result)
 
     def _keep_scores(self, batch: list[int], logits: FloatArray) -> None:
         _check_finite(logits)
@@ -266,10 +275,10 @@ class _Collector:
         for name, mask in masks:
             self.group_sums[:, i, self.index[name]] += magnitude[mask].sum(), values[mask].sum(), mask.sum()
 
-    def _add_ledger(self, composite: str, relevance: Any) -> None:
-        ledger = relevance.ledger
-        entries = {name: values.numpy() for name, values in ledger.entries.items()}
-        self.ledger[composite].append({**entries, "closure": ledger.closure.numpy(), "output": ledger.output.numpy()})
+    def _add_ledger(self, batch: list[int], composite: str, relevance: Any) -> None:
+        ledger, columns = relevance.ledger, self.ledger[composite]
+        for name, values in {**ledger.entries, CLOSURE: ledger.closure}.items():
+            columns.setdefault(name, np.zeros(self.totals.shape[1]))[batch] = values.numpy()
         if composite not in self.rules:
             counts: dict[str, int] = defaultdict(int)
             for entry in relevance.trace:
@@ -297,31 +306,23 @@ class _Collector:
         return Explained(self.scores, words, groups, truncated, int((total <= 0).sum()), summaries, self.rules)
 
     def _word_table(self, declared: Mapping[tuple[str, str], Sequence[str]]) -> WordTable:
-        empty = [np.zeros(0, dtype=np.int32)]
-        first_example = np.concatenate(self.rows.example or empty)
-        first_type = np.concatenate(self.rows.type or empty)
+        rows = self.rows.read()
         spread = {term for terms in declared.values() for term in terms}
-        frequency = np.bincount(first_type, minlength=len(self.vocabulary))
+        frequency = np.bincount(rows["type"], minlength=len(self.vocabulary))
         names = list(self.vocabulary)
         kept_types = np.array(
             [f >= MIN_TYPE_EXAMPLES or n in spread for n, f in zip(names, frequency, strict=True)], dtype=bool
         )
-        order = np.lexsort((first_type, first_example))
-        kept = order[kept_types[first_type[order]]]
+        rows = rows[kept_types[rows["type"]]]
         position = np.cumsum(kept_types) - 1
         types = tuple(n for n, k in zip(names, kept_types, strict=True) if k)
         where = {name: i for i, name in enumerate(types)}
-        none = [np.zeros(0, dtype=np.float32)]
-        means, magnitudes = (
-            {c: np.concatenate(store.pop(c, none))[kept] for c in self.explainer.composites}
-            for store in (self.rows.relevance, self.rows.magnitude)
-        )
         return WordTable(
-            example=first_example[kept],
-            type=position[first_type[kept]].astype(np.int32),
-            count=np.concatenate(self.rows.count or empty)[kept],
-            relevance=means,
-            magnitude=magnitudes,
+            example=rows["example"].copy(),
+            type=position[rows["type"]].astype(np.int32),
+            count=rows["count"].copy(),
+            relevance={c: rows["relevance"][:, i].copy() for i, c in enumerate(self.explainer.composites)},
+            magnitude={c: rows["magnitude"][:, i].copy() for i, c in enumerate(self.explainer.composites)},
             average=self.average,
             types=types,
             embedding=_type_embeddings(self.explainer, types),
@@ -352,15 +353,13 @@ def _check_finite(logits: FloatArray) -> FloatArray:
     )
 
 
-def _summary(composite: str, batches: list[dict[str, FloatArray]]) -> LedgerSummary:
-    names = sorted({name for batch in batches for name in batch} - {"closure", "output"})
-    columns = {n: np.concatenate([np.broadcast_to(b.get(n, 0.0), b["output"].shape) for b in batches]) for n in names}
-    scale = sum(np.abs(column) for column in columns.values())
-    closure = np.concatenate([b["closure"] for b in batches])
-    shares = {name: float(np.median(column / np.maximum(scale, 1e-30))) for name, column in columns.items()}
+def _summary(composite: str, columns: Mapping[str, FloatArray]) -> LedgerSummary:
+    closure = columns[CLOSURE]
+    entries = {name: columns[name] for name in sorted(columns.keys() - {CLOSURE})}
+    scale = sum(np.abs(column) for column in entries.values())
     return LedgerSummary(
         composite=composite,
-        entries=shares,
+        entries={name: float(np.median(column / np.maximum(scale, 1e-30))) for name, column in entries.items()},
         closure_median=float(np.median(closure)),
         closure_max=float(closure.max()),
         n=len(closure),
