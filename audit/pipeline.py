@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from tempfile import gettempdir
 from typing import final
 
 import numpy as np
@@ -253,7 +254,7 @@ def _class_index(model: TextModel, path: str, name: str) -> int:
 
 def _explain(prepared: Prepared) -> Explained:
     config, data = prepared.config, prepared.data
-    with _timed(prepared, "relevance"), progress("relevance", len(data.text)) as advance:
+    with _disk(gettempdir()), _timed(prepared, "relevance"), progress("relevance", len(data.text)) as advance:
         return explain_texts(
             prepared.explainer,
             data.text,
@@ -431,17 +432,24 @@ def _lexicons(prepared: Prepared, seen: set[tuple[str, str, str]]) -> tuple[Lexi
 
 def _write(folder: Path, record: AuditRecord, prepared: Prepared, examples: ExampleTable, explained: Explained) -> None:
     """Everything, the manifest last: a folder without one is incomplete and is refused by its readers."""
-    try:
+    with _disk(folder):
         frame = example_frame(examples, explained.groups, prepared.model.classes)
         frame.to_parquet(folder / "examples.parquet", index=False)
         write_quarantine(folder / "quarantine.jsonl", prepared.data.quarantined)
         write_record(folder, record)
         render(record, folder)
         write_manifest(folder)
+
+
+@contextmanager
+def _disk(folder: Path | str) -> Iterator[None]:
+    """Turn a failure to write into its cure."""
+    try:
+        yield
     except OSError as error:
         raise OutputError(
             f"{folder}: could not be written ({error.strerror or error}), so the run is incomplete and will not be read; "
-            "free some space, or give another folder with --output"
+            "free some space, or give another folder with --output (TMPDIR for temporary files)"
         ) from error
 
 

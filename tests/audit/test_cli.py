@@ -163,11 +163,12 @@ def test_unwritable_output_exits_2(project: Project, tmp_path: Path) -> None:
     assert_matches("cannot be made .*--output", result.output)
 
 
-def test_a_full_disk_exits_2_and_the_run_is_refused_by_its_readers(project: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize("n", [60, 2000])  # the larger run fills its temporary file already
+def test_a_full_disk_exits_2_and_the_run_is_refused_by_its_readers(project: Project, tmp_path: Path, n: int) -> None:
     def fill() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
 
-    command = [sys.executable, "-m", "audit", "run", str(project(rows()))]
+    command = [sys.executable, "-m", "audit", "run", str(project(rows(n)))]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=fill, cwd=ROOT, check=False)
     assert done.returncode == 2, done.stderr
     assert "could not be written" in done.stderr
