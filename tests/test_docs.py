@@ -1,6 +1,5 @@
 """What the README shows is run: commands on a small project, YAML through the loader, Python as it stands."""
 
-import os
 import re
 import shlex
 import subprocess
@@ -46,13 +45,6 @@ def made_run(project: Path) -> str:
 def test_make_targets_exist(line: str) -> None:
     done = subprocess.run([*line.split(), "-n"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_make_alone_prints_help() -> None:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
-    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True, env=environment)
-    for target in ("demo", "test", "check", "bench"):
-        assert f"make {target}" in done.stdout
 
 
 @pytest.mark.parametrize("text", blocks("yaml"))
