@@ -19,6 +19,7 @@ import numpy as np
 
 from audit.aggregation import count_terms, distributions, example_frame, mentions
 from audit.checks.intervention import SwappedText, swap_effects
+from audit.checks.validity import faults
 from audit.config import Config
 from audit.data.terms import Matcher, build_matcher, swap_terms, words
 from audit.data.text import TextData, load_texts, write_quarantine
@@ -53,7 +54,7 @@ from audit.stats.cases import Evidence
 from audit.stats.families import answer, below_chance, share_means, term_effects
 from audit.stats.intervals import wilson
 from audit.stats.questions import QUESTIONS
-from audit.stats.verdicts import exit_code, gate_state
+from audit.stats.verdicts import exit_code, gate_state, withhold
 from audit.store.runs import new_run_folder, write_manifest, write_record
 
 PACKAGES = (
@@ -68,6 +69,7 @@ PACKAGES = (
     "fairlearn",
     "safetensors",
 )
+RELEVANCE_QUESTIONS = ("contrast", "reliance", "disparity")  # the others rest on predictions alone
 UNHASHED = {"output", "report"}
 LIMITS = (
     "Relevance is not causation, and a causal effect is not by itself unfair; people decide what a disparity means.",
@@ -126,7 +128,8 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
     with _timed(prepared, "statistics"):
         evidence = _evidence(prepared, explained, examples, swaps)
         seeded = {name: _generator(loaded.config.seed, name) for name in QUESTIONS}
-        findings = answer(evidence, seeded)
+        broken = faults(explained.ledger, empty_maps=explained.empty_maps, examples=len(examples.id))
+        findings = withhold(answer(evidence, seeded), broken, RELEVANCE_QUESTIONS)
         gates = tuple(gate_state(question, findings) for question in loaded.config.gates)
         shown = distributions(explained.groups, evidence.composites[0], share_means(evidence))
         effects = term_effects(evidence, prepared.model.classes)
@@ -158,9 +161,12 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
         distributions=shown,
         exhibits=exhibits,
         gates=gates,
-        exit_code=exit_code(gates),
+        exit_code=exit_code(gates, valid=not broken),
         limits=(*LIMITS, *prepared.model.notes),
-        warnings=below_chance(model.accuracy, model.classes),
+        warnings=(
+            *(f"the explanation is not valid: {fault}" for fault in broken),
+            *below_chance(model.accuracy, model.classes),
+        ),
     )
     _write(folder, record, prepared, examples, explained)
     return Run(record, folder)

@@ -2,7 +2,7 @@
 .05.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import ceil
 
 import numpy as np
@@ -112,7 +112,22 @@ def _settled(finding: Finding) -> bool:
     return finding.verdict is Verdict.EQUIVALENT
 
 
-def exit_code(gates: Sequence[Gate]) -> int:
-    """3 a gate is breached, 5 one is inconclusive or had nothing testable, else 0."""
+def withhold(findings: Sequence[Finding], faults: Sequence[str], questions: Collection[str]) -> tuple[Finding, ...]:
+    """The findings, those of `questions` without a verdict if the explanation has faults; their estimates stay."""
+    if not faults:
+        return tuple(findings)
+    reason = f"no verdict, because the explanation is not valid: {'; '.join(faults)}"
+    return tuple(
+        finding.model_copy(update={"verdict": Verdict.NOT_TESTABLE, "reason": reason})
+        if finding.question in questions
+        else finding
+        for finding in findings
+    )
+
+
+def exit_code(gates: Sequence[Gate], *, valid: bool = True) -> int:
+    """4 the explanation is not valid, 3 a gate is breached, 5 one is inconclusive or had nothing testable, else 0."""
+    if not valid:
+        return 4
     states = {gate.state for gate in gates}
     return 3 if "breached" in states else 5 if states & {"inconclusive", "not tested"} else 0

@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
 import audit
+from audit.checks.validity import faults
 from audit.pipeline import run
-from audit.records import Verdict
+from audit.records import LedgerSummary, Verdict
 from audit.store.runs import verify
 
 Project = Callable[..., Path]
@@ -200,3 +202,31 @@ def test_terms_behind_the_truncation_count_for_nothing(project: Project) -> None
     assert {term.term for term in record.terms} == {"he"}
     swap = next(f for f in record.findings if f.id == "intervention.gender.female-male")
     assert swap.estimate.n == 30
+
+
+def test_an_explanation_without_relevance_gives_no_verdict_and_exits_4(project: Project, tmp_path: Path) -> None:
+    """Word embeddings of zero: the model sees lengths only, and no token can carry relevance."""
+    from transformers import AutoTokenizer, BertForSequenceClassification
+
+    source = tmp_path / "model"
+    config = yaml.safe_load(project().read_text())
+    model = BertForSequenceClassification.from_pretrained(config["model"]["path"])
+    model.get_input_embeddings().weight.data.zero_()
+    model.save_pretrained(source)
+    AutoTokenizer.from_pretrained(config["model"]["path"]).save_pretrained(source)
+    record = run(project(model={"path": str(source)}, gates=["contrast", "intervention"])).record
+    assert record.exit_code == 4
+    assert "360 of 360 examples have no relevance" in record.warnings[0]
+    for finding in record.findings:
+        if finding.question in ("contrast", "reliance", "disparity"):
+            assert finding.verdict is Verdict.NOT_TESTABLE
+            assert "not valid" in finding.reason
+
+
+@pytest.mark.parametrize(("closure", "valid"), [(1e-7, True), (0.04, True), (0.06, False), (float("nan"), False)])
+def test_a_ledger_that_does_not_close_is_a_fault(closure: float, valid: bool) -> None:
+    summary = LedgerSummary(composite="cp_lrp", entries={}, closure_median=closure, closure_max=closure, n=10)
+    assert (faults([summary], empty_maps=0, examples=10) == ()) is valid
+    baseline = summary.model_copy(update={"composite": "gradient_x_input"})
+    assert faults([baseline], empty_maps=1, examples=10) == ()
+    assert len(faults([summary], empty_maps=2, examples=10)) == 1 + (not valid)
