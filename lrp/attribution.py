@@ -11,32 +11,42 @@ from lrp.composites import Composite, resolve
 from lrp.engine import Interceptor
 from lrp.errors import InputError
 from lrp.ledger import Account
-from lrp.rules import Epsilon
-from lrp.types import Ledger, Relevance, Target
+from lrp.types import Relevance, Target
+from lrp.watch import Watch
 
 Inputs = Tensor | Mapping[str, Any]
 
 
 def attribute(
-    model: nn.Module, inputs: Inputs, target: Target = None, composite: str | Composite = "auto", *, strict: bool = True
+    model: nn.Module,
+    inputs: Inputs,
+    target: Target = None,
+    composite: str | Mapping[str, Any] | Composite = "auto",
+    *,
+    strict: bool = True,
+    layers: Sequence[str] = (),
+    condition: Mapping[str, Sequence[int]] | None = None,
 ) -> Relevance:
     """Relevance of `inputs` for `target` under one composite.
 
-    `inputs`: a float tensor `[batch, ...]` or what a Hugging Face tokenizer returns. `target`: class index or indices
-    `[batch]`, None for the predicted class, or `(a, b)` (one per example: `[batch, 2]`) for the contrast logit a - logit b;
-    each logit is seeded with its own value. Raises `UncoveredOperation` when relevance meets an
-    operation without a rule, unless `strict=False`.
+    `inputs`: a float tensor `[batch, ...]` or what a Hugging Face tokenizer or image processor returns. `target`: class index or
+    indices `[batch]`, None for the predicted class, or `(a, b)` (one per example: `[batch, 2]`) for the contrast logit a - logit b;
+    each logit is seeded with its own value. `layers`: names of modules whose outputs' relevance is returned too.
+    `condition`: per module name the channels through which relevance may flow (concept relevance, Achtibat et al. 2023). Raises
+    `UncoveredOperation` when relevance meets an operation without a rule, unless `strict=False`.
     """
-    return attribute_each(model, inputs, target, (composite,), strict=strict)[0]
+    return attribute_each(model, inputs, target, (composite,), strict=strict, layers=layers, condition=condition)[0]
 
 
 def attribute_each(
     model: nn.Module,
     inputs: Inputs,
     target: Target = None,
-    composites: Sequence[str | Composite] = ("auto",),
+    composites: Sequence[str | Mapping[str, Any] | Composite] = ("auto",),
     *,
     strict: bool = True,
+    layers: Sequence[str] = (),
+    condition: Mapping[str, Sequence[int]] | None = None,
 ) -> tuple[Relevance, ...]:
     """As `attribute`, for several composites in order, which share one forward pass (gradient x input has its own)."""
     resolved = [resolve(composite) for composite in composites]
@@ -44,34 +54,43 @@ def attribute_each(
     for plain in (False, True):
         chosen = {i: composite for i, composite in enumerate(resolved) if (composite.rules is None) == plain}
         if chosen:
-            found = _one_forward(model, inputs, target, list(chosen.values()), plain=plain, strict=strict)
+            watch = Watch(model, layers, condition or {})
+            found = _one_forward(model, inputs, target, list(chosen.values()), watch, strict=strict)
             results.update(zip(chosen, found, strict=True))
     return tuple(results[i] for i in range(len(resolved)))
 
 
 def _one_forward(
-    model: nn.Module, inputs: Inputs, target: Target, composites: list[Composite], *, plain: bool, strict: bool
+    model: nn.Module, inputs: Inputs, target: Target, composites: list[Composite], watch: Watch, *, strict: bool
 ) -> list[Relevance]:
-    named, key = _prepare(inputs)
+    named, key = _prepare(model, inputs)
     ids = None if named[key].is_floating_point() else named[key]
-    stabilised = any(isinstance(rule, Epsilon) for c in composites if c.rules is not None for rule in c.rules.values())
-    mode = Interceptor(model=model, token_ids=ids, plain=plain, strict=strict, stabilised=stabilised)
-    with _untouched(model), torch.inference_mode(False), torch.enable_grad():
-        with mode:
-            output = _logits(model(**named) if isinstance(inputs, Mapping) else model(named[key]))
-        leaf = named[key] if ids is None else mode.embedded
-        if leaf is None:
-            raise InputError(
-                f"the model never embeds inputs[{key!r}], so there is nothing to attribute to; pass the float input"
-            )
-        mode.resolve(output)
-        chosen, explained = _explained(output, target)
-        found = [
-            _backward(mode, leaf, output, chosen, explained, composite, named, last=i == len(composites))
-            for i, composite in enumerate(composites, start=1)
-        ]
+    mode = Interceptor(model=model, token_ids=ids, composites=composites, strict=strict)
+    leaf = None if ids is not None else named[key]
+    try:
+        with _untouched(model), torch.inference_mode(False), torch.enable_grad(), watch.hooked(mode):
+            with mode:
+                if leaf is not None:
+                    named[key] = mode.begin(leaf)
+                output = _logits(model(**named) if isinstance(inputs, Mapping) else model(named[key]))
+            leaf = mode.embedded if leaf is None else leaf
+            if leaf is None:
+                raise InputError(
+                    f"the model never embeds inputs[{key!r}], so there is nothing to attribute to; pass the float input"
+                )
+            if not output.requires_grad:
+                raise InputError(
+                    f"the model's output does not depend on inputs[{key!r}] through any operation with a gradient"
+                )
+            mode.resolve(output)
+            chosen, explained = _explained(output, target)
+            with torch.autocast(output.device.type, enabled=False):
+                return [
+                    _backward(mode, leaf, output, chosen, explained, composite, named, watch, last=i == len(composites))
+                    for i, composite in enumerate(composites, start=1)
+                ]
+    finally:
         mode.release()
-        return found
 
 
 def _backward(
@@ -82,14 +101,17 @@ def _backward(
     explained: Tensor,
     composite: Composite,
     inputs: Mapping[str, Any],
+    watch: Watch,
     *,
     last: bool,
 ) -> Relevance:
-    mode.assign(composite)
-    mode.account = account = Account(len(explained))
-    (c,) = torch.autograd.grad(explained.sum(), leaf, retain_graph=not last)
+    used = mode.assign(composite)
+    mode.account = account = Account(len(explained), leaf.shape[:2] if mode.token_ids is not None else None)
+    watch.found.clear()
+    (c,) = torch.autograd.grad(explained.sum(), leaf, retain_graph=not last, allow_unused=True)
     with torch.no_grad():
-        values = leaf * c
+        # In R-form, behind a float input, the gradient is the relevance itself.
+        values = torch.zeros_like(leaf) if c is None else leaf * c if mode.plain or mode.token_ids is not None else c
         if mode.token_ids is not None:
             values = values.sum(-1)
             mask = inputs.get("attention_mask")
@@ -97,22 +119,34 @@ def _backward(
                 account.add("padding", values.masked_fill(mask != 0, 0.0))
                 values = values.masked_fill(mask == 0, 0.0)
         account.add("inputs", values)
-    ledger = Ledger(explained.detach().double().cpu(), dict(account.entries))
-    return Relevance(values, output.detach(), target, ledger, mode.trace(composite), composite.name)
+    return Relevance(
+        values,
+        output.detach(),
+        target,
+        account.ledger(explained.detach().double().cpu()),
+        mode.trace(),
+        used.name,
+        account.positional,
+        dict(watch.found),
+    )
 
 
-def _prepare(inputs: Inputs) -> tuple[dict[str, Any], str]:
-    """The inputs by name, the explained one as a leaf when it is a float tensor, and its name."""
+def _prepare(model: nn.Module, inputs: Inputs) -> tuple[dict[str, Any], str]:
+    """The inputs by name, the explained one as a leaf when it is a float tensor, and its name.
+
+    Explained is `input_ids`, otherwise the model's `main_input_name`, otherwise the first float tensor; the others are constants.
+    """
     named = dict(inputs) if isinstance(inputs, Mapping) else {"inputs": inputs}
     tensors = {name: value for name, value in named.items() if isinstance(value, Tensor)}
-    if "input_ids" in tensors:
-        return named, "input_ids"
-    for name, value in tensors.items():
-        if value.is_floating_point():
-            named[name] = value.detach().clone().requires_grad_()
-            return named, name
-    kinds = {name: str(value.dtype) for name, value in tensors.items()} or type(inputs).__name__
-    raise InputError(f"no input to explain in {kinds}: give a float tensor, or a mapping with 'input_ids'")
+    floats = [name for name, value in tensors.items() if value.is_floating_point()]
+    main = getattr(model, "main_input_name", None)
+    key = "input_ids" if "input_ids" in tensors else main if main in tensors else next(iter(floats), None)
+    if key is None:
+        kinds = {name: str(value.dtype) for name, value in tensors.items()} or type(inputs).__name__
+        raise InputError(f"no input to explain in {kinds}: give a float tensor, or a mapping with 'input_ids'")
+    if named[key].is_floating_point():
+        named[key] = named[key].detach().clone().requires_grad_()
+    return named, key
 
 
 def _logits(output: Any) -> Tensor:

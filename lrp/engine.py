@@ -4,70 +4,205 @@ Rules act in backward only, and are assigned after the forward pass, when the wh
 call that is seen, and one elementwise pass over the output of each operation that has a rule or a ledger entry.
 """
 
+import re
 import sys
 import types
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, final
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from lrp import operations
-from lrp.composites import Composite
+from lrp import graph, operations, recurrent, weighted
+from lrp.calls import Function, bind, carries, name_of, on_backward, storage_of, tensors
+from lrp.composites import WEIGHTED, Composite
 from lrp.errors import UncoveredOperation
-from lrp.graph import classify_product, walk
-from lrp.handlers import HANDLERS, Function, carries, embedding, name_of, on_backward
+from lrp.handlers import HANDLERS, embedding
 from lrp.ledger import Account
-from lrp.rules import Operation
+from lrp.nodes import Enter, Keep, Kept, Operation
+from lrp.rules import Zero
 from lrp.types import TraceEntry
 
-_OWN_NODES = frozenset({"GateBackward", "IdentityRuleBackward", "LayerNormRuleBackward", "EpsilonRuleBackward"})
+# Names of parameters and buffers that are position or type embeddings.
+_POSITIONAL = re.compile(
+    r"pos(ition)?(al)?_?(emb|enc|bias)|type_emb|\bwpe\b|relative_attention_bias|relative_position_bias"
+)
+_STARTS_RAW = {*weighted.HANDLERS, *recurrent.HANDLERS, *operations.MATRIX_PRODUCTS}
+_KEEPS = operations.ADDITIONS | operations.QUOTIENTS | {torch.mul, torch.multiply, torch.neg, Tensor.neg, Tensor.__neg__} | {
+    getattr(Tensor, name) for name in "mul mul_ multiply __mul__ __rmul__ __imul__ neg_".split()
+}  # fmt: skip
 
 
 @final
 class Interceptor(TorchFunctionMode):
     """Records one forward pass. `token_ids`: the index tensor whose embeddings are the input, or None for a float input.
 
-    `plain=True` intercepts nothing but that embedding: gradient x input.
+    `composites`: those that will be asked for. When all are the plain gradient nothing but that embedding is intercepted.
     """
 
     def __init__(
-        self, *, model: nn.Module, token_ids: Tensor | None, plain: bool, strict: bool, stabilised: bool
+        self, *, model: nn.Module, token_ids: Tensor | None, composites: list[Composite], strict: bool
     ) -> None:
         super().__init__()
-        self.token_ids, self.plain, self.strict, self.stabilised = token_ids, plain, strict, stabilised
-        self.model = model
+        self.model, self.token_ids, self.strict = model, token_ids, strict
+        self.plain = all(composite.rules is None for composite in composites)
+        self.weighted = any(composite.weighted for composite in composites)
+        self.lazy = all(composite.choose is not None for composite in composites if composite.weighted)
         self.embedded: Tensor | None = None
+        self.table = 0
         self.operations: list[Operation] = []
         self.account: Account | None = None
-        self.names = {parameter.untyped_storage().data_ptr(): name for name, parameter in model.named_parameters()}
-        self.positional: dict[int, Tensor] = {}  # kept alive, so that no address is used twice
+        self.names = {storage_of(parameter): name for name, parameter in model.named_parameters()}
+        self.constants: dict[int, tuple[str, Tensor]] = {}  # tensors kept alive, so that no address is used twice
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            if _POSITIONAL.search(name):
+                self.mark(tensor, "positional")
+        self._raw: dict[int, Tensor] = {}
+        self._kept: dict[int, list[Kept]] = defaultdict(list)
+        self._starts: list[int] = []
+        self._ends: list[int] = []
 
     def __torch_function__(
         self, func: Function, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Call `func`, with the nodes of its kind around it."""
+        if self.plain:
+            return self._plain(func, args, dict(kwargs or {}))
+        if not torch.is_grad_enabled():  # inside no_grad, or the forward of a custom autograd function
+            return func(*args, **(kwargs or {}))
+        before = _sequence_number()
         keywords = dict(kwargs or {})
         if not args and "input" in keywords:
             args = (keywords.pop("input"),)
-        handler = HANDLERS.get(func)
-        if handler is not None and (handler is embedding or not self.plain):
-            return handler(self, func, args, keywords)
+        result = self._call(func, args, keywords)
+        after = _sequence_number()
+        if after > before:
+            self._saw(before, after)
+        elif self.constants and isinstance(result, Tensor) and not result.requires_grad:
+            self._inherit(result, args)
+        return result
+
+    def _plain(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if func is torch.embedding:
+            return embedding(self, func, args, kwargs)
+        if func is torch.nn.functional.embedding:
+            with self:
+                return _without_dispatch(func)(*args, **kwargs)
+        return func(*args, **kwargs)
+
+    def _call(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         opened = _opened(func)
         if opened is not None:
             with self:
-                return opened(*args, **keywords)
-        result = func(*args, **keywords)
-        if not self.plain and carries(result) and func not in operations.PASSES:
-            self.uncovered(name_of(func))
+                return opened(*args, **kwargs)
+        if self._kept and _mutates(func):
+            self._protect(func, args[0])
+        if self._raw and any(id(t) in self._raw for t in tensors([*args, *kwargs.values()])):
+            return self._from_raw(func, args, kwargs)
+        return self._run(func, args, kwargs)
+
+    def _run(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        handler = HANDLERS.get(func)
+        if handler is not None:
+            return handler(self, func, args, kwargs)
+        result = func(*args, **kwargs)
+        if carries(result):
+            if func in operations.PASSES:
+                self.passed(func)
+            else:
+                self.uncovered(name_of(func))
         return result
 
-    def record(self, func: Function, kind: str, *tensors: Any) -> Operation:
-        """A new operation of the trace, named by the first parameter among `tensors`."""
-        parameters = (self.names.get(t.untyped_storage().data_ptr()) for t in tensors if isinstance(t, Tensor))
-        operation = Operation(name_of(func), kind, next((name for name in parameters if name), ""))
+    def _from_raw(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call on a tensor in R-form: stay in it where relevance stays in place, otherwise pass to c-form."""
+        carrying = [t for t in tensors([*args, *kwargs.values()]) if t.requires_grad]
+        alone = len(carrying) == 1
+        averages = func in operations.AVERAGES and not any(bind(("", "", "", "padding"), args, kwargs)[3:] or ())
+        if (func in operations.MOVES or averages) and all(self.is_raw(t) for t in carrying):
+            result = func(*args, **kwargs)
+            self.record(func, "keeps").fixed = True
+            if func in operations.PADS:
+                added = 1 - func(torch.ones_like(carrying[0]), *args[1:], **kwargs)
+                on_backward(result, lambda r: self.book("padding", r * added))
+            return self.raw(result)
+        others = [a for a in args if isinstance(a, Tensor) and not a.requires_grad]
+        if func in _KEEPS and alone and all(self.entry_of(t) == "constant" for t in others):
+            self.record(func, "keeps").fixed = True
+            place = next(i for i, a in enumerate(args) if a is carrying[0])
+            run = lambda x: func(*args[:place], x, *args[place + 1 :], **kwargs)  # noqa: E731
+            return self.raw(Keep.apply(carrying[0], run))  # type: ignore[no-untyped-call]
+        if func in _STARTS_RAW:
+            return HANDLERS[func](self, func, args, kwargs)
+        if func not in HANDLERS and func not in operations.PASSES:
+            return self._run(func, args, kwargs)
+        enter = partial(self.enter, copy=_mutates(func))
+        return self._run(func, _mapped(args, enter), {name: _mapped(value, enter) for name, value in kwargs.items()})
+
+    def begin(self, leaf: Tensor) -> Tensor:
+        """The float input as the model gets it: in R-form, and free to be overwritten."""
+        return leaf if self.plain else self.raw(leaf.clone())  # type: ignore[no-any-return]
+
+    def raw(self, result: Any) -> Any:
+        """Mark a result as being in R-form."""
+        for tensor in tensors(result):
+            if tensor.requires_grad:
+                self._raw[id(tensor)] = tensor
+        return result
+
+    def is_raw(self, x: Tensor) -> bool:
+        """Whether x is in R-form."""
+        return id(x) in self._raw
+
+    def enter(self, x: Tensor, *, copy: bool = False) -> Tensor:
+        """x in c-form; a copy where the call will overwrite it."""
+        return Enter.apply(x, copy) if id(x) in self._raw else x  # type: ignore[no-untyped-call, no-any-return]
+
+    def keep(self, node: Any) -> None:
+        """Watch the tensors that a node needs in backward."""
+        self._kept[storage_of(node.x.tensor)].append(node.x)
+        self._kept[storage_of(node.y.tensor)].append(node.y)
+
+    def _protect(self, func: Function, mutated: object) -> None:
+        """Copy what a call is about to overwrite; a ReLU on an output leaves what the rules need."""
+        if isinstance(mutated, Tensor):
+            for kept in self._kept.pop(storage_of(mutated), ()):
+                if kept.output and func in (torch.relu_, Tensor.relu_):
+                    kept.clipped = True
+                    self._kept[storage_of(mutated)].append(kept)
+                else:
+                    kept.tensor = kept.tensor.clone()
+
+    def mark(self, constant: Tensor, entry: str) -> None:
+        """Name the ledger entry of a constant and of what is computed from it."""
+        self.constants[storage_of(constant)] = (entry, constant)
+
+    def entry_of(self, constant: object) -> str:
+        """The ledger entry of a constant."""
+        return (
+            self.constants.get(storage_of(constant), ("constant",))[0] if isinstance(constant, Tensor) else "constant"
+        )
+
+    def _inherit(self, result: Tensor, args: tuple[Any, ...]) -> None:
+        for tensor in tensors(args):
+            found = self.constants.get(storage_of(tensor))
+            if found is not None:
+                return self.mark(result, found[0])
+
+    def record(self, func: Function, kind: str, *sources: Any) -> Operation:
+        """A new operation of the trace, named by the first parameter among `sources`."""
+        parameters = (self.names.get(storage_of(t)) for t in sources if isinstance(t, Tensor))
+        operation = Operation(name_of(func), kind, next((name for name in parameters if name), ""), book=self.book)
         self.operations.append(operation)
+        if self.lazy and kind in ("attention", "softmax", "recurrent"):
+            self.weighted = False
         return operation
+
+    def passed(self, func: Function) -> None:
+        """An operation that is linear or homogeneous."""
+        self.operations.append(Operation(name_of(func), "passes", fixed=True))
 
     def uncovered(self, name: str) -> None:
         """Raise, or list the operation when not strict."""
@@ -80,14 +215,16 @@ class Interceptor(TorchFunctionMode):
             )
         self.operations.append(Operation(name, "uncovered", fixed=True))
 
-    def hook_constant(self, y: Tensor, entry: str, constant: Tensor | float, axis: int = -1) -> None:
+    def hook_constant(
+        self, y: Tensor, entry: str, constant: Tensor | float, axis: int = -1, operation: Operation | None = None
+    ) -> None:
         """Book `<constant, c_y>` when the backward pass reaches `y`."""
+        layer = operation.layer if operation else ""
+        on_backward(y, lambda c: self.open_account.add_constant(entry, c, constant, axis, layer))
 
-        on_backward(y, lambda c: self.open_account.add_constant(entry, c, constant, axis))
-
-    def book(self, entry: str, terms: Tensor) -> None:
+    def book(self, entry: str, terms: Tensor, layer: str = "") -> None:
         """Add terms to the open account."""
-        self.open_account.add(entry, terms)
+        self.open_account.add(entry, terms, layer)
 
     @property
     def open_account(self) -> Account:
@@ -95,37 +232,78 @@ class Interceptor(TorchFunctionMode):
         assert self.account is not None, "backward ran outside lrp.attribute"
         return self.account
 
+    def _saw(self, before: int, after: int) -> None:
+        """Nodes with these sequence numbers were made by intercepted calls."""
+        while self._starts and before <= self._starts[-1]:  # a call around calls that were seen before it ended
+            self._starts.pop()
+            self._ends.pop()
+        if self._ends and self._ends[-1] == before:
+            self._ends[-1] = after
+        else:
+            self._starts.append(before)
+            self._ends.append(after)
+
     def resolve(self, output: Tensor) -> None:
-        """After the forward pass: find attention weights and written-out activations among the products; check the graph."""
-        for operation in self.operations:
-            if operation.kind == "product":
-                classify_product(operation)
+        """After the forward pass: classify products, place weighted operations, and check that the engine saw every node."""
         if self.plain:
             return
-        for node in walk(output.grad_fn):
-            name = node.name()
-            if name.endswith("Backward") and name not in _OWN_NODES:
-                self.uncovered(f"autograd node {name} (a custom autograd.Function, TorchScript or compiled region)")
-
-    def assign(self, composite: Composite) -> None:
-        """Give every operation the composite's rule for its kind."""
-        if composite.rules is None:
-            return
+        nodes = list(graph.walk(output.grad_fn))
         for operation in self.operations:
-            if not operation.fixed:
-                operation.rule = composite.rules[operation.kind]
+            if operation.kind == "product" and operation.gates:
+                graph.classify_product(operation)
+        if any(operation.node is not None for operation in self.operations):
+            graph.place(self.operations, nodes)
+        for name in graph.strangers(nodes, self._starts, self._ends):
+            self.uncovered(f"autograd node {name} (a custom autograd.Function, TorchScript or compiled region)")
+
+    def assign(self, composite: Composite) -> Composite:
+        """Give every operation the composite's rule; returns the composite that was chosen."""
+        chosen = composite.choose(self.operations) if composite.choose is not None else composite
+        chosen.assign(self.operations)
+        for operation in self.operations:
+            bare = operation.kind in WEIGHTED and operation.node is None
+            assert not bare or chosen.rules is None or isinstance(operation.rule, Zero), operation
+        return chosen
 
     def release(self) -> None:
         """Drop what points back at the graph: a node holds its operation, and both directions would keep it alive."""
         for operation in self.operations:
-            operation.gates, operation.ledger = (), None
+            operation.gates, operation.book, operation.node, operation.source = (), None, None, None
+        self._raw.clear()
+        self._kept.clear()
 
-    def trace(self, composite: Composite) -> tuple[TraceEntry, ...]:
+    def trace(self) -> tuple[TraceEntry, ...]:
         """What was intercepted, in order, with the rule each used."""
         return tuple(
-            TraceEntry(op.function, op.kind, "gradient" if op.kind == "uncovered" else repr(op.rule), op.parameter)
+            TraceEntry(op.function, op.kind, _RULE_OF.get(op.kind) or repr(op.rule), op.parameter)
             for op in self.operations
         )
+
+
+_RULE_OF = {
+    "passes": "gradient",
+    "uncovered": "gradient",
+    "keeps": "relevance stays in place",
+    "batch_norm": "affine or folded",
+}
+_sequence_number: Callable[[], int] = torch._C._autograd._get_sequence_nr  # type: ignore[attr-defined]
+
+
+def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return function(value)
+    return type(value)(_mapped(item, function) for item in value) if type(value) in (tuple, list) else value
+
+
+_MUTATES: dict[Function, bool] = {}
+
+
+def _mutates(func: Function) -> bool:
+    """Whether a call overwrites its first argument, by torch's naming."""
+    if func not in _MUTATES:
+        name = func.__name__
+        _MUTATES[func] = name == "__setitem__" or name.endswith("_") and not name.endswith("__")
+    return _MUTATES[func]
 
 
 _OPENED: dict[Function, Function | None] = {}
@@ -135,7 +313,7 @@ def _opened(func: Function) -> Function | None:
     """A Python-written function of torch.nn.functional, with its dispatch to modes removed so that it runs inside this mode."""
     if func not in _OPENED:
         written = isinstance(func, types.FunctionType) and func.__globals__.get("__name__") == "torch.nn.functional"
-        _OPENED[func] = _without_dispatch(func) if written else None  # type: ignore[arg-type]
+        _OPENED[func] = _without_dispatch(func) if written and func not in operations.MOVES else None  # type: ignore[arg-type]
     return _OPENED[func]
 
 

@@ -1,113 +1,130 @@
 """One handler per kind of operation: what the interceptor does around a call. To add a kind, write one and add it to `HANDLERS`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lrp import operations
-from lrp.rules import RULES, EpsilonRule, Factors, Gate, IdentityRule, LayerNormRule, Operation
+from lrp import operations, recurrent, weighted
+from lrp.calls import Function, bind, carries, name_of, on_backward, storage_of, tensors
+from lrp.linear import Call
+from lrp.nodes import Gate, IdentityRule, LayerNormRule, Operation
+from lrp.rules import RULES, Factors
 
 if TYPE_CHECKING:
     from lrp.engine import Interceptor
-
-Function = Callable[..., Any]
-
-
-def carries(value: object) -> bool:
-    """Whether relevance reaches `value`: parameters are constants here, so whatever requires grad hangs on the input."""
-    if isinstance(value, Tensor):
-        return value.requires_grad
-    return isinstance(value, tuple | list) and any(carries(item) for item in value)
-
-
-def on_backward(y: Tensor, book: Callable[[Tensor], None]) -> None:
-    """Call `book(c)` when the coefficient of `y` arrives; a cut branch (c undefined) books nothing."""
-
-    def hook(c: Tensor | None) -> None:
-        if c is not None:
-            book(c)
-
-    y.register_hook(hook)
-
-
-def name_of(func: Function) -> str:
-    """Name of a torch function for messages and the trace."""
-    return str(getattr(func, "__qualname__", None) or getattr(func, "__name__", func))
 
 
 def embedding(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The embedding of the token ids becomes the leaf; all others are constants."""
     result: Tensor = func(*args, **kwargs)
-    indices = kwargs.get("indices", args[1] if func is torch.embedding and len(args) > 1 else args[0])
-    if mode.token_ids is not None and mode.embedded is None and _same_storage(indices, mode.token_ids):
-        mode.embedded = result.detach().requires_grad_()
+    weight, indices = bind(("weight", "indices"), args, kwargs)
+    if mode.token_ids is not None and mode.embedded is None and storage_of(indices) == storage_of(mode.token_ids):
+        mode.embedded, mode.table = result.detach().requires_grad_(), storage_of(weight)
         return mode.embedded
-    mode.positional[result.untyped_storage().data_ptr()] = result
+    mode.mark(result, "decoder" if storage_of(weight) == mode.table else "positional")
     return result
-
-
-def _linear(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result: Tensor = func(*args, **kwargs)
-    if not carries(result):
-        return result
-    addmm = func in (torch.addmm, Tensor.addmm)
-    weight, bias = (args[2], args[0]) if addmm else _bind(("input", "weight", "bias"), args, kwargs)[1:]
-    if carries(weight) or (addmm and carries(bias)):
-        mode.uncovered(f"{name_of(func)} with a weight or bias that depends on the input")
-    operation = mode.record(func, "linear", weight)
-    if bias is not None:
-        mode.hook_constant(result, "bias", bias, axis=-1 if addmm or func is F.linear else 1)
-    if not mode.stabilised:
-        return result
-    operation.ledger = mode.book
-    return EpsilonRule.apply(result, operation)  # type: ignore[no-untyped-call]
 
 
 def _addition(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result: Tensor = func(*args, **kwargs)
     if not carries(result):
-        if any(isinstance(a, Tensor) and a.untyped_storage().data_ptr() in mode.positional for a in args):
-            mode.positional[result.untyped_storage().data_ptr()] = result
         return result
+    mode.passed(func)
     left, right = args[0], args[1] if len(args) > 1 else kwargs["other"]
     constant, carried_first = (right, True) if carries(left) else (left, False)
-    if carries(constant):
+    if carries(constant) or isinstance(constant, bool) or (isinstance(constant, Tensor) and constant is result):
         return result
     name = name_of(func)
-    sign = -1.0 if ("rsub" not in name and "sub" in name) == carried_first and "sub" in name else 1.0
+    sign = -1.0 if "sub" in name and ("rsub" not in name) == carried_first else 1.0
     scale = sign * float(kwargs.get("alpha", 1)) if carried_first else sign
-    positional = isinstance(constant, Tensor) and constant.untyped_storage().data_ptr() in mode.positional
-    value = constant if scale == 1 else constant * scale
-    mode.hook_constant(result, "positional" if positional else "constant", value)
+    mode.hook_constant(result, mode.entry_of(constant), constant if scale == 1 else constant * scale)
+    return result
+
+
+def _join(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Concatenation, stacking, selection: linear, and the constant parts leak. They are what is left where the input is 0."""
+    result: Tensor = func(*args, **kwargs)
+    if not carries(result):
+        return result
+    mode.passed(func)
+    parts = list(tensors([*args, *kwargs.values()]))
+    constant = [t for t in parts if not t.requires_grad and t.dtype.is_floating_point and t.numel()]
+    filled = any(isinstance(a, float | int) and a for a in args[1:]) and "fill" in name_of(func)
+    if not constant and not filled:
+        return result
+    empty = [[torch.zeros_like(t) if carries(t) else t for t in a] if isinstance(a, tuple | list) else a for a in args]
+    arguments = [torch.zeros_like(a.detach()) if carries(a) and isinstance(a, Tensor) else a for a in empty]
+    name = name_of(func)
+    if name.endswith("_"):
+        return result
+    with torch.no_grad():
+        leaked = func(*arguments, **{k: torch.zeros_like(v) if carries(v) else v for k, v in kwargs.items()})
+    leaked = torch.where(leaked.abs() < 1e30, leaked, 0.0)
+    entries = {mode.entry_of(t) for t in constant}
+    if leaked.any():
+        mode.hook_constant(result, entries.pop() if len(entries) == 1 else "constant", leaked)
     return result
 
 
 def _activation(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     x = args[0]
+    if any(carries(a) for a in [*args[1:], *kwargs.values()]):
+        mode.uncovered(f"{name_of(func)} with a parameter that depends on the input")
     if not carries(x):
         return func(*args, **kwargs)
     mode.record(func, "activation")
-    if kwargs.pop("inplace", False) or args[1:] == (True,):
-        return IdentityRule.apply(x, lambda value: func(value))  # type: ignore[no-untyped-call]
-    return IdentityRule.apply(x, lambda value: func(value, *args[1:], **kwargs))  # type: ignore[no-untyped-call]
+    run, in_place = _OUT_OF_PLACE.get(func, func), func in _OUT_OF_PLACE
+    result = IdentityRule.apply(x, lambda value: run(value, *args[1:], **kwargs), in_place)  # type: ignore[no-untyped-call]
+    result.grad_fn.function_name = func.__name__
+    return result
 
 
 def _layer_norm(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    x, shape, weight, bias, eps = _bind(("input", "normalized_shape", "weight", "bias", "eps"), args, kwargs)
+    x, shape, weight, bias, eps = bind(("input", "normalized_shape", "weight", "bias", "eps"), args, kwargs)
     if not carries(x):
         return func(*args, **kwargs)
-    mode.record(func, "norm", weight)
+    operation = mode.record(func, "norm", weight)
     result = LayerNormRule.apply(x, list(shape), weight, bias, 1e-5 if eps is None else eps)  # type: ignore[no-untyped-call]
     if bias is not None:
-        mode.hook_constant(result, "norm", bias)
+        mode.hook_constant(result, "norm", bias, operation=operation)
+    return result
+
+
+def _group_norm(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Group and instance normalisation: layer normalisation over each group's channels and places, then scale and shift."""
+    if func is torch.instance_norm:
+        x, weight, bias, mean, variance, by_input, _, eps = bind(
+            ("input", "weight", "bias", "running_mean", "running_var", "use_input_stats", "momentum", "eps"),
+            args,
+            kwargs,
+        )
+        groups = x.shape[1]
+        if not by_input:
+            return weighted.batch_norm(
+                mode, torch.batch_norm, (x, weight, bias, mean, variance, False, 0.0, eps, False), {}
+            )
+    else:
+        x, groups, weight, bias, eps = bind(("input", "num_groups", "weight", "bias", "eps"), args, kwargs)
+    if not carries(x):
+        return func(*args, **kwargs)
+    operation = mode.record(func, "norm", weight)
+    grouped = x.reshape(len(x), groups, -1)
+    eps = 1e-5 if eps is None else eps
+    result = LayerNormRule.apply(grouped, [grouped.shape[-1]], None, None, eps).view(x.shape)  # type: ignore[no-untyped-call]
+    channels = (-1, *[1] * (x.dim() - 2))
+    if weight is not None:
+        result = result * weight.view(channels)
+    if bias is not None:
+        result = result + bias.view(channels)
+        mode.hook_constant(result, "norm", bias, axis=1, operation=operation)
     return result
 
 
 def _rms_norm(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    x, shape, weight, eps = _bind(("input", "normalized_shape", "weight", "eps"), args, kwargs)
+    x, shape, weight, eps = bind(("input", "normalized_shape", "weight", "eps"), args, kwargs)
     if not carries(x):
         return func(*args, **kwargs)
     mode.record(func, "norm", weight)
@@ -125,45 +142,66 @@ def _softmax(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs:
     scores = Gate.apply(args[0], operation, 0)  # type: ignore[no-untyped-call]
     result: Tensor = func(scores, *args[1:], **kwargs)
     weights = result.detach()
-    on_backward(result, lambda c: mode.book("softmax", c * weights))
+    layer = operation.layer
+    on_backward(result, lambda c: mode.book("softmax", c * weights, layer))
     # <scores, c> = <log weights, c>, because softmax gives c without a component along the ones; 0 log 0 = 0 where masked.
-    on_backward(scores, lambda c: _book_absorbed(mode, operation, torch.xlogy(c, weights)))
+    on_backward(
+        scores, lambda c: mode.book("softmax", -_factor(operation, 0) * torch.xlogy(c, weights.to(c.dtype)), layer)
+    )
     return result
-
-
-def _book_absorbed(mode: "Interceptor", operation: Operation, terms: Tensor) -> None:
-    assert isinstance(operation.rule, Factors)
-    mode.book("softmax", -operation.rule.factors[0] * terms)
 
 
 def _attention(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Fused attention stays fused: the factors sit at q, k and v (a quarter, a quarter, one half under AttnLRP)."""
     names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
-    query, key, value, mask, dropout, causal = _bind(names, args, kwargs)
+    query, key, value, mask, dropout, causal = bind(names, args, kwargs)
     if not carries([query, key, value]):
         return func(*args, **kwargs)
     if carries(mask) or not (carries(query) and carries(key) and carries(value)):
-        mode.uncovered("scaled_dot_product_attention whose mask depends on the input, or only some of q, k, v do")
+        return _written_attention(mode, query, key, value, mask, bool(causal), kwargs)
     operation = mode.record(func, "attention")
     q, k, v = (Gate.apply(t, operation, i) for i, t in enumerate((query, key, value)))  # type: ignore[no-untyped-call]
     rest = {name: kwargs[name] for name in ("scale", "enable_gqa") if name in kwargs}
     result: Tensor = func(q, k, v, attn_mask=mask, dropout_p=dropout or 0.0, is_causal=bool(causal), **rest)
-    kept, queries = result.detach(), query.detach()
+    kept, queries, layer = result.detach(), query.detach(), operation.layer
 
     # The output is linear in v, so v's own share is exact; <k, c_k> = <q, c_q> = <scores, c>.
     def book_output(c: Tensor) -> None:
         share = 1 - _factor(operation, 2)
         if share:
-            mode.book("softmax", share * (c * kept))
+            mode.book("softmax", share * (c * kept), layer)
 
     def book_query(c: Tensor) -> None:
         share = _factor(operation, 0) + _factor(operation, 1)
         if share:
-            mode.book("softmax", -share * (c * queries))
+            mode.book("softmax", -share * (c * queries), layer)
 
     on_backward(result, book_output)
     on_backward(q, book_query)
     return result
+
+
+def _written_attention(
+    mode: "Interceptor",
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    causal: bool,
+    kwargs: dict[str, Any],
+) -> Tensor:
+    """Attention whose mask (a relative position bias times content) or only some of q, k, v carry relevance: written out."""
+    scale = kwargs.get("scale") or query.shape[-1] ** -0.5
+    if kwargs.get("enable_gqa"):
+        key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
+    with mode:
+        scores = torch.matmul(query, key.transpose(-2, -1)) * scale
+        if causal:
+            above = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+            scores = scores.masked_fill(above, float("-inf"))
+        if mask is not None:
+            scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype is torch.bool else scores + mask
+        return torch.matmul(torch.softmax(scores, -1), value)
 
 
 def _factor(operation: Operation, position: int) -> float:
@@ -173,20 +211,42 @@ def _factor(operation: Operation, position: int) -> float:
 
 def _product(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     args = (*args, *(kwargs.pop(name) for name in ("other", "mat2", "vec2") if name in kwargs))
-    positions = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
     if func is torch.einsum and isinstance(args[1], tuple | list):
         args = (args[0], *args[1])
-        positions = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
-    if len(positions) < 2:
+    positions = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
+    if not positions:
         return func(*args, **kwargs)
-    if len(positions) > 2:
-        mode.uncovered(f"{name_of(func)} of more than two inputs that carry relevance")
+    if len(positions) == 1:
+        return _scaled(mode, func, args, kwargs, positions[0])
+    args = tuple(mode.enter(a) if isinstance(a, Tensor) else a for a in args)
     operation = mode.record(func, "product")
+    if len(positions) > 2:
+        operation.rule, operation.fixed = Factors((1 / len(positions),)), True
     gated = list(args)
     for side, position in enumerate(positions):
         gated[position] = Gate.apply(args[position], operation, side)  # type: ignore[no-untyped-call]
-    operation.gates = tuple(gated[position].grad_fn for position in positions)
+    operation.gates = tuple(gated[position].grad_fn for position in positions) if len(positions) == 2 else ()
     return func(*gated, **kwargs)
+
+
+def _scaled(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any], carried: int) -> Any:
+    """One factor is a constant: linear. A matrix of parameters is a weighted operation."""
+    if (
+        len(args) == 2
+        and mode.weighted
+        and func in operations.MATRIX_PRODUCTS
+        and storage_of(args[1 - carried]) in mode.names
+    ):
+
+        def apply(x: Tensor, weight: Tensor, _: Tensor | None) -> Tensor:
+            result: Tensor = func(x, weight, **kwargs) if carried == 0 else func(weight, x, **kwargs)
+            return result
+
+        outputs = 1 if carried == 0 and args[1].dim() == 2 else None
+        call = Call(apply, args[1 - carried], None, channels=-1, outputs=outputs)
+        return weighted.weighted(mode, func, "linear", args[carried], call)
+    mode.passed(func)
+    return func(*(mode.enter(a) if i == carried else a for i, a in enumerate(args)), **kwargs)
 
 
 def _quotient(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -194,18 +254,21 @@ def _quotient(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs
     divisor = args[1] if len(args) > 1 else kwargs.pop("other")
     if carries(divisor):
         operation = mode.record(func, "quotient")
-        operation.rule, operation.fixed = RULES["first"], True
+        operation.rule, operation.fixed = RULES["first"](), True
         divisor = divisor.detach()
+    elif carries(args[0]):
+        mode.passed(func)
     return func(args[0], divisor, *args[2:], **kwargs)
 
 
 def _power(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """x^n is a product of n equal factors, each with 1 / n of the relevance: the gradient over n. Roots are scales: constant."""
-    if not carries(args[0]):
-        return func(*args, **kwargs)
     exponent = 2 if func in (torch.square, Tensor.square) else (args[1] if len(args) > 1 else kwargs["exponent"])
-    if isinstance(exponent, Tensor) and exponent.numel() > 1:
+    if not carries(args[0]) and not carries(exponent):
+        return func(*args, **kwargs)
+    if isinstance(exponent, Tensor) and (exponent.numel() > 1 or exponent.requires_grad):
         mode.uncovered(f"{name_of(func)} with a tensor of exponents")
+        return func(*args, **kwargs)
     if float(exponent) < 1:
         return _constant(mode, func, args, kwargs)
     operation = mode.record(func, "power")
@@ -214,36 +277,41 @@ def _power(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: d
 
 
 def _constant(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The scale of a normalisation that is written out: computed from a detached input."""
-    if carries(args[0]):
+    """The scale of a normalisation that is written out, the decay of a scan: computed from a detached input."""
+    if any(carries(a) for a in args):
         operation = mode.record(func, "constant")
-        operation.rule, operation.fixed = RULES["constant"], True
-        args = (args[0].detach(), *args[1:])
+        operation.rule, operation.fixed = RULES["constant"](), True
+        args = tuple(a.detach() if isinstance(a, Tensor) else a for a in args)
     return func(*args, **kwargs)
 
 
 def _stop(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if carries(args[0]):
         operation = mode.record(func, "stopped")
-        operation.rule, operation.fixed = RULES["constant"], True
+        operation.rule, operation.fixed = RULES["constant"](), True
     return func(*args, **kwargs)
 
 
-def _bind(names: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
-    return [args[i] if i < len(args) else kwargs.get(name) for i, name in enumerate(names)]
-
-
-def _same_storage(a: object, b: Tensor) -> bool:
-    return isinstance(a, Tensor) and a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
-
+# Activations that mutate their input, by the function that does not; the node writes the result back itself.
+_OUT_OF_PLACE: dict[Function, Function] = {
+    func: getattr(owner, name[:-1])
+    for owner in (torch._C._nn, torch, Tensor)
+    for name in dir(owner)
+    if name.endswith("_") and not name.endswith("__") and (func := getattr(owner, name)) in operations.ACTIVATIONS
+    and hasattr(owner, name[:-1])
+}  # fmt: skip
 
 HANDLERS: dict[Function, Callable[["Interceptor", Function, tuple[Any, ...], dict[str, Any]], Any]] = {
     torch.embedding: embedding,
     torch.layer_norm: _layer_norm,
     torch.rms_norm: _rms_norm,
+    torch.group_norm: _group_norm,
+    torch.instance_norm: _group_norm,
     F.scaled_dot_product_attention: _attention,
-    **dict.fromkeys(operations.LINEARS, _linear),
+    **weighted.HANDLERS,
+    **recurrent.HANDLERS,
     **dict.fromkeys(operations.ADDITIONS, _addition),
+    **dict.fromkeys(operations.JOINS, _join),
     **dict.fromkeys(operations.ACTIVATIONS, _activation),
     **dict.fromkeys(operations.SOFTMAXES, _softmax),
     **dict.fromkeys(operations.PRODUCTS, _product),

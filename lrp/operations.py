@@ -11,83 +11,138 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Functions = set[Callable[..., Any]]
 
-def _named(owner: Any, names: str) -> set[Callable[..., Any]]:
+
+def _named(owner: Any, names: str) -> Functions:
     return {getattr(owner, name) for name in names.split()}
 
 
-PASSES: set[Callable[..., Any]] = (
+# Rearrange, copy or select entries: what is true of each entry stays true, so relevance itself may pass by the gradient.
+MOVES: Functions = (
     _named(
         Tensor,
         "view reshape transpose permute contiguous flatten unflatten squeeze unsqueeze expand expand_as repeat repeat_interleave "
-        "view_as reshape_as swapaxes movedim t narrow select index_select gather take_along_dim __getitem__ split chunk unbind "
-        "tensor_split roll flip clone to type type_as float double half bfloat16 cpu cuda mean sum cumsum masked_fill neg __neg__ "
-        "relu relu_ unfold diagonal tril triu",
+        "view_as reshape_as swapaxes swapdims moveaxis movedim t adjoint narrow select index_select gather take_along_dim __getitem__ split "
+        "chunk unbind tensor_split split_with_sizes roll flip clone to type type_as float double half bfloat16 cpu cuda unfold diagonal "
+        "squeeze_ unsqueeze_ transpose_ t_ take flatten ravel masked_select",
     )
     | _named(
         torch,
-        "reshape transpose permute flatten unflatten squeeze unsqueeze repeat_interleave swapaxes movedim t narrow select "
-        "index_select gather take_along_dim split chunk unbind tensor_split cat concat stack roll flip clone mean sum cumsum "
-        "masked_fill where neg relu relu_ dropout feature_dropout zeros_like tril triu",
+        "reshape transpose permute flatten unflatten squeeze unsqueeze repeat_interleave swapaxes swapdims moveaxis movedim t adjoint "
+        "narrow select index_select gather take_along_dim split chunk unbind tensor_split split_with_sizes roll flip clone rot90 tile "
+        "pixel_shuffle pixel_unshuffle channel_shuffle constant_pad_nd max_pool1d max_pool2d max_pool3d broadcast_to ravel "
+        "masked_select atleast_1d atleast_2d atleast_3d diagonal take dropout feature_dropout alpha_dropout",
     )
-    | {Tensor.T.__get__, Tensor.mT.__get__, Tensor.H.__get__, Tensor.real.__get__}  # type: ignore[attr-defined]
+    | _named(
+        torch._C._nn,
+        "pad im2col upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_linear1d upsample_bilinear2d upsample_trilinear3d "
+        "upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool2d "
+        "_upsample_nearest_exact1d _upsample_nearest_exact2d",
+    )
+    | {F.max_pool1d, F.max_pool2d, F.max_pool3d, F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d}
+    | {F.max_pool1d_with_indices, F.max_pool2d_with_indices, F.max_pool3d_with_indices, torch.adaptive_avg_pool1d}
+    | {Tensor.T.__get__, Tensor.mT.__get__, Tensor.H.__get__, Tensor.mH.__get__}  # type: ignore[attr-defined]
+)
+
+# Weighted means whose weights sum to 1, as long as no padding is averaged in.
+AVERAGES: Functions = {torch.avg_pool1d, torch._C._nn.avg_pool2d, torch._C._nn.avg_pool3d}
+PADS: Functions = {torch._C._nn.pad, torch.constant_pad_nd}
+
+# Linear or homogeneous besides.
+PASSES: Functions = (
+    MOVES
+    | AVERAGES
+    | _named(
+        Tensor,
+        "mean sum cumsum neg __neg__ neg_ negative relu relu_ tril triu max min amax amin maximum minimum topk sort median abs __abs__ "
+        "scatter scatter_ scatter_add scatter_add_ scatter_reduce index_add index_add_ index_put index_put_ index_copy index_copy_ "
+        "masked_scatter masked_scatter_ __setitem__ copy_ nan_to_num nan_to_num_ logical_not nansum conj flip",
+    )
+    | _named(
+        torch,
+        "mean sum cumsum neg negative relu relu_ zeros_like tril triu max min amax amin maximum minimum topk sort median abs scatter "
+        "scatter_add scatter_reduce index_add index_put index_copy masked_scatter nan_to_num view_as_real view_as_complex conj "
+        "real imag complex segment_reduce",
+    )
+    | _named(torch.fft, "fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn fftshift ifftshift")
+    | _named(torch._C._nn, "col2im")
+    | {Tensor.real.__get__, Tensor.imag.__get__}  # type: ignore[attr-defined]
 )
 
 # Results that never carry relevance although the input does; the trace lists them.
-STOPS: set[Callable[..., Any]] = _named(Tensor, "detach detach_ item tolist numpy") | {
+STOPS: Functions = _named(Tensor, "detach detach_ item tolist numpy") | {
     Tensor.data.__get__,  # type: ignore[attr-defined]
     torch.detach,
 }
 
-# Elementwise with f(0) = 0. ReLU is homogeneous and passes.
-ACTIVATIONS: set[Callable[..., Any]] = {
-    *_named(torch._C._nn, "gelu silu hardswish mish softplus log_sigmoid elu_ hardtanh leaky_relu"),
-    *_named(torch, "tanh sigmoid erf celu selu"),
-    *_named(Tensor, "tanh sigmoid erf hardshrink"),
-    F.elu,
-    F.gelu,
-    F.silu,
-    F.mish,
-    F.hardswish,
-    F.softplus,
-}
+# Elementwise. Where f(0) is not 0 the identity rule has no relevance to give at x = 0. ReLU is homogeneous and passes.
+ACTIVATIONS: Functions = {
+    *_named(torch._C._nn, "gelu silu hardswish mish softplus log_sigmoid elu elu_ hardtanh leaky_relu hardsigmoid relu6 softshrink"),
+    *_named(torch._C._nn, "silu_ mish_ hardswish_ hardtanh_ leaky_relu_ hardsigmoid_"),
+    *_named(torch, "tanh sigmoid erf celu selu celu_ selu_ tanh_ sigmoid_ atan sin hardshrink threshold threshold_ clamp clip rrelu rrelu_ "
+            "prelu expm1 log1p sinh asinh logit"),
+    *_named(Tensor, "tanh sigmoid erf hardshrink tanh_ sigmoid_ clamp clip clamp_ clip_ clamp_min clamp_max clamp_min_ clamp_max_ atan sin "
+            "sigmoid prelu expm1 log1p"),
+}  # fmt: skip
 
-LINEARS: set[Callable[..., Any]] = {F.linear, torch.addmm, Tensor.addmm, F.conv1d, F.conv2d, F.conv3d}
+# Names of activations whose output is 0 wherever their input is below 0, and of those that open and close a product.
+CLIPPING = frozenset({"relu6", "hardtanh", "hardtanh_", "clamp_min", "threshold", "threshold_"})
+GATING = frozenset({"sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_"})
 
-ADDITIONS: set[Callable[..., Any]] = {
+CONVOLUTIONS: Functions = {torch.conv1d, torch.conv2d, torch.conv3d}
+TRANSPOSED_CONVOLUTIONS: Functions = {torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d}
+AFFINE: Functions = {torch.addmm, Tensor.addmm, torch.baddbmm, Tensor.baddbmm}
+
+ADDITIONS: Functions = {
     *_named(torch, "add sub subtract rsub"),
     *_named(Tensor, "add add_ sub sub_ subtract __add__ __radd__ __sub__ __rsub__ __iadd__ __isub__"),
 }
 
-PRODUCTS: set[Callable[..., Any]] = {
-    *_named(torch, "mul multiply matmul bmm mm mv dot einsum"),
-    *_named(Tensor, "mul mul_ multiply matmul bmm mm __mul__ __rmul__ __imul__ __matmul__ __rmatmul__"),
+JOINS: Functions = _named(
+    torch, "cat concat concatenate stack hstack vstack dstack column_stack where masked_fill"
+) | _named(Tensor, "where masked_fill masked_fill_")
+
+PRODUCTS: Functions = {
+    *_named(torch, "mul multiply matmul bmm mm mv dot einsum bilinear outer kron"),
+    *_named(Tensor, "mul mul_ multiply matmul bmm mm mv dot __mul__ __rmul__ __imul__ __matmul__ __rmatmul__"),
 }
 
-QUOTIENTS: set[Callable[..., Any]] = {
+MATRIX_PRODUCTS: Functions = _named(torch, "matmul mm bmm") | _named(Tensor, "matmul mm bmm __matmul__ __rmatmul__")
+
+QUOTIENTS: Functions = {
     *_named(torch, "div divide true_divide"),
     *_named(Tensor, "div div_ divide true_divide __div__ __truediv__ __itruediv__"),
 }
 
-POWERS: set[Callable[..., Any]] = {torch.pow, torch.square, Tensor.pow, Tensor.square, Tensor.__pow__}
+POWERS: Functions = {torch.pow, torch.square, Tensor.pow, Tensor.square, Tensor.__pow__, Tensor.pow_}
 
-# Scales of normalisations that are written out: constants, as in layer normalisation.
-CONSTANTS: set[Callable[..., Any]] = {
-    *_named(torch, "rsqrt sqrt reciprocal var std norm"),
-    *_named(Tensor, "rsqrt sqrt reciprocal var std norm __rpow__ __rdiv__"),
+# Scales of normalisations that are written out, decays of state-space scans: constants, as in layer normalisation.
+CONSTANTS: Functions = {
+    *_named(torch, "rsqrt sqrt reciprocal var std var_mean std_mean norm exp log logsumexp count_nonzero cos bucketize"),
+    *_named(Tensor, "rsqrt sqrt reciprocal var std norm __rpow__ __rdiv__ __rtruediv__ exp log logsumexp cos"),
     torch.linalg.vector_norm,
-}
+    torch.linalg.norm,
+}  # fmt: skip
 
-SOFTMAXES: set[Callable[..., Any]] = {torch.softmax, Tensor.softmax}
+SOFTMAXES: Functions = {torch.softmax, Tensor.softmax}
 
 # Names of autograd nodes whose output is, entry by entry, a function of one entry of the input.
 ELEMENTWISE_NODES = frozenset(
     "MulBackward0 AddBackward0 SubBackward0 RsubBackward1 NegBackward0 DivBackward0 PowBackward0 ReluBackward0 "
-    "ToCopyBackward0 IdentityRuleBackward GateBackward".split()
+    "ToCopyBackward0 IdentityRuleBackward GateBackward EnterBackward KeepBackward".split()
 )
 
-# Names of autograd nodes that only move or rescale attention weights between the softmax and the product with the values.
+SOFTMAX_NODES = frozenset({"SoftmaxBackward0", "SafeSoftmaxBackward0"})
+
+# Names of autograd nodes that only move or rescale attention weights or gates on their way to a product.
 MOVING_NODES = frozenset(
-    "ViewBackward0 UnsafeViewBackward0 ReshapeAliasBackward0 ExpandBackward0 CloneBackward0 TransposeBackward0 "
-    "PermuteBackward0 ToCopyBackward0 MulBackward0 GateBackward".split()
+    "ViewBackward0 UnsafeViewBackward0 ReshapeAliasBackward0 ExpandBackward0 CloneBackward0 TransposeBackward0 UnsqueezeBackward0 "
+    "PermuteBackward0 ToCopyBackward0 MulBackward0 GateBackward SqueezeBackward1 SliceBackward0".split()
+)
+
+# Names of autograd nodes that select or move single values of a weighted operation's output before a ReLU.
+SELECTING_NODES = frozenset(
+    "MaxPool2DWithIndicesBackward0 MaxPool1DWithIndicesBackward0 MaxPool3DWithIndicesBackward0 ViewBackward0 CloneBackward0 "
+    "ReshapeAliasBackward0 TransposeBackward0 PermuteBackward0 SqueezeBackward1 UnsqueezeBackward0 AliasBackward0".split()
 )

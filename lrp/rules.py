@@ -1,16 +1,20 @@
-"""Rules as modified gradients: what an operation does to the coefficient c = R / x on its way back (design: docs/design/001).
+"""Rules: what an operation does to the coefficient c = R / x on its way back (design: docs/design/001 and 002).
 
-A linear or homogeneous operation needs no rule: under autograd c passes through it as LRP-0 demands. The others get one
-of the nodes below. A node asks its operation for the rule only in `backward`, so that one forward pass serves several composites.
+Rules are data. Those of weighted operations (linear, convolution) also say how they propagate, from an `Application`
+of the operation; any object with the same method and fields is a rule. To add one, write its class and one line in `RULES`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import ClassVar, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from lrp.errors import InputError
+from lrp.linear import Application
+from lrp.stabilize import away_from_zero, divide, tiny
 
 
 @final
@@ -39,122 +43,273 @@ class ConstantScale:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Epsilon:
-    """y = W x + b gives c_y y / (y + sign(y) epsilon) (Bach et al. 2015, eq. 58), with sign(0) = 1."""
+class Propagated:
+    """`value`: shape of x. `leaks`: per ledger entry what did not reach x, any shape whose leading axis is that of x."""
 
-    epsilon: float = 1e-6
+    value: Tensor
+    leaks: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-Rule = Factors | Identity | ConstantScale | Epsilon
+@runtime_checkable
+class WeightedRule(Protocol):
+    """A rule of a weighted operation. `gives_relevance`: its value is R_x, not R_x / x, so that it is exact where x = 0.
 
-RULES: dict[str, Rule] = {
-    "gradient": Factors((1.0,)),
-    "constant": Factors((0.0,)),
-    "halves": Factors((0.5, 0.5)),
-    "first": Factors((1.0, 0.0)),
-    "second": Factors((0.0, 1.0)),
-    "quarters": Factors((0.25, 0.25, 0.5)),
-    "values": Factors((0.0, 0.0, 1.0)),
-    "identity": Identity(),
-    "constant_scale": ConstantScale(),
-    "epsilon": Epsilon(),
-}
+    `plain`: it is LRP-0, which autograd computes without it.
+    """
+
+    gives_relevance: ClassVar[bool]
+
+    def propagate(self, application: Application, c: Tensor) -> Propagated:
+        """`c`: the coefficient of y, shape of y."""
 
 
 @final
-@dataclass(slots=True, eq=False)
-class Operation:
-    """One intercepted call. Mutable for one reason: its rule is assigned after the forward pass, once per composite."""
+@dataclass(frozen=True, slots=True)
+class Zero:
+    """LRP-0: R_i = x_i sum_j w_ij R_j / z_j (Bach et al. 2015, eq. 56); the bias keeps its part of z."""
 
-    function: str
-    kind: str
-    parameter: str = ""
-    rule: Rule = RULES["gradient"]
-    fixed: bool = False
-    gates: tuple[Any, ...] = ()
-    ledger: Callable[[str, Tensor], None] | None = None
+    gives_relevance: ClassVar[bool] = False
+
+    def propagate(self, application: Application, c: Tensor) -> Propagated:
+        """W'c."""
+        return Propagated(application.transpose(c), {"bias": application.dot(c, application.bias)})
 
 
-class Gate(torch.autograd.Function):
-    """Identity in forward; in backward the factor of the operation's rule for this input."""
+@final
+@dataclass(frozen=True, slots=True)
+class Epsilon:
+    """y = W x + b gives c_y y / (y + sign(y) epsilon) (Bach et al. 2015, eq. 58), with sign(0) = 1; the bias keeps its part."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, operation: Operation, position: int) -> Tensor:
-        """Shape of `x`, a view of it."""
-        ctx.operation, ctx.position = operation, position
-        return x.view_as(x)
+    epsilon: float = 1e-6
+    gives_relevance: ClassVar[bool] = False
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, c: Tensor) -> tuple[Tensor | None, None, None]:
-        """Undefined (not zero) where the factor is 0, so that autograd skips everything behind it."""
-        rule = ctx.operation.rule
-        assert isinstance(rule, Factors), rule
-        factor = rule.factors[ctx.position] if len(rule.factors) > 1 else rule.factors[0]
-        if factor == 0:
-            return None, None, None
-        return (c if factor == 1 else c * factor), None, None
+    def __post_init__(self) -> None:
+        _require(
+            self.epsilon > 0, "epsilon", self.epsilon, "a number above 0, or take rule 'zero', which has no stabiliser"
+        )
 
-
-class IdentityRule(torch.autograd.Function):
-    """An elementwise function under the identity rule; keeps f(x) / x instead of x and y."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """Shape of `x`. At x = 0 the ratio is 0: no input, no relevance (where f(0) is not 0, the ledger's residual shows it)."""
-        y = function(x)
-        ctx.save_for_backward((y / x).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0))
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, c: Tensor) -> tuple[Tensor, None]:
-        """c f(x) / x."""
-        (ratio,) = ctx.saved_tensors
-        return c * ratio, None
+    def propagate(self, application: Application, c: Tensor) -> Propagated:
+        """W'(c y / (y + sign(y) epsilon))."""
+        y = application.y
+        kept = c * y / away_from_zero(y, self.epsilon)
+        leaks = {"epsilon": (c - kept) * y, "bias": application.dot(kept, application.bias)}
+        return Propagated(application.transpose(kept), leaks)
 
 
-class LayerNormRule(torch.autograd.Function):
-    """Layer normalisation whose scale is a constant: backward is the projection that removes the mean."""
+@final
+@dataclass(frozen=True, slots=True)
+class Gamma:
+    """Contributions of the sign of the output count 1 + gamma times (Montavon et al. 2019; signed inputs as in zennit's Gamma).
 
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, shape: list[int], weight: Tensor | None, bias: Tensor | None, eps: float
-    ) -> Tensor:
-        """Shape of `x`; keeps the inverse standard deviation only."""
-        y, _, inverse = torch.native_layer_norm(x, shape, weight, bias, eps)
-        ctx.save_for_backward(inverse, weight)
-        ctx.axes = tuple(range(x.dim() - len(shape), x.dim()))
-        return y
+    Where y > 0: R_i = sum_j (z_ij + gamma z_ij+) R_j / (z_j + gamma z_j+), where y < 0 the same with the negative parts.
+    The bias counts as a contribution and keeps its part. Denominators are never smaller than |y|.
+    """
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, c: Tensor) -> tuple[Tensor, None, None, None, None]:
-        """s (w c - mean(w c))."""
-        inverse, weight = ctx.saved_tensors
-        scaled = c * weight if weight is not None else c.clone()
-        return scaled.sub_(scaled.mean(ctx.axes, keepdim=True)).mul_(inverse), None, None, None, None
+    gamma: float = 0.25
+    gives_relevance: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _require(self.gamma > 0, "gamma", self.gamma, "a number above 0, or take rule 'zero'")
+
+    def propagate(self, application: Application, c: Tensor) -> Propagated:
+        """2 forward and 2 backward products; 1 + 1 of them with W + gamma W+ where x >= 0 and a ReLU follows."""
+        a, gamma = application, self.gamma
+        positive, negative = _parts(a.bias)
+        if a.positive_input and a.rectified:
+            bias = None if a.bias is None or positive is None else a.bias + gamma * positive
+            z, transpose = a.product(a.x, _leaky(a.weight, gamma), bias)
+            s = (c * a.y).div_(z.add_(tiny(z.dtype)))
+            return Propagated(transpose(s), {"bias": a.dot(s, bias)})
+        absolute, transpose = a.product(a.x.abs(), a.weight.abs())
+        plain = a.without_bias()
+        r = c * a.y
+        up, down = (plain + absolute).mul_(gamma / 2), (plain - absolute).mul_(gamma / 2)
+        if a.bias is not None and positive is not None and negative is not None:
+            up, down = up + gamma * a.along_channels(positive), down + gamma * a.along_channels(negative)
+        upper = a.y > 0
+        s = divide(r, a.y + torch.where(upper, up, down))
+        leaks = {
+            "bias": a.dot(s, a.bias)
+            + a.dot(s * upper, _times(positive, gamma))
+            + a.dot(s * ~upper, _times(negative, gamma))
+        }
+        signed = transpose(torch.where(upper, s, -s))
+        value = (1 + gamma / 2) * a.transpose(s) + (gamma / 2) * torch.where(a.x < 0, -signed, signed)
+        return Propagated(value, leaks)
 
 
-class EpsilonRule(torch.autograd.Function):
-    """Identity on a linear operation's output in forward; in backward the epsilon stabiliser of the operation's rule."""
+@final
+@dataclass(frozen=True, slots=True)
+class ZPlus:
+    """R_i = sum_j z_ij+ R_j / z_j+ (Montavon et al. 2017; Bach et al. 2015 with alpha 1, beta 0).
 
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, operation: Operation) -> Tensor:
-        """Shape of `y`, a view of it."""
-        ctx.save_for_backward(y)
-        ctx.operation = operation
-        return y.view_as(y)
+    With `bias` its positive part is a contribution and keeps its part (zennit), without it takes nothing (deep Taylor).
+    """
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, c: Tensor) -> tuple[Tensor, None]:
-        """c y / (y + sign(y) epsilon); what it absorbs goes to the ledger."""
-        operation = ctx.operation
-        if not isinstance(operation.rule, Epsilon):
-            return c, None
-        (y,) = ctx.saved_tensors
-        kept = c * (y / (y + torch.where(y < 0, -operation.rule.epsilon, operation.rule.epsilon)))
-        if operation.ledger is not None:
-            operation.ledger("epsilon", (c - kept) * y)
-        return kept, None
+    bias: bool = True
+    gives_relevance: ClassVar[bool] = False
+
+    def propagate(self, application: Application, c: Tensor) -> Propagated:
+        """1 forward and 1 backward product more than the gradient with W+ where x >= 0, otherwise 1 and 2."""
+        a = application
+        r = c * a.y
+        bias = _parts(a.bias)[0] if self.bias else None
+        if a.positive_input:
+            z, transpose = a.product(a.x, a.weight.clamp(min=0), bias)
+            s = divide(r, z)
+            return Propagated(transpose(s), {"bias": a.dot(s, bias), "dead": _lost(r, s, rectified=a.rectified)})
+        absolute, transpose = a.product(a.x.abs(), a.weight.abs())
+        z = (a.without_bias() + absolute) / 2
+        s = divide(r, z if bias is None else z + a.along_channels(bias), a.magnitude(absolute))
+        signed = transpose(s)
+        value = (a.transpose(s) + torch.where(a.x < 0, -signed, signed)) / 2
+        return Propagated(value, {"bias": a.dot(s, bias), "dead": _lost(r, s)})
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AlphaBeta:
+    """R_i = sum_j (alpha z_ij+ / z_j+ - beta z_ij- / z_j-) R_j, alpha - beta = 1 (Bach et al. 2015, eq. 60).
+
+    Each sign of the bias is a contribution to the part of its sign and keeps its share.
+    """
+
+    alpha: float = 2.0
+    beta: float = 1.0
+    gives_relevance: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _require(self.alpha >= 1 and self.beta >= 0, "alpha, beta", (self.alpha, self.beta), "alpha >= 1 and beta >= 0")
+        _require(abs(self.alpha - self.beta - 1) < 1e-9, "alpha - beta", self.alpha - self.beta, "alpha - beta = 1")
+
+    def propagate(self, application: Application, c: Tensor) -> Propagated:
+        """1 forward and 2 backward products for any sign of x."""
+        a = application
+        r = c * a.y
+        positive, negative = _parts(a.bias)
+        absolute, transpose = a.product(a.x.abs(), a.weight.abs())
+        plain = a.without_bias()
+        up, down = (plain + absolute).div_(2), (plain - absolute).div_(2)
+        if positive is not None and negative is not None:
+            up, down = up + a.along_channels(positive), down + a.along_channels(negative)
+        noise = a.magnitude(absolute)
+        first, second = self.alpha * divide(r, up, noise), self.beta * divide(r, down, noise)
+        signed = transpose(first + second)
+        value = (a.transpose(first - second) + torch.where(a.x < 0, -signed, signed)) / 2
+        kept = torch.where(first != 0, self.alpha, 0.0) - torch.where(second != 0, self.beta, 0.0)
+        leaks = {"bias": a.dot(first, positive) - a.dot(second, negative), "dead": r * (1 - kept)}
+        return Propagated(value, leaks)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ZBox:
+    """R_i = sum_j (x_i w_ij - l_i w_ij+ - h_i w_ij-) R_j / sum_k of the same, for inputs in [low, high] (Montavon et al. 2017).
+
+    `low`, `high`: numbers, or one per channel. The bias takes nothing.
+    """
+
+    low: float | tuple[float, ...]
+    high: float | tuple[float, ...]
+    gives_relevance: ClassVar[bool] = True
+
+    def propagate(self, application: Application, c: Tensor) -> Propagated:
+        """1 forward product on a batch of one and 2 backward products; exact where x = 0."""
+        a = application
+        low, high = self._box(a, self.low), self._box(a, self.high)
+        self._check(a, low, high)
+        positive = a.weight.clamp(min=0)
+        size = torch.ones_like(a.x[:1])
+        z, transpose = a.product(torch.cat([low * size, high * size]), positive)
+        plain, _ = a.product(high * size, a.weight)
+        # W+ l + W- h = W h + W+ (l - h)
+        s = divide(c * a.y, a.without_bias() - plain - z[:1] + z[1:])
+        value = (a.x - high) * a.transpose(s) + (high - low) * a.product(a.x, positive)[1](s)
+        return Propagated(value, {"dead": _lost(c * a.y, s)})
+
+    def _box(self, a: Application, bound: float | tuple[float, ...] | Tensor) -> Tensor:
+        tensor = torch.as_tensor(bound, dtype=a.x.dtype, device=a.x.device)
+        return tensor.view(-1, *[1] * (a.x.dim() - 2)) if tensor.dim() == 1 else tensor
+
+    def _check(self, a: Application, low: Tensor, high: Tensor) -> None:
+        slack = 1e-4 * (high - low).abs().max()
+        if ((a.x < low - slack) | (a.x > high + slack)).any() or (low >= high).any():
+            found = f"{float(a.x.min()):.4g} to {float(a.x.max()):.4g}"
+            raise InputError(
+                f"z-box low={self.low}, high={self.high}: the first weighted operation sees values from {found}. "
+                "Give the smallest and largest value that a pixel can have there, after normalisation (one per channel, or one for all)"
+            )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """Each output shares its relevance equally among its inputs (Lapuschkin et al. 2019); weights and bias take no part."""
+
+    gives_relevance: ClassVar[bool] = True
+
+    def propagate(self, application: Application, c: Tensor) -> Propagated:
+        """Almost free without groups: all output channels are alike. Exact where x = 0."""
+        value, dead = application.spread(c * application.y)
+        return Propagated(value, {"dead": dead})
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WSquare:
+    """R_i = sum_j w_ij^2 R_j / sum_k w_kj^2 (Montavon et al. 2017), for inputs without bounds; the bias takes nothing."""
+
+    gives_relevance: ClassVar[bool] = True
+
+    def propagate(self, application: Application, c: Tensor) -> Propagated:
+        """1 forward and 1 backward product. Exact where x = 0."""
+        value, dead = application.share(c * application.y, application.weight.square())
+        return Propagated(value, {"dead": dead})
+
+
+Rule = Factors | Identity | ConstantScale | WeightedRule
+
+RULES: dict[str, Callable[..., Rule]] = {
+    "gradient": partial(Factors, (1.0,)),
+    "constant": partial(Factors, (0.0,)),
+    "halves": partial(Factors, (0.5, 0.5)),
+    "first": partial(Factors, (1.0, 0.0)),
+    "second": partial(Factors, (0.0, 1.0)),
+    "quarters": partial(Factors, (0.25, 0.25, 0.5)),
+    "values": partial(Factors, (0.0, 0.0, 1.0)),
+    "identity": Identity,
+    "constant_scale": ConstantScale,
+    "zero": Zero,
+    "epsilon": Epsilon,
+    "gamma": Gamma,
+    "z_plus": ZPlus,
+    "alpha_beta": AlphaBeta,
+    "z_box": ZBox,
+    "flat": Flat,
+    "w_square": WSquare,
+}
+
+
+def _require(holds: bool, name: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise InputError(f"{name}={value!r}: give {allowed}")
+
+
+def _parts(bias: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    return (None, None) if bias is None else (bias.clamp(min=0), bias.clamp(max=0))
+
+
+def _times(vector: Tensor | None, factor: float) -> Tensor | None:
+    return None if vector is None else vector * factor
+
+
+def _leaky(weight: Tensor, gamma: float) -> Tensor:
+    """W + gamma W+ in one pass."""
+    return torch.nn.functional.leaky_relu(weight, 1 / (1 + gamma)).mul_(1 + gamma)
+
+
+def _lost(relevance: Tensor, s: Tensor, *, rectified: bool = False) -> Tensor:
+    """Relevance of outputs that have nothing to pass it to; per example."""
+    if rectified:
+        return relevance.new_zeros(len(relevance))
+    return torch.where(s == 0, relevance, 0.0)

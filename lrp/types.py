@@ -1,7 +1,7 @@
 """Values that `lrp.attribute` returns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 from torch import Tensor
@@ -12,7 +12,11 @@ Target = int | Tensor | tuple[int, int] | None
 @final
 @dataclass(frozen=True, slots=True)
 class TraceEntry:
-    """One intercepted operation: its torch function, its kind, the rule that it used and the parameter it belongs to."""
+    """One intercepted operation: its torch function, its kind, the rule that it used and the parameter it belongs to.
+
+    Operations of kind "passes" are linear or homogeneous: the gradient is LRP-0 there. Of kind "keeps" are those right behind a
+    float input that change values one by one (normalisation): they leave relevance where it is.
+    """
 
     operation: str
     kind: str
@@ -26,12 +30,16 @@ class Ledger:
     """Where the explained output went, per example: `output` = sum of `entries` + `residual`.
 
     Every entry is a float64 tensor `[batch]`: `inputs`, `positional` (position and type embeddings), `bias`, `norm` (biases of
-    normalisations), `softmax` (what attention weights and softmax absorb), `epsilon`, `constant` (other added constants), and
-    `padding` (what a model reads from padded positions: 0 unless it is padded on the side where it reads its answer).
+    normalisations), `softmax` (what attention weights and softmax absorb), `epsilon` (stabilisers), `dead` (outputs whose rule finds
+    nothing to pass relevance to), `constant` (other added constants), `decoder` (the words as a decoder reads them again),
+    `state` (initial states of recurrent layers), `condition` (what a condition took away) and `padding` (what a model reads from
+    padded positions: 0 unless it is padded on the side where it reads its answer). `layers`: the same by layer, for
+    the entries that belong to one.
     """
 
     output: Tensor
     entries: Mapping[str, Tensor]
+    layers: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
     @property
     def residual(self) -> Tensor:
@@ -52,7 +60,9 @@ class Relevance:
 
     `values`: shape of the input; for token ids `[batch, tokens]`, the relevance of the word embedding at each position
     (padding is exactly 0). `output`: the model's logits `[batch, classes]`. `target`: class indices `[batch]`, or
-    `[batch, 2]` for a contrast. `composite` says which was used and, for `auto`, why.
+    `[batch, 2]` for a contrast. `composite` says which was used and, for `auto`, why. `positional`: `[batch, tokens]`, what flows
+    into position and type embeddings at each token, or None where there are none. `layers`: relevance of the output
+    of each module asked for, shape of that output.
     """
 
     values: Tensor
@@ -61,3 +71,10 @@ class Relevance:
     ledger: Ledger
     trace: tuple[TraceEntry, ...]
     composite: str
+    positional: Tensor | None = None
+    layers: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def with_positions(self) -> Tensor:
+        """`values` with the relevance of position and type embeddings added at their token (position-aware LRP)."""
+        return self.values if self.positional is None else self.values + self.positional.to(self.values)

@@ -1,0 +1,52 @@
+"""Reading an intercepted call: what carries relevance, how its arguments bind, what it is called."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+Function = Callable[..., Any]
+
+
+def carries(value: object) -> bool:
+    """Whether relevance reaches `value`: parameters are constants here, so whatever requires grad hangs on the input."""
+    if isinstance(value, Tensor):
+        return value.requires_grad
+    return isinstance(value, tuple | list) and any(carries(item) for item in value)
+
+
+def tensors(value: object) -> Iterator[Tensor]:
+    """Every tensor in nested tuples and lists."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from tensors(item)
+
+
+def bind(names: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+    """The arguments by position or name; None where absent."""
+    return [args[i] if i < len(args) else kwargs.get(name) for i, name in enumerate(names)]
+
+
+def on_backward(y: Tensor, book: Callable[[Tensor], None]) -> None:
+    """Call `book(c)` when the coefficient of `y` arrives; a cut branch (c undefined) books nothing."""
+
+    def hook(c: Tensor | None) -> None:
+        if c is not None:
+            book(c)
+
+    y.register_hook(hook)
+
+
+def name_of(func: Function) -> str:
+    """Name of a torch function for messages and the trace."""
+    return str(getattr(func, "__qualname__", None) or getattr(func, "__name__", func))
+
+
+def storage_of(tensor: Tensor) -> int:
+    """Address of the memory that a tensor and its views share; 0 for tensors without any."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):
+        return 0

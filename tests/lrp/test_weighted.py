@@ -1,0 +1,341 @@
+"""Every rule of weighted operations against its formula in float64, over a dense matrix that holds the operation's Jacobian."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import lrp
+from lrp.composites import Composite, Entry, lrp_z
+from lrp.rules import RULES
+
+LOW, HIGH = -3.0, 3.0
+
+
+def safe(numerator, denominator):
+    """0 where nothing contributes."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=np.abs(denominator) > 1e-12)
+
+
+def oracle_zero(w, b, x, r):
+    z = w * x
+    return (z * safe(r, z.sum(1) + b)[:, None]).sum(0)
+
+
+def oracle_epsilon(w, b, x, r, epsilon=0.25):
+    z = w * x
+    y = z.sum(1) + b
+    return (z * (r / (y + np.where(y < 0, -epsilon, epsilon)))[:, None]).sum(0)
+
+
+def oracle_gamma(w, b, x, r, gamma=0.4):
+    z = w * x
+    y = z.sum(1) + b
+    relevance = np.zeros_like(x)
+    for j in range(len(y)):
+        part = np.clip(z[j], 0, None) if y[j] > 0 else np.clip(z[j], None, 0)
+        bias = max(b[j], 0) if y[j] > 0 else min(b[j], 0)
+        weighed = z[j] + gamma * part
+        relevance += weighed * safe(r[j], weighed.sum() + b[j] + gamma * bias)
+    return relevance
+
+
+def oracle_z_plus(w, b, x, r):
+    z = np.clip(w * x, 0, None)
+    return (z * safe(r, z.sum(1) + np.clip(b, 0, None))[:, None]).sum(0)
+
+
+def oracle_alpha_beta(w, b, x, r):
+    up, down = np.clip(w * x, 0, None), np.clip(w * x, None, 0)
+    positive = up * safe(r, up.sum(1) + np.clip(b, 0, None))[:, None]
+    negative = down * safe(r, down.sum(1) + np.clip(b, None, 0))[:, None]
+    return (2 * positive - negative).sum(0)
+
+
+def oracle_z_box(w, b, x, r):
+    z = w * x - np.clip(w, 0, None) * LOW - np.clip(w, None, 0) * HIGH
+    return (z * safe(r, z.sum(1))[:, None]).sum(0)
+
+
+def oracle_flat(w, b, x, r, seen):
+    z = seen.astype(float)
+    return (z * safe(r, z.sum(1))[:, None]).sum(0)
+
+
+def oracle_w_square(w, b, x, r):
+    z = w**2
+    return (z * safe(r, z.sum(1))[:, None]).sum(0)
+
+
+ORACLES = {
+    "zero": ({}, oracle_zero),
+    "epsilon": ({"epsilon": 0.25}, oracle_epsilon),
+    "gamma": ({"gamma": 0.4}, oracle_gamma),
+    "z_plus": ({}, oracle_z_plus),
+    "alpha_beta": ({}, oracle_alpha_beta),
+    "z_box": ({"low": LOW, "high": HIGH}, oracle_z_box),
+    "flat": ({}, oracle_flat),
+    "w_square": ({}, oracle_w_square),
+}
+
+
+class Readout(nn.Module):
+    """Logit = <v, after(operation(x))>."""
+
+    def __init__(self, operation, after=None):
+        super().__init__()
+        self.operation, self.after = operation, after or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.after(self.operation(x)).flatten(1)
+        v = torch.linspace(-1.0, 2.0, y.shape[1], dtype=y.dtype)
+        return (y * v).sum(1, keepdim=True)
+
+
+class Product(nn.Module):
+    """x W written as a matrix product with a parameter, and b + x W as GPT-2 does."""
+
+    def __init__(self, bias):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 3))
+        self.bias = nn.Parameter(torch.randn(3)) if bias else None
+
+    def forward(self, x):
+        return x @ self.weight if self.bias is None else torch.addmm(self.bias, x, self.weight)
+
+
+OPERATIONS = {
+    "linear": (lambda: nn.Linear(4, 3), (4,)),
+    "linear without bias": (lambda: nn.Linear(4, 3, bias=False), (4,)),
+    "tokens": (lambda: nn.Linear(4, 3), (2, 4)),
+    "matmul": (lambda: Product(False), (4,)),
+    "addmm": (lambda: Product(True), (4,)),
+    "conv1d": (lambda: nn.Conv1d(2, 3, 3, padding=1), (2, 5)),
+    "conv1d same": (lambda: nn.Conv1d(2, 3, 3, padding="same", dilation=2), (2, 5)),
+    "conv2d": (lambda: nn.Conv2d(2, 3, 2), (2, 3, 4)),
+    "conv2d strided, padded, dilated": (lambda: nn.Conv2d(2, 3, 2, stride=2, padding=1, dilation=2), (2, 5, 4)),
+    "conv2d grouped": (lambda: nn.Conv2d(4, 6, 3, padding=1, groups=2), (4, 3, 3)),
+    "depthwise": (lambda: nn.Conv2d(3, 3, 3, padding=1, groups=3, bias=False), (3, 3, 3)),
+    "conv3d": (lambda: nn.Conv3d(1, 2, 2), (1, 3, 3, 3)),
+    "conv_transpose1d": (lambda: nn.ConvTranspose1d(2, 3, 3, stride=2), (2, 4)),
+    "conv_transpose2d grouped": (lambda: nn.ConvTranspose2d(4, 4, 2, stride=2, groups=2), (4, 3, 3)),
+    "conv_transpose3d": (lambda: nn.ConvTranspose3d(2, 2, 2), (2, 2, 2, 2)),
+}  # fmt: skip
+INPUTS = ["any sign", "not negative", "zeros", "all zero"]
+AFTER = {"nothing": None, "relu": nn.ReLU, "relu in place": lambda: nn.ReLU(inplace=True), "leaky": nn.LeakyReLU}
+
+
+def dense(operation, x):
+    """Jacobian `[outputs, inputs]`, bias per output, and which inputs each output sees."""
+    zero = torch.zeros_like(x[:1])
+    jacobian = torch.autograd.functional.jacobian(lambda v: operation(v[None]).flatten(), x[0])
+    with torch.no_grad():
+        bias = operation(zero).flatten().numpy()
+        kept = [p.clone() for p in operation.parameters()]
+        for p in operation.parameters():
+            p.fill_(1.0 if p.dim() > 1 else 0.0)
+    seen = torch.autograd.functional.jacobian(lambda v: operation(v[None]).flatten(), x[0])
+    with torch.no_grad():
+        for p, old in zip(operation.parameters(), kept, strict=True):
+            p.copy_(old)
+    return jacobian.flatten(-x.dim() + 1).numpy(), bias, seen.flatten(-x.dim() + 1).numpy()
+
+
+def sample(kind, shape, seed):
+    x = torch.randn(3, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).clamp(LOW, HIGH)
+    if kind == "all zero":
+        return torch.zeros_like(x)
+    if kind == "not negative":
+        return x.relu()
+    return x * (torch.rand(x.shape, generator=torch.Generator().manual_seed(seed + 1)) < 0.7) if kind == "zeros" else x
+
+
+def check(name, operation, x, after):
+    parameters, oracle = ORACLES[name]
+    rule = RULES[name](**parameters)
+    composite = Composite("under test", {**lrp_z().rules, "linear": rule, "convolution": rule})
+    model = Readout(operation, AFTER[after]() if AFTER[after] else None).double().eval()
+    relevance = lrp.attribute(model, x, 0, composite)
+    w, b, seen = dense(operation, x)
+    extra = (seen,) if name == "flat" else ()
+    for row, found in zip(x, relevance.values, strict=True):
+        y = torch.tensor(w @ row.flatten().numpy() + b)
+        activated = {"nothing": y, "leaky": F.leaky_relu(y)}.get(after, y.relu()).numpy()
+        r = activated * np.linspace(-1.0, 2.0, len(y))
+        expected = oracle(w, b, row.flatten().numpy(), r, *extra)
+        np.testing.assert_allclose(found.flatten().numpy(), expected, rtol=1e-10, atol=1e-10)
+    scale = 1 + relevance.values.abs().flatten(1).sum(1)
+    assert (relevance.ledger.residual.abs() / scale).max() < 1e-12
+
+
+def test_every_rule_of_weighted_operations_has_an_oracle():
+    assert set(ORACLES) == {name for name, made in RULES.items() if hasattr(made, "propagate")}
+
+
+@pytest.mark.parametrize("inputs", INPUTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("name", ORACLES)
+def test_rule_equals_its_formula_on_every_kind_of_layer(name, operation, inputs):
+    torch.manual_seed(3)
+    made, shape = OPERATIONS[operation]
+    for after in AFTER:
+        check(name, made().double(), sample(inputs, shape, 5), after)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@given(st.data())
+def test_rules_equal_their_formulas_over_shapes_of_convolutions(data):
+    draw = data.draw
+    groups = draw(st.integers(1, 3))
+    channels, outputs = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 2))
+    kernel, stride, padding = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(0, 2))
+    torch.manual_seed(draw(st.integers(0, 99)))
+    operation = nn.Conv2d(
+        channels, outputs, kernel, stride, padding, draw(st.integers(1, 2)), groups, bias=draw(st.booleans())
+    )
+    size = 2 * (kernel - 1) + 1 + draw(st.integers(0, 2))
+    x = sample(draw(st.sampled_from(INPUTS)), (channels, size, size), draw(st.integers(0, 99)))
+    check(draw(st.sampled_from(sorted(ORACLES))), operation.double(), x, draw(st.sampled_from(sorted(AFTER))))
+
+
+class Stack(nn.Module):
+    """Two convolutions with normalisation; `skip`: the first convolution feeds a second reader, so nothing may be folded."""
+
+    def __init__(self, skip=False):
+        super().__init__()
+        torch.manual_seed(1)
+        self.skip = skip
+        self.first, self.second = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in range(2))
+        for norm in self.norms:
+            for tensor in (norm.running_mean, norm.weight.data, norm.bias.data):
+                tensor.uniform_(-1, 1)
+            norm.running_var.uniform_(0.5, 2)
+
+    def forward(self, x):
+        y = self.first(x)
+        h = F.relu(self.norms[0](y) + (y if self.skip else 0))
+        return F.relu_(self.norms[1](self.second(h))).mean((2, 3))
+
+
+def merged(model: Stack) -> nn.Module:
+    """The same function with each normalisation merged into the convolution in front of it."""
+    layers = []
+    for conv, norm in zip((model.first, model.second), model.norms, strict=True):
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        copy = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, padding=conv.padding).double()
+        copy.weight.data = (conv.weight * scale[:, None, None, None]).detach()
+        copy.bias.data = ((conv.bias - norm.running_mean) * scale + norm.bias).detach()
+        layers += [copy, nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+
+
+COMPOSITES = {
+    name: ({"low": -4.0, "high": 4.0} if name == "epsilon_gamma_box" else {})
+    for name in lrp.COMPOSITES
+    if name not in ("gradient_x_input",)
+}
+
+
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_batch_normalisation_is_folded_into_the_convolution_in_front(name):
+    model = Stack().double().eval()
+    x = torch.randn(2, 2, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).clamp(-4, 4)
+    composite = lrp.COMPOSITES[name](**COMPOSITES[name])
+    separate, together = (lrp.attribute(m, x, 1, composite) for m in (model, merged(model)))
+    torch.testing.assert_close(separate.values, together.values, rtol=1e-9, atol=1e-12)
+    assert separate.ledger.closure.max() < 1e-12
+
+
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_a_convolution_with_two_readers_is_not_folded(name):
+    model = Stack(skip=True).double().eval()
+    x = torch.randn(2, 2, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).clamp(-4, 4)
+    relevance = lrp.attribute(model, x, 1, lrp.COMPOSITES[name](**COMPOSITES[name]))
+    assert relevance.ledger.closure.max() < 1e-12
+    assert "norm" in relevance.ledger.entries
+
+
+PREAMBLES = {
+    "none": lambda x: x,
+    "pad": lambda x: F.pad(x, (1, 1, 1, 1)),
+    "permute": lambda x: x.permute(0, 1, 3, 2),
+    "normalise": lambda x: (x - torch.tensor([0.3, -0.2], dtype=x.dtype).view(1, 2, 1, 1)) / 0.7,
+    "in place": lambda x: x.sub_(0.3).div_(0.7),
+    "batch norm": lambda x: F.batch_norm(x, torch.tensor([0.1, 0.2]).to(x), torch.tensor([0.5, 2.0]).to(x)),
+    "resize": lambda x: F.interpolate(x, scale_factor=2),
+    "pool": lambda x: F.max_pool2d(x, 2),
+    "average": lambda x: F.avg_pool2d(x, 2),
+    "bilinear": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False),
+}
+
+
+@pytest.mark.parametrize("rule", [Entry(RULES["flat"](), position="first"), Entry(RULES["w_square"](), position="first"),
+                                  Entry(RULES["z_box"](low=-9.0, high=9.0), position="first")])  # fmt: skip
+@pytest.mark.parametrize("name", PREAMBLES)
+def test_relevance_at_black_pixels_is_exact_behind_any_preparation_of_the_input(name, rule):
+    torch.manual_seed(0)
+    core = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2)).double().eval()
+    x = torch.randn(2, 2, 6, 6, dtype=torch.float64)
+    x[0, :, 2:4, 2:4] = 0
+    prepare = PREAMBLES[name]
+    prepared = prepare(x.clone())
+    core(prepared)
+    composite = Composite("under test", lrp_z().rules, (rule,))
+    inside = lrp.attribute(core, prepared, 0, composite)
+
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.core = core
+
+        def forward(self, x):
+            return self.core(prepare(x))
+
+    whole = lrp.attribute(Whole(), x, 0, composite)
+    assert (whole.values[0, :, 2:4, 2:4] != 0).any()
+    assert whole.ledger.closure.max() < 1e-12
+    reached = whole.values.flatten(1).sum(1) + whole.ledger.entries.get("padding", 0)
+    torch.testing.assert_close(reached, inside.values.flatten(1).sum(1), rtol=1e-10, atol=1e-12)
+    if whole.values.shape == inside.values.shape:
+        straight = inside.values.permute(0, 1, 3, 2) if name == "permute" else inside.values
+        torch.testing.assert_close(whole.values, straight, rtol=1e-10, atol=1e-12)
+
+
+def test_a_box_that_does_not_hold_the_pixels_is_named():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.LazyLinear(2))
+    x = torch.full((1, 1, 4, 4), 5.0)
+    model(x)
+    with pytest.raises(
+        lrp.InputError, match=r"z-box low=0, high=1: the first weighted operation sees values from 5 to 5"
+    ):
+        lrp.attribute(model, x, 0, lrp.COMPOSITES["epsilon_gamma_box"](low=0, high=1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_low_precision_is_close_to_float64(name, dtype):
+    model = Stack().double().eval()
+    x = torch.randn(4, 2, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).clamp(-4, 4)
+    x[0, :, 2:4, 2:4] = 0
+    composite = lrp.COMPOSITES[name](**COMPOSITES[name])
+    exact = lrp.attribute(model, x, 1, composite).values
+    rough = lrp.attribute(model.to(dtype), x.to(dtype), 1, composite).values
+    assert rough.dtype is dtype and rough.isfinite().all()
+    assert F.cosine_similarity(exact.flatten(), rough.double().flatten(), dim=0) > (
+        0.999999 if dtype is torch.float32 else 0.99
+    )
+
+
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_autocast_is_close_to_float32(name):
+    model = Stack().eval()
+    x = torch.randn(4, 2, 6, 6, generator=torch.Generator().manual_seed(0)).clamp(-4, 4)
+    composite = lrp.COMPOSITES[name](**COMPOSITES[name])
+    exact = lrp.attribute(model, x, 1, composite).values
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = lrp.attribute(model, x, 1, composite).values
+    assert F.cosine_similarity(exact.flatten(), rough.float().flatten(), dim=0) > 0.99
