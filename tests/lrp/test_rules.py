@@ -251,8 +251,9 @@ def test_products_given_by_keyword_are_products():
 def test_no_function_is_in_two_tables():
     from lrp import operations
 
-    tables = [value for name, value in vars(operations).items() if isinstance(value, set) and name != "MOVES"]
-    assert sum(map(len, tables)) == len(set().union(*tables))
+    subsets = ("MOVES", "AVERAGES", "PADS", "MATRIX_PRODUCTS")  # of PASSES and PRODUCTS
+    tables = [value for name, value in vars(operations).items() if isinstance(value, set) and name not in subsets]
+    assert [f for table in tables for f in table if sum(f in other for other in tables) > 1] == []
 
 
 def test_one_composite_object_may_be_asked_for_twice():
