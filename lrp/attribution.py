@@ -98,8 +98,7 @@ def _split(
         for i in range(batch)
     ]
     return [
-        replace(relevance, ledger=joined([single[c].ledger for single in singles]))
-        for c, relevance in enumerate(found)
+        replace(relevance, ledger=joined([single[c].ledger for single in singles])) for c, relevance in enumerate(found)
     ]
 
 

@@ -45,18 +45,20 @@ def _alignment(indices: Tensor, ids: Tensor) -> Callable[[Tensor], Tensor] | Non
 
 
 def _embedding_bag(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Sums or means of embeddings, written out. Maxima, weights per sample and padding indices are not covered."""
+    """Sums or means of embeddings, written out. Maxima and weights per sample are not covered."""
     names = ("weight", "indices", "offsets", "scale", "mode", "sparse", "weights", "last", "padding")
     weight, indices, offsets, _, kind, _, weights, last, padding = bind(names, args, kwargs)
     if mode.token_ids is None or storage_of(indices) != storage_of(mode.token_ids):
         return func(*args, **kwargs)
-    if kind == 2 or weights is not None or last or (padding is not None and padding >= 0):
-        mode.uncovered(f"{name_of(func)} with maxima, weights, a last offset or a padding index")
+    if kind == 2 or weights is not None or last:
+        mode.uncovered(f"{name_of(func)} with maxima, weights or a last offset")
     rows = embedding(mode, torch.embedding, (weight, indices), {})
     bags = torch.searchsorted(offsets, torch.arange(len(indices), device=indices.device), right=True) - 1
+    counted = (indices != (-1 if padding is None else padding)).to(rows.dtype)
+    sizes = rows.new_zeros(len(offsets)).index_add(0, bags, counted)
     with mode:
-        sums = rows.new_zeros(len(offsets), rows.shape[1]).index_add(0, bags, rows)
-        return (sums / torch.bincount(bags, minlength=len(offsets)).clamp(min=1).unsqueeze(1) if kind == 1 else sums), None
+        sums = rows.new_zeros(len(offsets), rows.shape[1]).index_add(0, bags, rows * counted.unsqueeze(1))
+        return (sums / sizes.clamp(min=1).unsqueeze(1) if kind == 1 else sums), None, None, None
 
 
 def _glu(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

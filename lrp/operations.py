@@ -25,14 +25,14 @@ MOVES: Functions = (
         "view reshape transpose permute contiguous flatten unflatten squeeze unsqueeze expand expand_as repeat repeat_interleave "
         "view_as reshape_as swapaxes swapdims moveaxis movedim t adjoint narrow select index_select gather take_along_dim __getitem__ split "
         "chunk unbind tensor_split split_with_sizes roll flip clone to type type_as float double half bfloat16 cpu cuda unfold diagonal "
-        "squeeze_ unsqueeze_ transpose_ t_ take flatten ravel masked_select",
+        "squeeze_ unsqueeze_ transpose_ t_ take ravel masked_select broadcast_to as_strided",
     )
     | _named(
         torch,
         "reshape transpose permute flatten unflatten squeeze unsqueeze repeat_interleave swapaxes swapdims moveaxis movedim t adjoint "
         "narrow select index_select gather take_along_dim split chunk unbind tensor_split split_with_sizes roll flip clone rot90 tile "
         "pixel_shuffle pixel_unshuffle channel_shuffle constant_pad_nd max_pool1d max_pool2d max_pool3d broadcast_to ravel "
-        "masked_select atleast_1d atleast_2d atleast_3d diagonal take dropout feature_dropout alpha_dropout",
+        "masked_select as_strided atleast_1d atleast_2d atleast_3d diagonal take dropout feature_dropout alpha_dropout",
     )
     | _named(
         torch._C._nn,
