@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.config import Data
-from audit.data.lexicon_file import did_you_mean
 from audit.data.row_files import Row, is_whole, read_rows
-from audit.errors import DataError
+from audit.errors import DataError, did_you_mean
 from audit.files import file_sha256
 from audit.records import IntArray, Match
 
