@@ -11,7 +11,7 @@ from rich.text import Text
 
 from audit.errors import ConfigError
 from audit.loading import load_config
-from audit.pipeline import prepare_model
+from audit.preparation import class_index, prepare_model
 from audit.records import Token
 from audit.relevance import explain_tokens
 
@@ -37,9 +37,7 @@ def explain_text(
         raise ConfigError("the text to explain is empty; give at least one word")
     loaded = load_config(config, [*overrides, *([f"relevance.composites=[{composite}]"] if composite else [])])
     model, explainer, matcher = prepare_model(loaded)
-    if target is not None and target not in model.classes:
-        raise ConfigError(f"--target: the model has no class {target!r}; it has {', '.join(model.classes)}")
-    chosen: Any = explainer.target if target is None else model.classes.index(target)
+    chosen: Any = explainer.target if target is None else class_index(model, "--target", target)
     named = target or " - ".join(model.classes[i] for i in (explainer.favour, explainer.against) if i is not None)
     tokens, result = explain_tokens(
         explainer, text, matcher.find(text), target=chosen, composite=explainer.composites[0]
