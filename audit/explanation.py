@@ -14,6 +14,7 @@ from audit.loading import load_config
 from audit.preparation import class_index, prepare_model
 from audit.records import Token
 from audit.relevance import explain_tokens
+from audit.report.text import clean
 
 
 @final
@@ -64,15 +65,10 @@ def print_explanation(explanation: Explanation, console: Console | None = None) 
     largest = max((abs(token.relevance) for token in explanation.tokens), default=0.0) or 1.0
     line = Text()
     for token in explanation.tokens:
-        line.append(_visible(token.text), _style(token.relevance / largest))
+        line.append(clean(token.text), _style(token.relevance / largest))
     console.print(line)
     console.print(_top(explanation.tokens))
     console.print(_ledger(explanation))
-
-
-def _visible(text: str) -> str:
-    """Text whose control characters cannot reach the terminal."""
-    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def _style(strength: float) -> str:
@@ -89,9 +85,7 @@ def _style(strength: float) -> str:
 def _top(tokens: Sequence[Token], most: int = 8) -> Table:
     table = Table("token", "relevance", "groups", title="most relevant tokens", title_justify="left")
     for token in sorted(tokens, key=lambda token: -abs(token.relevance))[:most]:
-        table.add_row(
-            Text(_visible(token.text.strip()) or "(blank)"), f"{token.relevance:+.3f}", ", ".join(token.groups)
-        )
+        table.add_row(Text(clean(token.text.strip()) or "(blank)"), f"{token.relevance:+.3f}", ", ".join(token.groups))
     return table
 
 
