@@ -267,11 +267,11 @@ def resolve(composite: "str | Mapping[str, Any] | Composite") -> Composite:
     if isinstance(composite, Composite):
         return composite
     if isinstance(composite, str):
-        return _call(COMPOSITES, "composite", composite, {})
+        return _composite(composite, {})
     given = dict(composite)
     name, entries = given.pop("name", None), given.pop("rules", None)
     if entries is None:
-        return _call(COMPOSITES, "composite", name, given)
+        return _composite(name, given)
     base = resolve(given.pop("base", "lrp_z"))
     if given or not isinstance(name, str) or base.rules is None or base.choose is not None:
         raise InputError(
@@ -280,6 +280,11 @@ def resolve(composite: "str | Mapping[str, Any] | Composite") -> Composite:
     own = tuple(_entry(entry) for entry in entries)
     kept = [entry for entry in base.entries if entry.conditions not in {mine.conditions for mine in own}]
     return Composite(name, base.rules, (*own, *kept))
+
+
+def _composite(name: object, parameters: Mapping[str, Any]) -> Composite:
+    made: Composite = _call(COMPOSITES, "composite", name, parameters)
+    return made
 
 
 def _entry(given: Mapping[str, Any]) -> Entry:

@@ -91,7 +91,7 @@ class Interceptor(TorchFunctionMode):
             return embedding(self, func, args, kwargs)
         if func is torch.nn.functional.embedding:
             with self:
-                return _without_dispatch(func)(*args, **kwargs)
+                return _without_dispatch(torch.nn.functional.embedding)(*args, **kwargs)
         return func(*args, **kwargs)
 
     def _call(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -144,7 +144,7 @@ class Interceptor(TorchFunctionMode):
 
     def begin(self, leaf: Tensor) -> Tensor:
         """The float input as the model gets it: in R-form, and free to be overwritten."""
-        return leaf if self.plain else self.raw(leaf.clone())  # type: ignore[no-any-return]
+        return leaf if self.plain else self.raw(leaf.clone())
 
     def raw(self, result: Any) -> Any:
         """Mark a result as being in R-form."""
@@ -159,7 +159,7 @@ class Interceptor(TorchFunctionMode):
 
     def enter(self, x: Tensor, *, copy: bool = False) -> Tensor:
         """x in c-form; a copy where the call will overwrite it."""
-        return Enter.apply(x, copy) if id(x) in self._raw else x  # type: ignore[no-untyped-call, no-any-return]
+        return Enter.apply(x, copy) if id(x) in self._raw else x  # type: ignore[no-untyped-call]
 
     def keep(self, node: Any) -> None:
         """Watch the tensors that a node needs in backward."""
@@ -190,7 +190,8 @@ class Interceptor(TorchFunctionMode):
         for tensor in tensors(args):
             found = self.constants.get(storage_of(tensor))
             if found is not None:
-                return self.mark(result, found[0])
+                self.mark(result, found[0])
+                return
 
     def record(self, func: Function, kind: str, *sources: Any) -> Operation:
         """A new operation of the trace, named by the first parameter among `sources`."""
@@ -287,7 +288,7 @@ _RULE_OF = {
     "keeps": "relevance stays in place",
     "batch_norm": "affine or folded",
 }
-_sequence_number: Callable[[], int] = torch._C._autograd._get_sequence_nr  # type: ignore[attr-defined]
+_sequence_number: Callable[[], int] = torch._C._autograd._get_sequence_nr
 
 
 def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
@@ -303,7 +304,7 @@ def _mutates(func: Function) -> bool:
     """Whether a call overwrites its first argument, by torch's naming."""
     if func not in _MUTATES:
         name = func.__name__
-        _MUTATES[func] = name == "__setitem__" or name.endswith("_") and not name.endswith("__")
+        _MUTATES[func] = name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
     return _MUTATES[func]
 
 
@@ -314,11 +315,11 @@ def _opened(func: Function) -> Function | None:
     """A Python-written function of torch.nn.functional, with its dispatch to modes removed so that it runs inside this mode."""
     if func not in _OPENED:
         written = isinstance(func, types.FunctionType) and func.__globals__.get("__name__") == "torch.nn.functional"
-        _OPENED[func] = _without_dispatch(func) if written and func not in operations.MOVES else None  # type: ignore[arg-type]
+        _OPENED[func] = _without_dispatch(func) if written and func not in operations.MOVES else None
     return _OPENED[func]
 
 
-def _without_dispatch(func: types.FunctionType) -> Function:
+def _without_dispatch(func: Any) -> Function:
     scope = {
         **func.__globals__,
         **{n: lambda *_: False for n in func.__globals__ if n.startswith("has_torch_function")},

@@ -201,7 +201,7 @@ def _attention(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwarg
     if not carries([query, key, value]):
         return func(*args, **kwargs)
     if carries(mask) or not (carries(query) and carries(key) and carries(value)):
-        return _written_attention(mode, query, key, value, mask, bool(causal), kwargs)
+        return _written_attention(mode, query, key, value, mask, kwargs, causal=bool(causal))
     operation = mode.record(func, "attention")
     q, k, v = (Gate.apply(t, operation, i) for i, t in enumerate((query, key, value)))  # type: ignore[no-untyped-call]
     rest = {name: kwargs[name] for name in ("scale", "enable_gqa") if name in kwargs}
@@ -230,8 +230,9 @@ def _written_attention(
     key: Tensor,
     value: Tensor,
     mask: Tensor | None,
-    causal: bool,
     kwargs: dict[str, Any],
+    *,
+    causal: bool,
 ) -> Tensor:
     """Attention whose mask (a relative position bias times content) or only some of q, k, v carry relevance: written out."""
     scale = kwargs.get("scale") or query.shape[-1] ** -0.5

@@ -48,11 +48,11 @@ class Account:
         self, entry: str, coefficient: Tensor, constant: Tensor | float, axis: int = -1, layer: str = ""
     ) -> None:
         """Add `<coefficient, constant>`; a vector constant lies along `axis` of the coefficient."""
-        if isinstance(constant, Tensor) and constant.dim() == 1 and coefficient.shape[axis] == constant.shape[0]:
-            if coefficient.numel() and entry != "positional":
-                moved = coefficient.movedim(axis, -1).reshape(len(coefficient), -1, constant.shape[0])
-                self.add(entry, moved.sum(1) @ constant.to(moved.dtype), layer)
-                return
+        vector = isinstance(constant, Tensor) and constant.dim() == 1 and coefficient.shape[axis] == len(constant)
+        if isinstance(constant, Tensor) and vector and coefficient.numel() and entry != "positional":
+            moved = coefficient.movedim(axis, -1).reshape(len(coefficient), -1, len(constant))
+            self.add(entry, moved.sum(1) @ constant.to(moved.dtype), layer)
+            return
         terms = coefficient * constant
         self.add(entry, terms.nan_to_num() if isinstance(constant, Tensor) else terms, layer)
 

@@ -1,4 +1,4 @@
-"""The autograd nodes that carry rules. A node asks its operation for the rule only in `backward`, so one forward pass serves several composites.
+"""The autograd nodes that carry rules. A node asks its operation for the rule only in `backward`: one forward serves several composites.
 
 c-form: the "gradient" is c = R / x, under which linear and homogeneous operations need no node. R-form: between a float
 input and the first operation that mixes features it is R itself, so that rules which give relevance where x = 0 stay exact.
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lrp.linear import Application, Call
-from lrp.rules import Factors, Rule, WeightedRule, Zero
+from lrp.rules import GRADIENT, Factors, Rule, WeightedRule, Zero
 from lrp.stabilize import away_from_zero, precision
 
 Book = Callable[[str, Tensor, str], None]
@@ -32,7 +32,7 @@ class Operation:
     function: str
     kind: str
     parameter: str = ""
-    rule: Rule = Factors((1.0,))
+    rule: Rule = GRADIENT
     fixed: bool = False
     gates: tuple[Any, ...] = ()
     book: Book | None = None
@@ -131,7 +131,7 @@ class WeightedNode(torch.autograd.Function):
     """A weighted operation whose backward is its operation's rule. Keeps x and y, as copies if the model overwrites them."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, call: Call, operation: Operation, raw: bool) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, x: Tensor, call: Call, operation: Operation, raw: bool) -> Tensor:
         """y of the model's own call, bit by bit. `raw`: x is in R-form, so backward returns R."""
         with torch.enable_grad():
             leaf = x.detach().requires_grad_()

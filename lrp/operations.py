@@ -4,14 +4,13 @@ Keys are the C-level functions; functions of `torch.nn.functional` that are writ
 that only what they call needs an entry. `PASSES` are linear or homogeneous in what carries relevance: autograd is LRP-0 there.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Functions = set[Callable[..., Any]]
+Functions = set[Any]
 
 
 def _named(owner: Any, names: str) -> Functions:
@@ -23,8 +22,9 @@ MOVES: Functions = (
     _named(
         Tensor,
         "view reshape transpose permute contiguous flatten unflatten squeeze unsqueeze expand expand_as repeat repeat_interleave "
-        "view_as reshape_as swapaxes swapdims moveaxis movedim t adjoint narrow select index_select gather take_along_dim __getitem__ split "
-        "chunk unbind tensor_split split_with_sizes roll flip clone to type type_as float double half bfloat16 cpu cuda unfold diagonal "
+        "view_as reshape_as swapaxes swapdims moveaxis movedim t adjoint narrow select index_select gather take_along_dim "
+        "__getitem__ split chunk unbind tensor_split split_with_sizes roll flip clone to type type_as float double half bfloat16 cpu cuda "
+        "unfold diagonal "
         "squeeze_ unsqueeze_ transpose_ t_ take ravel masked_select broadcast_to as_strided",
     )
     | _named(

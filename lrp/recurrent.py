@@ -83,7 +83,7 @@ def layers(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: d
                 i = layer * (2 if both else 1) + direction
                 weights = parameters[i * per_layer : (i + 1) * per_layer]
                 start = tuple(state[i] for state in given)
-                out, final = _run(STEPS[func], x, start, weights, biased, sizes, reverse=direction == 1)
+                out, final = _run(STEPS[func], x, start, weights, sizes, biased=biased, reverse=direction == 1)
                 outputs.append(out)
                 finals.append(final)
             x = torch.cat(outputs, -1) if both else outputs[0]
@@ -92,11 +92,12 @@ def layers(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: d
 
 
 def _run(
-    step: Step, x: Tensor, state: State, weights: list[Tensor], biased: bool, sizes: Tensor | None, *, reverse: bool
+    step: Step, x: Tensor, state: State, weights: list[Tensor], sizes: Tensor | None, *, biased: bool, reverse: bool
 ) -> tuple[Tensor, State]:
     """One direction of one layer over x `[batch, time, features]`; `sizes`: how many sequences are alive at each time."""
     w_in, w_recurrent, *rest = weights
-    b_in, b_recurrent, *projection = rest if biased else (None, None, *rest)
+    b_in, b_recurrent = rest[:2] if biased else (None, None)
+    projection = rest[2:] if biased else rest
     projected = F.linear(x, w_in, b_in)
     batch, length = x.shape[:2]
     outputs: list[Tensor] = [x] * length

@@ -84,7 +84,7 @@ class Epsilon:
     gives_relevance: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _require(
+        _refuse_unless(
             self.epsilon > 0, "epsilon", self.epsilon, "a number above 0, or take rule 'zero', which has no stabiliser"
         )
 
@@ -109,7 +109,7 @@ class Gamma:
     gives_relevance: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _require(self.gamma > 0, "gamma", self.gamma, "a number above 0, or take rule 'zero'")
+        _refuse_unless(self.gamma > 0, "gamma", self.gamma, "a number above 0, or take rule 'zero'")
 
     def propagate(self, application: Application, c: Tensor) -> Propagated:
         """2 forward and 2 backward products; 1 + 1 of them with W + gamma W+ where x >= 0 and a ReLU follows."""
@@ -179,8 +179,12 @@ class AlphaBeta:
     gives_relevance: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _require(self.alpha >= 1 and self.beta >= 0, "alpha, beta", (self.alpha, self.beta), "alpha >= 1 and beta >= 0")
-        _require(abs(self.alpha - self.beta - 1) < 1e-9, "alpha - beta", self.alpha - self.beta, "alpha - beta = 1")
+        _refuse_unless(
+            self.alpha >= 1 and self.beta >= 0, "alpha, beta", (self.alpha, self.beta), "alpha >= 1 and beta >= 0"
+        )
+        _refuse_unless(
+            abs(self.alpha - self.beta - 1) < 1e-9, "alpha - beta", self.alpha - self.beta, "alpha - beta = 1"
+        )
 
     def propagate(self, application: Application, c: Tensor) -> Propagated:
         """1 forward and 2 backward products for any sign of x."""
@@ -220,7 +224,7 @@ class ZBox:
         self._check(a, low, high)
         positive = a.weight.clamp(min=0)
         size = torch.ones_like(a.x[:1])
-        z, transpose = a.product(torch.cat([low * size, high * size]), positive)
+        z, _ = a.product(torch.cat([low * size, high * size]), positive)
         plain, _ = a.product(high * size, a.weight)
         # W+ l + W- h = W h + W+ (l - h)
         s = divide(c * a.y, a.without_bias() - plain - z[:1] + z[1:])
@@ -269,6 +273,8 @@ class WSquare:
 
 Rule = Factors | Identity | ConstantScale | WeightedRule
 
+GRADIENT = Factors((1.0,))
+
 RULES: dict[str, Callable[..., Rule]] = {
     "gradient": partial(Factors, (1.0,)),
     "constant": partial(Factors, (0.0,)),
@@ -290,7 +296,7 @@ RULES: dict[str, Callable[..., Rule]] = {
 }
 
 
-def _require(holds: bool, name: str, value: object, allowed: str) -> None:
+def _refuse_unless(holds: object, name: str, value: object, allowed: str) -> None:
     if not holds:
         raise InputError(f"{name}={value!r}: give {allowed}")
 

@@ -1,5 +1,6 @@
 """Handlers of weighted operations and of the batch normalisation behind them."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -110,7 +111,7 @@ def batch_norm(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwarg
     return result
 
 
-HANDLERS = {
+HANDLERS: dict[Function, Callable[..., Any]] = {
     F.linear: linear,
     torch.batch_norm: batch_norm,
     **dict.fromkeys(operations.AFFINE, affine),
