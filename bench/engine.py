@@ -1,39 +1,44 @@
 """Cost of a composite relative to gradient x input on the same model and batch, interleaved, median of the ratios.
 
-Floor: 1.0, since a composite needs one forward and one backward pass too. Two composites from one forward pass: about 1.5.
+Floor: 1.0 for rules that change only the gradient; about 1.5 for one more forward product per convolution (z+, gamma where x >= 0);
+2.0 for signed inputs under gamma. Two composites from one forward pass: about 1.5.
 """
 
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from subprocess import run
+from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, BertConfig, LlamaConfig, PreTrainedModel
+from torch import Tensor, nn
 
 import lrp
+from bench.shapes import IMAGES, TEXTS, Words, build, tiny
 
-SHAPES = {
-    "BERT-base shape (12 x 768)": lambda: BertConfig(),
-    "MiniLM shape (6 x 384)": lambda: BertConfig(
-        hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536
-    ),
-    "Llama shape (6 x 512)": lambda: LlamaConfig(
-        vocab_size=2000,
-        hidden_size=512,
-        num_hidden_layers=6,
-        num_attention_heads=8,
-        intermediate_size=1376,
-        pad_token_id=0,
-    ),
+Composites = dict[str, Any]
+ON_IMAGES: dict[str, Composites] = {
+    "VGG-16": {
+        "epsilon_gamma_box": {"name": "epsilon_gamma_box", "low": 0.0, "high": 1.0},
+        "epsilon_plus_flat": "epsilon_plus_flat",
+        "epsilon": "epsilon",
+        "lrp_z": "lrp_z",
+    },
+    "ResNet-50": {"epsilon_plus": "epsilon_plus", "epsilon": "epsilon"},
+    "ViT-B": {"attn_lrp": "attn_lrp", "attn_lrp with gamma": {"name": "attn_lrp", "gamma": 0.1}},
 }
+ON_TEXTS: tuple[str, ...] = ("attn_lrp", "cp_lrp", "epsilon")
 
 
-def gradient_x_input(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The baseline, in plain autograd."""
-    embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
-    logits = model(inputs_embeds=embedded, attention_mask=mask).logits
-    (gradient,) = torch.autograd.grad(logits[:, 0].sum(), embedded)
-    return (embedded * gradient).sum(-1)
+def gradient_x_input(model: nn.Module, x: Tensor, call: Callable[[Tensor], Any]) -> Tensor:
+    """The baseline, in plain autograd; `call` gives the output from the leaf."""
+    leaf = x.detach().clone().requires_grad_()
+    output = call(leaf)
+    logits = output if isinstance(output, Tensor) else output.logits
+    (gradient,) = torch.autograd.grad(logits[:, 0].sum(), leaf)
+    return leaf * gradient
 
 
 def ratios(calls: dict[str, Callable[[], object]], baseline: str, rounds: int) -> dict[str, float]:
@@ -50,30 +55,100 @@ def ratios(calls: dict[str, Callable[[], object]], baseline: str, rounds: int) -
     }
 
 
-def measure(model: PreTrainedModel, rounds: int) -> dict[str, float]:
-    """Ratios of every composite on one model."""
-    ids = torch.randint(5, 1000, (8, 64))
-    mask = torch.ones_like(ids)
-    inputs = {"input_ids": ids, "attention_mask": mask}
+def _report(title: str, calls: dict[str, Callable[[], object]], rounds: int) -> None:
+    found = ratios(calls, "gradient x input", rounds)
+    print(f"  {title}: " + ", ".join(f"{n} {v:.2f}" for n, v in found.items() if n != "gradient x input"), flush=True)
+
+
+def images(rounds: int) -> None:
+    """One row per image model."""
+    for title, (make, shape) in IMAGES.items():
+        model, x = build(make), torch.rand(shape)
+        calls: dict[str, Callable[[], object]] = {
+            "gradient x input": lambda model=model, x=x: gradient_x_input(model, x, model)
+        }
+        for name, composite in next(v for k, v in ON_IMAGES.items() if title.startswith(k)).items():
+            calls[name] = lambda model=model, x=x, c=composite: lrp.attribute(model, x, 0, c)
+        _report(title, calls, rounds)
+
+
+def texts(rounds: int) -> None:
+    """One row per text model."""
+    for title, make in TEXTS.items():
+        model = build(make)
+        ids = torch.randint(5, 1000, (8, 64))
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        words = model.get_input_embeddings()
+        calls: dict[str, Callable[[], object]] = {
+            "gradient x input": lambda model=model, words=words, inputs=inputs: gradient_x_input(
+                model,
+                words(inputs["input_ids"]),
+                lambda e: model(inputs_embeds=e, attention_mask=inputs["attention_mask"]),
+            )
+        }
+        for name in ON_TEXTS:
+            calls[name] = lambda model=model, inputs=inputs, name=name: lrp.attribute(model, inputs, 0, name)
+        calls["cp_lrp + attn_lrp"] = lambda model=model, inputs=inputs: lrp.attribute_each(
+            model, inputs, 0, ("cp_lrp", "attn_lrp")
+        )
+        _report(title, calls, rounds)
+
+
+def recurrent(rounds: int) -> None:
+    """LSTM of 2 layers of 256, by its steps."""
+    model = build(Words)
+    ids = torch.randint(5, 1000, (16, 64))
     calls: dict[str, Callable[[], object]] = {
-        "gradient x input": lambda: gradient_x_input(model, ids, mask),
-        "attn_lrp": lambda: lrp.attribute(model, inputs, 0, "attn_lrp"),
-        "cp_lrp": lambda: lrp.attribute(model, inputs, 0, "cp_lrp"),
-        "epsilon": lambda: lrp.attribute(model, inputs, 0, "epsilon"),
-        "cp_lrp + attn_lrp": lambda: lrp.attribute_each(model, inputs, 0, ("cp_lrp", "attn_lrp")),
+        "gradient x input": lambda: gradient_x_input(
+            model, model.words(ids), lambda e: model.head(model.body(e)[0][:, -1])
+        ),
+        "attn_lrp": lambda: lrp.attribute(model, {"input_ids": ids}, 0, "attn_lrp"),
     }
-    return ratios(calls, "gradient x input", rounds)
+    _report("LSTM, 2 x 256 (16 texts of 64 tokens)", calls, rounds)
+
+
+def overhead() -> None:
+    """Milliseconds of a call on a model that itself takes none."""
+    model, x = build(tiny), torch.rand(1, 8)
+    for composite in ("attn_lrp", {"name": "attn_lrp", "gamma": 0.1}):
+        taken = []
+        for _ in range(200):
+            start = time.perf_counter()
+            lrp.attribute(model, x, 0, composite)
+            taken.append(time.perf_counter() - start)
+        print(f"  two layers, one example, {composite}: {1e3 * statistics.median(taken):.2f} ms a call (at most 2)")
+
+
+def peak(composite: str) -> None:
+    """Peak resident memory in MB of this process after one call on the VGG shape."""
+    make, shape = IMAGES["VGG-16 shape (2 x 128 x 128)"]
+    model, x = build(make), torch.rand(8, *shape[1:])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if composite == "gradient x input":
+        gradient_x_input(model, x, model)
+    else:
+        lrp.attribute(model, x, 0, composite)
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def memory() -> None:
+    """Peak memory above the weights, each in a process of its own."""
+    names = ("gradient x input", "lrp_z", "epsilon", "epsilon_plus_flat")
+    code = "import sys; from bench.engine import peak; peak(sys.argv[1])"
+    found = {n: float(run([sys.executable, "-c", code, n], capture_output=True, text=True, check=True).stdout) for n in names}
+    base = found["gradient x input"]
+    print(
+        "  peak memory above the weights, VGG-16 shape (8 x 128 x 128), relative (at most 1.3): "
+        + ", ".join(f"{name} {found[name] / base:.2f}" for name in names[1:])
+    )
 
 
 def main(*, small: bool) -> None:
     """Print one row per model shape."""
-    print("engine: cost relative to gradient x input (floor 1.0; two composites about 1.5)")
-    for title, config in SHAPES.items():
-        torch.manual_seed(0)
-        found = measure(
-            AutoModelForSequenceClassification.from_config(config()).eval().requires_grad_(False), 3 if small else 15
-        )
-        print(
-            f"  {title}: "
-            + ", ".join(f"{name} {value:.2f}" for name, value in found.items() if name != "gradient x input")
-        )
+    rounds = 2 if small else 7
+    print("engine: cost relative to gradient x input (floor 1.0; z+ and gamma 1.5, signed 2.0; two composites 1.5)")
+    texts(rounds)
+    recurrent(rounds)
+    overhead()
+    images(rounds)
+    memory()
