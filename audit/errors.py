@@ -1,5 +1,8 @@
 """Errors that a user can act on: each says what was wrong, the value, what is allowed and the cure."""
 
+import difflib
+from collections.abc import Sequence
+
 
 class AuditError(Exception):
     """Something the user can mend; the command line prints the message and exits with `exit_code`."""
@@ -21,3 +24,13 @@ class ModelError(AuditError):
 
 class OutputError(AuditError):
     """The run folder cannot be written or read."""
+
+
+def did_you_mean(given: str, allowed: Sequence[str]) -> str:
+    """The end of an error message, empty if nothing allowed is close.
+
+    >>> did_you_mean("femal", ["female", "male"])
+    "; did you mean 'female'?"
+    """
+    close = difflib.get_close_matches(given, allowed, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

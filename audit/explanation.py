@@ -11,9 +11,10 @@ from rich.text import Text
 
 from audit.errors import ConfigError
 from audit.loading import load_config
-from audit.pipeline import prepare_model
+from audit.preparation import class_index, prepare_model
 from audit.records import Token
 from audit.relevance import explain_tokens
+from audit.report.text import clean
 
 
 @final
@@ -37,9 +38,7 @@ def explain_text(
         raise ConfigError("the text to explain is empty; give at least one word")
     loaded = load_config(config, [*overrides, *([f"relevance.composites=[{composite}]"] if composite else [])])
     model, explainer, matcher = prepare_model(loaded)
-    if target is not None and target not in model.classes:
-        raise ConfigError(f"--target: the model has no class {target!r}; it has {', '.join(model.classes)}")
-    chosen: Any = explainer.target if target is None else model.classes.index(target)
+    chosen: Any = explainer.target if target is None else class_index(model, "--target", target)
     named = target or " - ".join(model.classes[i] for i in (explainer.favour, explainer.against) if i is not None)
     tokens, result = explain_tokens(
         explainer, text, matcher.find(text), target=chosen, composite=explainer.composites[0]
@@ -66,15 +65,10 @@ def print_explanation(explanation: Explanation, console: Console | None = None) 
     largest = max((abs(token.relevance) for token in explanation.tokens), default=0.0) or 1.0
     line = Text()
     for token in explanation.tokens:
-        line.append(_visible(token.text), _style(token.relevance / largest))
+        line.append(clean(token.text), _style(token.relevance / largest))
     console.print(line)
     console.print(_top(explanation.tokens))
     console.print(_ledger(explanation))
-
-
-def _visible(text: str) -> str:
-    """Text whose control characters cannot reach the terminal."""
-    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def _style(strength: float) -> str:
@@ -91,9 +85,7 @@ def _style(strength: float) -> str:
 def _top(tokens: Sequence[Token], most: int = 8) -> Table:
     table = Table("token", "relevance", "groups", title="most relevant tokens", title_justify="left")
     for token in sorted(tokens, key=lambda token: -abs(token.relevance))[:most]:
-        table.add_row(
-            Text(_visible(token.text.strip()) or "(blank)"), f"{token.relevance:+.3f}", ", ".join(token.groups)
-        )
+        table.add_row(Text(clean(token.text.strip()) or "(blank)"), f"{token.relevance:+.3f}", ", ".join(token.groups))
     return table
 
 

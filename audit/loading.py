@@ -5,7 +5,6 @@ Here scalars follow the YAML 1.2 core schema, and pydantic is strict too: it wou
 """
 
 import codecs
-import difflib
 import json
 import math
 import re
@@ -18,7 +17,7 @@ import yaml
 from pydantic import JsonValue, ValidationError
 
 from audit.config import Block, Config
-from audit.errors import ConfigError
+from audit.errors import ConfigError, did_you_mean
 
 MAX_BYTES: Final = 1_000_000
 MAX_VALUES: Final = 10_000
@@ -102,7 +101,7 @@ def _text(path: Path) -> str:
         near = (
             [] if not path.parent.is_dir() else [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
         )
-        raise ConfigError(f"{path}: there is no such config file{_meant(path.name, near)}")
+        raise ConfigError(f"{path}: there is no such config file{did_you_mean(path.name, near)}")
     if not path.is_file():
         raise ConfigError(f"{path}: is not a regular file; give the YAML file itself")
     try:
@@ -291,14 +290,16 @@ def _what(problem: Mapping[str, Any], loc: Loc) -> str:
     kind, message = problem["type"], str(problem["msg"])
     if kind == "extra_forbidden":
         allowed = tuple(_block(loc[:-1]).model_fields)
-        return f"unknown key; allowed are {', '.join(allowed)}{_meant(str(loc[-1]), allowed)}"
+        return f"unknown key; allowed are {', '.join(allowed)}{did_you_mean(str(loc[-1]), allowed)}"
     if kind == "missing":
         description = _block(loc[:-1]).model_fields[str(loc[-1])].description
         return f"required key is missing{f': {description}' if description else ''}"
     if kind == "value_error":
         return message.removeprefix("Value error, ")
     expected = re.findall(r"'([^']*)'", str(problem.get("ctx", {}).get("expected", "")))
-    return f"{message} (got {problem['input']!r:.80}){_meant(str(problem['input']), expected)}{CURES.get(kind, '')}"
+    return (
+        f"{message} (got {problem['input']!r:.80}){did_you_mean(str(problem['input']), expected)}{CURES.get(kind, '')}"
+    )
 
 
 def _block(loc: Loc) -> type[Block]:
@@ -309,11 +310,6 @@ def _block(loc: Loc) -> type[Block]:
             annotation = block.model_fields[key].annotation
             block = next(a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, Block))
     return block
-
-
-def _meant(given: str, allowed: Sequence[str]) -> str:
-    close = difflib.get_close_matches(given, allowed, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _dotted(loc: Loc) -> str:

@@ -11,10 +11,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from audit.aggregation import count_terms
 from audit.data.terms import words
 from audit.loading import load_config
-from audit.pipeline import Prepared, prepare, protocol_sha256
+from audit.preparation import Prepared, count_declared, prepare, protocol_sha256
 from audit.records import TermCount
 from audit.relevance import Explained, explain_texts
 from audit.stats.families import below_chance
@@ -45,12 +44,9 @@ def plan(config: Path, overrides: Sequence[str] = ()) -> Plan:
     start = time.perf_counter()
     sample = _explain(prepared, chosen)
     seconds = (time.perf_counter() - start) * len(texts) / len(chosen)
-    counted = count_terms(
-        prepared.declared, texts, prepared.matches, min_examples=prepared.config.statistics.min_examples_per_term
-    )
     right = sample.scores.argmax(1) == prepared.data.label[chosen]
     accuracy = wilson(right, cluster=prepared.data.cluster[chosen], unit="accuracy")
-    return Plan(prepared, sample, counted, seconds, below_chance(accuracy, prepared.model.classes))
+    return Plan(prepared, sample, count_declared(prepared), seconds, below_chance(accuracy, prepared.model.classes))
 
 
 def _explain(prepared: Prepared, chosen: Sequence[int]) -> Explained:

@@ -1,4 +1,4 @@
-"""Progress of long stages: a rich bar on a terminal, a plain line now and then in a log."""
+"""Progress of long stages: a rich bar on a terminal, a plain line now and then in a log; and how long each took."""
 
 import sys
 import time
@@ -41,3 +41,11 @@ def _lines(name: str, total: int) -> Advance:
             print(f"{name}: {done} of {total}", file=sys.stderr, flush=True)
 
     return advance
+
+
+@contextmanager
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Note under `stage` how many seconds the block took."""
+    start = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - start

@@ -9,6 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from audit.records import AuditRecord, Estimate, Finding, Verdict
+from audit.report.text import p_value
+from audit.report.wording import exit_sentence
+from audit.stats.verdicts import within
 
 WIDTH = 150
 STYLES = {
@@ -17,12 +20,6 @@ STYLES = {
     Verdict.EQUIVALENT: "blue",
     Verdict.INCONCLUSIVE: "yellow",
     Verdict.NOT_TESTABLE: "dim",
-}
-MEANING = {
-    0: "every gate holds",
-    3: "a gate is breached",
-    4: "the explanation is not valid: no verdict is given",
-    5: "a gate is inconclusive: too little data for its margin, or nothing it could test",
 }
 
 
@@ -46,7 +43,7 @@ def print_summary(record: AuditRecord, folder: Path) -> None:
         console.print(Text(f"WARNING: {warning}", "bold"))
     for gate in record.gates:
         console.print(Text(f"gate {gate.question}: {gate.state}"))
-    console.print(Text(f"exit {record.exit_code}: {MEANING.get(record.exit_code, 'see the report')}"))
+    console.print(Text(exit_sentence(record.exit_code)))
     console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
 
 
@@ -69,7 +66,7 @@ def _row(finding: Finding) -> tuple[Text, ...]:
         Text(" - ".join(finding.groups) if len(finding.groups) < 4 else f"{len(finding.groups)} groups"),
         Text(_number(finding.estimate)),
         Text("" if finding.margin is None else f"{finding.margin:g}"),
-        Text("" if adjusted is None else "< 0.001" if adjusted < 0.001 else f"{adjusted:.3f}"),
+        Text("" if adjusted is None else p_value(adjusted)),
         Text(_verdict(finding), STYLES[finding.verdict]),
     )
 
@@ -83,9 +80,8 @@ def _question(finding: Finding) -> str:
 
 def _verdict(finding: Finding) -> str:
     """The verdict; a difference shown to be inside its margin says so."""
-    low, high, margin = finding.estimate.low, finding.estimate.high, finding.margin
-    if finding.verdict is Verdict.DIFFERENT and margin and low is not None and high is not None:
-        return "DIFFERENT, inside margin" if -margin < low and high < margin else "DIFFERENT, may exceed"
+    if finding.verdict is Verdict.DIFFERENT and finding.margin is not None:
+        return "DIFFERENT, inside margin" if within(finding.estimate, finding.margin) else "DIFFERENT, may exceed"
     return finding.verdict.value
 
 

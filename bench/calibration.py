@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from audit.records import IntArray, WordTable
-from audit.stats.nulls import build_pool, contrast_test, reliance_test
+from audit.stats.nulls import Design, contrast_test, reliance_test
+from audit.stats.placebos import build_pool
 
 SIZES = (4, 6, 8, 12, 18, 26)
 
@@ -44,7 +45,7 @@ def false_alarms(
     composites: Sequence[str] = ("cp_lrp", "attn_lrp"),
 ) -> dict[str, list[float]]:
     """p values by test, kind and composite ('all' is the largest over composites, which is what a finding uses)."""
-    rng = np.random.default_rng(seed)
+    rng, design = np.random.default_rng(seed), Design(cluster, k=placebos, min_terms=4, min_examples=10)
     found: dict[str, list[float]] = {}
     groups = pretend_groups(table, n, rng)
     for kind in ("random", "coherent"):
@@ -55,10 +56,9 @@ def false_alarms(
                 continue
             declared = {**table.groups, ("pretend", "a"): a, ("pretend", "b"): b}
             pool = build_pool(replace(table, groups=declared))
-            shared = {"cluster": cluster, "k": placebos, "rng": rng, "min_terms": 4, "min_examples": 10}
             results = {
-                "reliance": reliance_test(pool, a, composites, **shared),
-                "contrast": contrast_test(pool, a, b, composites, scale=scale, **shared),
+                "reliance": reliance_test(pool, a, composites, design=design, rng=rng),
+                "contrast": contrast_test(pool, a, b, composites, design=design, scale=scale, rng=rng),
             }
             for test, outcome in results.items():
                 values = {name: each.p for name, each in outcome.items() if each.p is not None}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor, nn
 from lrp.composites import Composite, resolve
 from lrp.engine import Interceptor
 from lrp.errors import InputError
-from lrp.ledger import Account
-from lrp.types import Relevance, Target
+from lrp.ledger import Account, joined
+from lrp.types import Ledger, Relevance, Target
 from lrp.watch import Watch
 
 Inputs = Tensor | Mapping[str, Any]
@@ -56,8 +57,49 @@ def attribute_each(
         if chosen:
             watch = Watch(model, layers, condition or {})
             found = _one_forward(model, inputs, target, list(chosen.values()), watch, strict=strict)
+            if not plain and any(_mixed(relevance.ledger) for relevance in found):
+                found = _split(model, inputs, list(chosen.values()), watch, found, strict=strict)
             results.update(zip(chosen, found, strict=True))
     return tuple(results[i] for i in range(len(resolved)))
+
+
+def _mixed(ledger: Ledger) -> bool:
+    """Whether the books close over the batch but not for each example: the model puts the batch on another axis inside."""
+    scale = sum(entry.abs().sum() for entry in ledger.entries.values()) + ledger.output.abs().sum()
+    return len(ledger.output) > 1 and bool(
+        ledger.closure.max() > 1e-5 and ledger.residual.sum().abs() / scale < 0.1 * ledger.closure.max()
+    )
+
+
+def _split(
+    model: nn.Module,
+    inputs: Inputs,
+    composites: list[Composite],
+    watch: Watch,
+    found: list[Relevance],
+    *,
+    strict: bool,
+) -> list[Relevance]:
+    """The same relevance with the ledger of each example from a pass of its own."""
+    batch = len(found[0].output)
+
+    def alone(value: Any, i: int) -> Any:
+        return value[i : i + 1] if isinstance(value, Tensor) and value.dim() and len(value) == batch else value
+
+    singles = [
+        _one_forward(
+            model,
+            {k: alone(v, i) for k, v in inputs.items()} if isinstance(inputs, Mapping) else alone(inputs, i),
+            found[0].target[i : i + 1],
+            composites,
+            watch,
+            strict=strict,
+        )
+        for i in range(batch)
+    ]
+    return [
+        replace(relevance, ledger=joined([single[c].ledger for single in singles])) for c, relevance in enumerate(found)
+    ]
 
 
 def _one_forward(
@@ -106,14 +148,18 @@ def _backward(
     last: bool,
 ) -> Relevance:
     used = mode.assign(composite)
-    mode.account = account = Account(len(explained), leaf.shape[:2] if mode.token_ids is not None else None)
+    mode.account = account = Account(len(explained), mode.token_ids.shape if mode.token_ids is not None else None)
     watch.found.clear()
     (c,) = torch.autograd.grad(explained.sum(), leaf, retain_graph=not last, allow_unused=True)
     with torch.no_grad():
         # In R-form, behind a float input, the gradient is the relevance itself.
         values = torch.zeros_like(leaf) if c is None else leaf * c if mode.plain or mode.token_ids is not None else c
         if mode.token_ids is not None:
-            values = values.sum(-1)
+            assert mode.alignment is not None
+            everywhere = values.sum(-1)
+            values = mode.alignment(everywhere)
+            if values.numel() < everywhere.numel():  # the model made the sequence longer
+                account.add("padding", everywhere[:, values.shape[1] :])
             mask = inputs.get("attention_mask")
             if isinstance(mask, Tensor) and mask.shape == values.shape:
                 account.add("padding", values.masked_fill(mask != 0, 0.0))

@@ -36,7 +36,8 @@ def on_backward(y: Tensor, book: Callable[[Tensor], None]) -> None:
         if c is not None:
             book(c)
 
-    y.register_hook(hook)
+    if y.requires_grad:
+        y.register_hook(hook)
 
 
 def name_of(func: Function) -> str:

@@ -141,17 +141,17 @@ class Composite:
 
 def lrp_z() -> Composite:
     """LRP-Z, also called LRP-0 (Bach et al. 2015, eq. 56): no stabiliser, no preference of sign; attention as in AttnLRP."""
-    return Composite("lrp_z", _CLASSIC)
+    return Composite("lrp_z", _BASE)
 
 
 def epsilon(epsilon: float = 1e-6) -> Composite:
     """LRP-epsilon (Bach et al. 2015) on every weighted operation, attention as in AttnLRP; `epsilon` is absolute."""
-    return Composite("epsilon", {**_TRANSFORMER, **dict.fromkeys(WEIGHTED, Epsilon(epsilon))})
+    return Composite("epsilon", {**_BASE, **dict.fromkeys(WEIGHTED, Epsilon(epsilon))})
 
 
 def epsilon_plus(epsilon: float = 1e-6) -> Composite:
     """z+ in convolutions, epsilon in linear operations (zennit's EpsilonPlus)."""
-    return Composite("epsilon_plus", {**_CLASSIC, "convolution": ZPlus(), "linear": Epsilon(epsilon)})
+    return Composite("epsilon_plus", {**_BASE, "convolution": ZPlus(), "linear": Epsilon(epsilon)})
 
 
 def epsilon_plus_flat(epsilon: float = 1e-6) -> Composite:
@@ -166,14 +166,14 @@ def epsilon_gamma_box(
 
     `low`, `high`: smallest and largest value that a pixel can have after normalisation; numbers, or one per channel.
     """
-    base = Composite("", {**_CLASSIC, "convolution": Gamma(gamma), "linear": Epsilon(epsilon)})
+    base = Composite("", {**_BASE, "convolution": Gamma(gamma), "linear": Epsilon(epsilon)})
     box = ZBox(_numbers(low), _numbers(high))
     return _refined("epsilon_gamma_box", base, Entry(box, kind="convolution", position="first"))
 
 
 def epsilon_alpha2_beta1(epsilon: float = 1e-6) -> Composite:
     """alpha 2, beta 1 in convolutions, epsilon in linear operations (zennit's EpsilonAlpha2Beta1)."""
-    return Composite("epsilon_alpha2_beta1", {**_CLASSIC, "convolution": AlphaBeta(), "linear": Epsilon(epsilon)})
+    return Composite("epsilon_alpha2_beta1", {**_BASE, "convolution": AlphaBeta(), "linear": Epsilon(epsilon)})
 
 
 def epsilon_alpha2_beta1_flat(epsilon: float = 1e-6) -> Composite:
@@ -188,7 +188,7 @@ def deep_taylor(
     if (low is None) != (high is None):
         raise InputError(f"deep_taylor low={low!r}, high={high!r}: give both bounds of the pixels or neither")
     first = WSquare() if low is None or high is None else ZBox(_numbers(low), _numbers(high))
-    base = Composite("", {**_CLASSIC, **dict.fromkeys(WEIGHTED, ZPlus(bias=False))})
+    base = Composite("", {**_BASE, **dict.fromkeys(WEIGHTED, ZPlus(bias=False))})
     return _refined("deep_taylor", base, Entry(first, position="first"))
 
 
@@ -198,14 +198,14 @@ def attn_lrp(gamma: float | None = None) -> Composite:
     `gamma`: the gamma rule on linear operations and convolutions, as the paper advises for vision transformers.
     """
     if gamma is None:
-        return Composite("attn_lrp", _TRANSFORMER)
-    return Composite("attn_lrp", {**_TRANSFORMER, **dict.fromkeys(WEIGHTED, Gamma(gamma))})
+        return Composite("attn_lrp", _BASE)
+    return Composite("attn_lrp", {**_BASE, **dict.fromkeys(WEIGHTED, Gamma(gamma))})
 
 
 def cp_lrp() -> Composite:
     """CP-LRP (Ali et al. 2022): attention weights are constants, relevance flows through the values only."""
     constant = {"softmax": RULES["constant"](), "attention": RULES["values"](), "attention_product": RULES["second"]()}
-    return Composite("cp_lrp", {**_TRANSFORMER, **constant})
+    return Composite("cp_lrp", {**_BASE, **constant})
 
 
 def gradient_x_input() -> Composite:
@@ -224,10 +224,10 @@ def auto() -> Composite:
             return replace(epsilon_plus(), name="auto: epsilon_plus, the default for convolutional networks")
         return replace(attn_lrp(), name="auto: attn_lrp, the default for networks without convolutions")
 
-    return Composite("auto", _TRANSFORMER, choose=choose)
+    return Composite("auto", _BASE, choose=choose)
 
 
-_TRANSFORMER: Mapping[str, Rule] = {
+_BASE: Mapping[str, Rule] = {
     "linear": Zero(),
     "convolution": Zero(),
     "activation": Identity(),
@@ -237,10 +237,10 @@ _TRANSFORMER: Mapping[str, Rule] = {
     "product": RULES["halves"](),
     "attention_product": RULES["halves"](),
     "activation_product": RULES["first"](),
-    "gate_product": RULES["halves"](),
+    # Sigmoid gates (squeeze-excite, GLU) are constants and the signal takes all, as in recurrent networks (Arras et al. 2017);
+    # half of the relevance through sigmoid(x) / x would be noise where x is near 0.
+    "gate_product": RULES["first"](),
 }
-# Gates (squeeze-excite, GLU) are constants: the signal takes all, as for the gates of recurrent networks (Arras et al. 2017).
-_CLASSIC: Mapping[str, Rule] = {**_TRANSFORMER, "gate_product": RULES["first"]()}
 
 COMPOSITES: dict[str, Callable[..., Composite]] = {
     "lrp_z": lrp_z,

@@ -52,6 +52,7 @@ class Interceptor(TorchFunctionMode):
         self.weighted = any(composite.weighted for composite in composites)
         self.lazy = all(composite.choose is not None for composite in composites if composite.weighted)
         self.embedded: Tensor | None = None
+        self.alignment: Callable[[Tensor], Tensor] | None = None  # from the embedded tokens to the token ids
         self.table = 0
         self.operations: list[Operation] = []
         self.account: Account | None = None

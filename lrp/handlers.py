@@ -21,11 +21,54 @@ def embedding(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs
     """The embedding of the token ids becomes the leaf; all others are constants."""
     result: Tensor = func(*args, **kwargs)
     weight, indices = bind(("weight", "indices"), args, kwargs)
-    if mode.token_ids is not None and mode.embedded is None and storage_of(indices) == storage_of(mode.token_ids):
-        mode.embedded, mode.table = result.detach().requires_grad_(), storage_of(weight)
-        return mode.embedded
+    if mode.token_ids is not None and mode.embedded is None:
+        mode.alignment = _alignment(indices, mode.token_ids)
+        if mode.alignment is not None:
+            mode.embedded, mode.table = result.detach().requires_grad_(), storage_of(weight)
+            return mode.embedded.clone()  # which the model may overwrite
     mode.mark(result, "decoder" if storage_of(weight) == mode.table else "positional")
     return result
+
+
+def _alignment(indices: Tensor, ids: Tensor) -> Callable[[Tensor], Tensor] | None:
+    """How values at `indices` belong to the token ids: the same places, transposed, or padded at the end."""
+    if storage_of(indices) == storage_of(ids) or (indices.shape == ids.shape and torch.equal(indices, ids)):
+        return lambda values: values.reshape(ids.shape)
+    if ids.dim() != 2 or indices.dim() != 2:
+        return None
+    if indices.shape == ids.T.shape and torch.equal(indices, ids.T):
+        return lambda values: values.transpose(0, 1)
+    length = ids.shape[1]
+    if len(indices) == len(ids) and indices.shape[1] > length and torch.equal(indices[:, :length], ids):
+        return lambda values: values[:, :length]
+    return None
+
+
+def _embedding_bag(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Sums or means of embeddings, written out. Maxima and weights per sample are not covered."""
+    names = ("weight", "indices", "offsets", "scale", "mode", "sparse", "weights", "last", "padding")
+    weight, indices, offsets, _, kind, _, weights, last, padding = bind(names, args, kwargs)
+    if mode.token_ids is None or storage_of(indices) != storage_of(mode.token_ids):
+        return func(*args, **kwargs)
+    if kind == 2 or weights is not None or last:
+        mode.uncovered(f"{name_of(func)} with maxima, weights or a last offset")
+    rows = embedding(mode, torch.embedding, (weight, indices), {})
+    bags = torch.searchsorted(offsets, torch.arange(len(indices), device=indices.device), right=True) - 1
+    counted = (indices != (-1 if padding is None else padding)).to(rows.dtype)
+    sizes = rows.new_zeros(len(offsets)).index_add(0, bags, counted)
+    with mode:
+        sums = rows.new_zeros(len(offsets), rows.shape[1]).index_add(0, bags, rows * counted.unsqueeze(1))
+        return (sums / sizes.clamp(min=1).unsqueeze(1) if kind == 1 else sums), None, None, None
+
+
+def _glu(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The first half times the sigmoid of the second, written out."""
+    x, axis = bind(("input", "dim"), args, kwargs)
+    if not carries(x):
+        return func(*args, **kwargs)
+    with mode:
+        signal, gate = x.chunk(2, -1 if axis is None else axis)
+        return signal * gate.sigmoid()
 
 
 def _addition(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -307,6 +350,8 @@ HANDLERS: dict[Function, Callable[["Interceptor", Function, tuple[Any, ...], dic
     torch.rms_norm: _rms_norm,
     torch.group_norm: _group_norm,
     torch.instance_norm: _group_norm,
+    torch.embedding_bag: _embedding_bag,
+    torch._C._nn.glu: _glu,
     F.scaled_dot_product_attention: _attention,
     **weighted.HANDLERS,
     **recurrent.HANDLERS,

@@ -25,14 +25,14 @@ MOVES: Functions = (
         "view reshape transpose permute contiguous flatten unflatten squeeze unsqueeze expand expand_as repeat repeat_interleave "
         "view_as reshape_as swapaxes swapdims moveaxis movedim t adjoint narrow select index_select gather take_along_dim __getitem__ split "
         "chunk unbind tensor_split split_with_sizes roll flip clone to type type_as float double half bfloat16 cpu cuda unfold diagonal "
-        "squeeze_ unsqueeze_ transpose_ t_ take flatten ravel masked_select",
+        "squeeze_ unsqueeze_ transpose_ t_ take ravel masked_select broadcast_to as_strided",
     )
     | _named(
         torch,
         "reshape transpose permute flatten unflatten squeeze unsqueeze repeat_interleave swapaxes swapdims moveaxis movedim t adjoint "
         "narrow select index_select gather take_along_dim split chunk unbind tensor_split split_with_sizes roll flip clone rot90 tile "
         "pixel_shuffle pixel_unshuffle channel_shuffle constant_pad_nd max_pool1d max_pool2d max_pool3d broadcast_to ravel "
-        "masked_select atleast_1d atleast_2d atleast_3d diagonal take dropout feature_dropout alpha_dropout",
+        "masked_select as_strided atleast_1d atleast_2d atleast_3d diagonal take dropout feature_dropout alpha_dropout",
     )
     | _named(
         torch._C._nn,
@@ -57,13 +57,13 @@ PASSES: Functions = (
         Tensor,
         "mean sum cumsum neg __neg__ neg_ negative relu relu_ tril triu max min amax amin maximum minimum topk sort median abs __abs__ "
         "scatter scatter_ scatter_add scatter_add_ scatter_reduce index_add index_add_ index_put index_put_ index_copy index_copy_ "
-        "masked_scatter masked_scatter_ __setitem__ copy_ nan_to_num nan_to_num_ logical_not nansum conj flip",
+        "masked_scatter masked_scatter_ requires_grad_ __setitem__ copy_ nan_to_num nan_to_num_ logical_not nansum conj flip",
     )
     | _named(
         torch,
         "mean sum cumsum neg negative relu relu_ zeros_like tril triu max min amax amin maximum minimum topk sort median abs scatter "
         "scatter_add scatter_reduce index_add index_put index_copy masked_scatter nan_to_num view_as_real view_as_complex conj "
-        "real imag complex segment_reduce",
+        "real imag complex segment_reduce dropout_ feature_dropout_ _pack_padded_sequence _pad_packed_sequence",
     )
     | _named(torch.fft, "fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn fftshift ifftshift")
     | _named(torch._C._nn, "col2im")
@@ -104,7 +104,7 @@ JOINS: Functions = _named(
 ) | _named(Tensor, "where masked_fill masked_fill_")
 
 PRODUCTS: Functions = {
-    *_named(torch, "mul multiply matmul bmm mm mv dot einsum bilinear outer kron"),
+    *_named(torch, "mul multiply matmul bmm mm mv dot einsum bilinear outer kron _grouped_mm"),
     *_named(Tensor, "mul mul_ multiply matmul bmm mm mv dot __mul__ __rmul__ __imul__ __matmul__ __rmatmul__"),
 }
 

@@ -72,11 +72,10 @@ def layers(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: d
         return func(*args, **kwargs)
     given = tuple(states) if isinstance(states, tuple | list) else (states,)
     per_layer = len(parameters) // (count * (2 if both else 1))
+    mode.record(func, "recurrent").fixed = True
+    # The batch leads inside, as everywhere in the ledger.
     with mode:
-        if sizes is not None:
-            x = _unpacked(x, sizes)
-        elif batch_first:
-            x = x.transpose(0, 1)
+        x = _unpacked(x, sizes) if sizes is not None else x if batch_first else x.transpose(0, 1)
         finals: list[State] = []
         for layer in range(count):
             outputs = []
@@ -88,38 +87,38 @@ def layers(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: d
                 outputs.append(out)
                 finals.append(final)
             x = torch.cat(outputs, -1) if both else outputs[0]
-        result = _packed(x, sizes) if sizes is not None else x.transpose(0, 1) if batch_first else x
+        result = _packed(x, sizes) if sizes is not None else x if batch_first else x.transpose(0, 1)
         return result, *(torch.stack(states) for states in zip(*finals, strict=True))
 
 
 def _run(
     step: Step, x: Tensor, state: State, weights: list[Tensor], biased: bool, sizes: Tensor | None, *, reverse: bool
 ) -> tuple[Tensor, State]:
-    """One direction of one layer over x `[time, batch, features]`; `sizes`: how many sequences are alive at each time."""
+    """One direction of one layer over x `[batch, time, features]`; `sizes`: how many sequences are alive at each time."""
     w_in, w_recurrent, *rest = weights
     b_in, b_recurrent, *projection = rest if biased else (None, None, *rest)
     projected = F.linear(x, w_in, b_in)
-    length = len(x)
-    alive = sizes.tolist() if sizes is not None else [x.shape[1]] * length
+    batch, length = x.shape[:2]
     outputs: list[Tensor] = [x] * length
     for t in reversed(range(length)) if reverse else range(length):
-        n = alive[t]
-        new = step(projected[t, :n], tuple(s[:n] for s in state), (w_recurrent, b_recurrent))
+        new = step(projected[:, t], state, (w_recurrent, b_recurrent))
         if projection:
             new = (F.linear(new[0], projection[0]), *new[1:])
-        state = tuple(torch.cat([a, s[n:]]) for a, s in zip(new, state, strict=True)) if n < len(state[0]) else new
-        outputs[t] = F.pad(new[0], (0, 0, 0, x.shape[1] - n))
-    return torch.stack(outputs), state
+        if sizes is not None and int(sizes[t]) < batch:
+            alive = (torch.arange(batch, device=x.device) < int(sizes[t])).unsqueeze(1)
+            new = tuple(torch.where(alive, a, s) for a, s in zip(new, state, strict=True))
+        state, outputs[t] = new, new[0]
+    return torch.stack(outputs, 1), state
 
 
 def _unpacked(data: Tensor, sizes: Tensor) -> Tensor:
-    """`[time, batch, features]`, zeros behind the end of each sequence."""
+    """`[batch, time, features]`, zeros behind the end of each sequence."""
     steps = data.split(sizes.tolist())
-    return torch.stack([F.pad(step, (0, 0, 0, int(sizes[0]) - len(step))) for step in steps])
+    return torch.stack([F.pad(step, (0, 0, 0, int(sizes[0]) - len(step))) for step in steps], 1)
 
 
 def _packed(x: Tensor, sizes: Tensor) -> Tensor:
-    return torch.cat([x[t, :n] for t, n in enumerate(sizes.tolist())])
+    return torch.cat([x[:n, t] for t, n in enumerate(sizes.tolist())])
 
 
 def cell(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

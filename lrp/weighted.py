@@ -24,10 +24,11 @@ def linear(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: d
 def affine(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """torch.addmm and baddbmm: b + x W, the weights of GPT-2's Conv1D."""
     bias, x, weight = args[:3] if len(args) > 2 else bind(("input", "mat1", "mat2"), args, kwargs)
-    if carries(weight) or carries(bias) or kwargs.keys() & {"alpha", "beta"}:
-        if any(carries(t) for t in (bias, x, weight)):
-            mode.uncovered(f"{name_of(func)} with a weight or bias that depends on the input, or with alpha or beta")
+    if not any(carries(t) for t in (bias, x, weight)):
         return func(*args, **kwargs)
+    if carries(weight) or carries(bias) or kwargs.keys() & {"alpha", "beta"}:
+        with mode:
+            return bias * kwargs.get("beta", 1) + torch.matmul(x, weight) * kwargs.get("alpha", 1)
 
     def apply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return torch.matmul(x, weight) if bias is None else func(bias, x, weight)

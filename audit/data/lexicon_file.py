@@ -3,10 +3,9 @@
 English plurals are derived here, so that every form of a term is known before any text is read.
 """
 
-import difflib
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from itertools import chain
@@ -17,7 +16,7 @@ import yaml
 from pydantic import Field, StringConstraints, ValidationError
 
 from audit.config import Block, Name
-from audit.errors import DataError
+from audit.errors import DataError, did_you_mean
 
 SEPARATOR: Final = re.compile(r"\s+|-")
 QUOTES: Final = "\u2019\u2018\u02bc\uff07"
@@ -132,12 +131,6 @@ def _refuse_twins(node: Any) -> None:
                 raise yaml.YAMLError(f"line {node.start_mark.line + 1}: key {key!r} stands twice; merge the two")
         for _, value in node.value:
             _refuse_twins(value)
-
-
-def did_you_mean(value: str, allowed: Sequence[str]) -> str:
-    """The end of an error message, empty if nothing allowed is close."""
-    close = difflib.get_close_matches(value, allowed, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _schema_message(source: str, error: ValidationError) -> str:

@@ -13,8 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, AnyStr, Final, final
 
-from audit.data.lexicon_file import did_you_mean
-from audit.errors import DataError
+from audit.errors import DataError, did_you_mean
 
 MAX_LINE: Final = 4_000_000  # characters of a CSV line, bytes of a JSONL line
 MAX_ROW_LINES: Final = 1_000  # lines of a CSV row in quotes: bounds what an unclosed quote can cost

@@ -19,7 +19,6 @@ from audit.data.lexicon_file import (
     SEPARATOR,
     LexiconData,
     Term,
-    did_you_mean,
     fold,
     form_key,
     index_forms,
@@ -27,7 +26,7 @@ from audit.data.lexicon_file import (
     plural,
     shipped,
 )
-from audit.errors import ConfigError
+from audit.errors import ConfigError, did_you_mean
 from audit.records import Match
 
 __all__ = ["LexiconData", "Matcher", "Swap", "Term", "build_matcher", "load_lexicon", "shipped", "swap_terms", "words"]

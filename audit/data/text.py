@@ -1,6 +1,5 @@
 """Labelled texts from CSV, JSONL or Parquet: one bad row is quarantined with its number and reason, and the rest goes on."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.config import Data
-from audit.data.lexicon_file import did_you_mean
 from audit.data.row_files import Row, is_whole, read_rows
-from audit.errors import DataError
+from audit.errors import DataError, did_you_mean
+from audit.files import file_sha256
 from audit.records import IntArray, Match
 
 UNKNOWN: Final = "unknown"
@@ -274,7 +273,7 @@ def _table(config: Data, path: Path, kept: list[_Usable], bad: tuple[Quarantined
         excluded=dict(Counter(one.reason for one in bad)),
         not_sampled=len(kept) - len(drawn),
         unknown=unknown,
-        sha256=_sha256(path),
+        sha256=file_sha256(path),
         quarantined=bad,
     )
 
@@ -292,8 +291,3 @@ def _sample(n: int, limit: int | None, seed: int) -> IntArray:
     if limit is None or limit >= n:
         return np.arange(n)
     return np.sort(np.random.default_rng([seed, n]).choice(n, limit, replace=False))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

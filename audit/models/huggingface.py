@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, final
 
 from audit.config import Model
 from audit.errors import ModelError
+from audit.files import file_sha256
 from audit.models.quiet import quiet_transformers
-from audit.models.sources import file_sha256
 
 if TYPE_CHECKING:
     import torch

@@ -1,12 +1,12 @@
 """Files of installed packages for built-in models and data: found without importing the package, pinned by sha256."""
 
-import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 from audit.errors import AuditError, DataError, ModelError
+from audit.files import file_sha256
 
 
 @final
@@ -54,9 +54,3 @@ def find(source: Source) -> Path:
             f"Install it again with: python -m pip install --no-deps --force-reinstall '{source.requirement}'"
         )
     return path
-
-
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of one file, read in pieces."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

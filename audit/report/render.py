@@ -5,14 +5,13 @@ A format is one line of `FORMATS`. Cost: 2-5 s, nearly all of it charts.
 
 import base64
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from audit.errors import OutputError
+from audit.files import write_atomically
 from audit.records import AuditRecord, Verdict
 
 if TYPE_CHECKING:
@@ -93,18 +92,5 @@ def _safe_id(value: str) -> str:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror}); give a run folder that you may write"
-        ) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_atomically(path, content, cure="give a run folder that you may write and that has space")
     return path

@@ -89,9 +89,7 @@ def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
 def _finding(case: Case, p_adjusted: float | None, m: int, config: Config, alpha: float) -> Finding:
     estimate = case.estimate(adjusted_level(alpha, m))
     verdict, reason = decide(estimate, case.estimate(1 - 2 * alpha / max(m, 1)), p_adjusted, case.margin, alpha)
-    inconclusive = verdict is Verdict.INCONCLUSIVE
-    if inconclusive and case.question == "reliance":
-        reason = "not shown to be among the most used word groups, which never says unused"
+    question, inconclusive = QUESTIONS[case.question], verdict is Verdict.INCONCLUSIVE
     return Finding(
         id=case.id,
         question=case.question,
@@ -104,13 +102,13 @@ def _finding(case: Case, p_adjusted: float | None, m: int, config: Config, alpha
             name=case.test,
             p=case.p,
             p_adjusted=p_adjusted,
-            family=QUESTIONS[case.question].family,
+            family=question.family,
             m=m,
             resamples=case.resamples,
         ),
         margin=case.margin,
         verdict=verdict,
-        reason=reason,
+        reason=(question.inconclusive or reason) if inconclusive else reason,
         gate=case.question in config.gates,
         second_opinion=case.opinions,
         detectable=_detectable(case, estimate, alpha / max(m, 1)) if inconclusive else None,

@@ -5,15 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from audit.records import (
-    Estimate,
-    Finding,
-    TermEffect,
-)
+from audit.records import Estimate, Finding, TermEffect
 from audit.stats.cases import Evidence, settle
 from audit.stats.group_gaps import disparity_cases, intervention_cases, outcome_cases
 from audit.stats.intervals import mean_interval
-from audit.stats.nulls import Pool, build_pool
+from audit.stats.placebos import Pool, build_pool
 from audit.stats.word_groups import contrast_cases, reliance_cases
 
 

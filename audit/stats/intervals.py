@@ -1,9 +1,7 @@
-"""Intervals from influence values: an estimator says how much each row moves it, and rows of a cluster are summed
-before any variance.
+"""Intervals from influence values: how much each row moves the estimate, summed by cluster before any variance.
 
 One machinery serves means, differences, rates and rank effects, so that clustered data (films, authors, subjects)
-need no
-second code path. Cost: one `bincount` per interval. Rows that are not finite are missing: left out and counted.
+need no second code path. Cost: one `bincount` per interval. Rows that are not finite are missing: left out and counted.
 """
 
 from dataclasses import dataclass
@@ -23,8 +21,9 @@ UNRELIABLE: Final = "unreliable: fewer than 30 independent units"
 @final
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Cluster-robust standard error, its degrees of freedom (Welch-Satterthwaite, at most clusters - 1), and how the
-    two parts correlate.
+    """Cluster-robust standard error, its degrees of freedom, and how the two parts correlate.
+
+    `df` is Welch-Satterthwaite's, at most clusters - 1.
     """
 
     se: float
@@ -38,13 +37,11 @@ class Spread:
 
 
 def spread(influence: FloatArray, part: NDArray[Any], cluster: NDArray[Any]) -> Spread | None:
-    """Standard error of an estimate whose error is the sum of `influence` `[rows]`; None if a part has fewer than 2
-    clusters.
+    """Spread of an estimate whose error is the sum of `influence` `[rows]`; None if a part has fewer than 2 clusters.
 
     `part` labels the samples (groups, group x stratum) that have their own centre: each gets its own clusters /
-    (clusters - 1).
-    A cluster may hold rows of several parts. For one row per cluster this is Welch's variance and df (Welch 1947,
-    Biometrika 34).
+    (clusters - 1). A cluster may hold rows of several parts. For one row per cluster this is Welch's variance and df
+    (Welch 1947, Biometrika 34).
     """
     parts, p = np.unique(part, return_inverse=True)
     units, c = np.unique(cluster, return_inverse=True)
@@ -79,8 +76,9 @@ def linearised(
     scale: float,
     dropped: int = 0,
 ) -> Estimate:
-    """`value` with its cluster-robust t interval; `scale` is the size of the data, below which (x 1e-12) a standard
-    error is rounding.
+    """`value` with its cluster-robust t interval.
+
+    `scale` is the size of the data: a standard error below 1e-12 of it is rounding.
     """
     found = spread(influence, part, cluster)
     n = len(influence)
@@ -153,8 +151,9 @@ def difference_interval(
 
 
 def effective_n(successes: BoolArray, cluster: NDArray[Any]) -> float:
-    """Rows divided by the design effect (at least 1); at a rate of 0 or 1 the effect is unknowable and the clusters
-    count.
+    """Rows divided by the design effect (at least 1).
+
+    At a rate of 0 or 1 the effect is unknowable, and the clusters count.
     """
     n, rate = len(successes), float(successes.mean())
     if rate in (0.0, 1.0):
@@ -211,11 +210,10 @@ def newcombe(
     unit: str = "difference of rates",
     dropped: int = 0,
 ) -> Estimate:
-    """Rate in `group` minus rate of the others by MOVER from two Wilson intervals, with the correlation that shared
-    clusters bring.
+    """Rate in `group` minus rate of the others by MOVER from two Wilson intervals.
 
-    Newcombe 1998, Statistics in Medicine 17 (method 10); correlated form: Zou and Donner 2008, Statistics in Medicine
-    27.
+    Clusters that hold both groups correlate the rates. Newcombe 1998, Statistics in Medicine 17 (method 10); correlated
+    form: Zou and Donner 2008, Statistics in Medicine 27.
     """
     one = wilson(values[group], cluster=cluster[group], level=level)
     two = wilson(values[~group], cluster=cluster[~group], level=level)

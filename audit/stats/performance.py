@@ -1,7 +1,7 @@
-"""Outcome gaps: rates of each group against the rest, point values by fairlearn, intervals and p by cluster-aware
-scores.
+"""Outcome gaps: rates of each group against the other or the rest, as fairlearn's metrics, with clusters in mind.
 
-A measure is one line of `MEASURES`. Cost: one MetricFrame per measure and group.
+Intervals and p come from scores at the effective sample size. A measure is one line of `MEASURES`. Cost: two calls of
+its metric, one a side, per measure and group.
 """
 
 from collections.abc import Collection
@@ -50,9 +50,7 @@ MEASURES: Final[dict[str, Measure]] = {
 @final
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """One measure of `group` against `reference` (the other group, or the rest): two rates, their difference and its
-    p.
-    """
+    """One measure of `group` against `reference` (the other group, or the rest): two rates, their difference, its p."""
 
     measure: str
     group: str
@@ -70,8 +68,7 @@ def outcome_gaps(
     """Every measure for every group, one-vs-rest (two groups: the first of the sorted names minus the second).
 
     Rows whose group is in `unknown` are excluded and counted in `dropped`. A side with fewer than `min_group_size`
-    rows of
-    the measure's own denominator gives value None with the count.
+    rows of the measure's own denominator gives value None with the count.
     """
     known = ~np.isin(groups, list(unknown))
     names = np.unique(groups[known]).tolist()

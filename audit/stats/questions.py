@@ -7,7 +7,10 @@ from typing import Final, Literal, final
 @final
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One declared test family; `estimand` is a template over {group}, {other} and, for outcome, {measure}."""
+    """One declared test family; `estimand` is a template over {group}, {other} and, for outcome, {measure}.
+
+    `inconclusive` is the reason to give for an INCONCLUSIVE finding, where that of every other question would not fit.
+    """
 
     name: str
     family: str
@@ -15,6 +18,7 @@ class Question:
     unit: str
     direction: Literal["greater", "two-sided"]
     margin: str | None
+    inconclusive: str = ""
 
 
 QUESTIONS: Final[dict[str, Question]] = {
@@ -26,6 +30,7 @@ QUESTIONS: Final[dict[str, Question]] = {
         "ratio",
         "greater",
         None,
+        "not shown to be among the most used word groups, which never says unused",
     ),
     "contrast": Question(
         "contrast",

@@ -1,5 +1,4 @@
-"""Tests whose exchangeable unit is the cluster: rank comparison, permutation within strata, two rates, paired sign
-flips.
+"""Tests whose exchangeable unit is the cluster: ranks, permutation within strata, two rates, paired sign flips.
 
 Pooled rows as if independent reject 16 % of true nulls with 8 rows a cluster, and Mann-Whitney 14 % under unequal
 variances; these tests hold 5 %. Cost: the permutation tests draw in blocks of `BLOCK` cells.
@@ -39,12 +38,10 @@ def brunner_munzel(
     """Cliff's delta P(X > Y) - P(X < Y), X the rows in `group`, and the two-sided p of delta = 0.
 
     Brunner and Munzel (2000, Biometrical Journal 42); with clusters, placements are summed per cluster (Obuchowski
-    1997,
-    Biometrics 53); with `strata`, the delta is the mean of the strata's weighted by n_x n_y / (n_x + n_y), and strata
-    without
-    2 clusters of each group are dropped and counted. At complete separation p is the exact permutation p and the
-    interval
-    is Wilson's at the smaller group (variance bound of Birnbaum and Klose 1957, Annals of Mathematical Statistics 28).
+    1997, Biometrics 53); with `strata`, the delta is the mean of the strata's weighted by n_x n_y / (n_x + n_y), and
+    strata without 2 clusters of each group are dropped and counted. At complete separation p is the exact permutation
+    p and the interval is Wilson's at the smaller group (variance bound of Birnbaum and Klose 1957, Annals of
+    Mathematical Statistics 28).
     """
     layer = np.zeros(len(values), dtype=int) if strata is None else np.unique(strata, return_inverse=True)[1]
     keep = np.isfinite(values) & _comparable(layer, group, cluster, np.isfinite(values))
@@ -127,14 +124,12 @@ def stratified_permutation(
     rng: np.random.Generator,
     resamples: int,
 ) -> tuple[float | None, int]:
-    """Two-sided p of no group difference within strata, and the rows lost to strata without both groups (or not
-    finite).
+    """Two-sided p of no group difference within strata, and how many rows are lost.
 
-    The statistic is the sum over the group of stratum-centred values. One row per cluster: groups are permuted within
-    strata
-    (exact up to resampling). Clusters of several rows: each cluster's sum of (group - stratum share) x (value -
-    stratum mean)
-    flips its sign, which is exact only if those sums are symmetric about 0 and approximate otherwise.
+    Lost are rows that are not finite, and strata without both groups. The statistic is the sum over the group of
+    stratum-centred values. One row per cluster: groups are permuted within strata (exact up to resampling). Clusters of
+    several rows: each cluster's sum of (group - stratum share) x (value - stratum mean) flips its sign, which is exact
+    only if those sums are symmetric about 0 and approximate otherwise.
     """
     finite = np.isfinite(values)
     layer = np.unique(strata, return_inverse=True)[1]
@@ -195,10 +190,10 @@ def sign_flip(values: FloatArray, *, cluster: NDArray[Any], rng: np.random.Gener
 
 
 def two_proportions(values: BoolArray, group: BoolArray, *, cluster: NDArray[Any]) -> float | None:
-    """Two-sided p of equal rates: pooled score test at effective sample sizes; None if a group has fewer than 2
-    clusters.
+    """Two-sided p of equal rates: pooled score test at effective sample sizes.
 
-    One row per cluster: the chi-squared test without continuity correction. Clustered: Student's t with Welch's df.
+    None if a group has fewer than 2 clusters, or if the rates differ and nothing varies. One row per cluster: the
+    chi-squared test without continuity correction. Clustered: Student's t with Welch's df.
     """
     sizes = [len(np.unique(cluster[side])) for side in (group, ~group)]
     if min(sizes) < 2:

@@ -1,6 +1,4 @@
-"""From estimate, p and margin to a verdict, a gate and an exit code. A verdict never says 'pass' because p is above
-.05.
-"""
+"""From estimate, p and margin to a verdict, a gate and an exit code; no verdict says 'pass' because p is above .05."""
 
 from collections.abc import Collection, Sequence
 from math import ceil
@@ -73,15 +71,14 @@ def detectable_effect(se: float, df: float, alpha: float, power: float = 0.8) ->
 
 
 def detectable_against(null: FloatArray, se: float, alpha: float, power: float = 0.8) -> float:
-    """The same for a two-sided rank test among placebos: what must be exceeded is the placebos' spread, not only the
-    sampling error.
-    """
+    """The same for a two-sided rank test among placebos, whose spread must be exceeded beside the sampling error."""
     return float(np.quantile(np.abs(null - null.mean()), 1 - alpha) + stats.norm.ppf(power) * se)
 
 
 def needed_n(se: float, n: int, margin: float, alpha: float, power: float = 0.8) -> int:
-    """Units for EQUIVALENT with probability `power` when the true effect is 0, if `se` falls with the root of n
-    (TOST, normal).
+    """Units for EQUIVALENT with probability `power` when the true effect is 0 (two one-sided normal tests).
+
+    `se` is that of `n` units, and falls with the root of n.
 
     >>> needed_n(0.1, 100, 0.1, 0.05)
     857

@@ -8,21 +8,18 @@ import numpy as np
 from audit.config import Config
 from audit.records import Estimate, IntArray, Opinion
 from audit.stats.cases import Case, Evidence, by_attribute, not_testable
-from audit.stats.nulls import PlaceboTest, Pool, contrast, contrast_test, enrichment, reliance_test, usable
+from audit.stats.nulls import Design, PlaceboTest, contrast, contrast_test, enrichment, reliance_test
+from audit.stats.placebos import Pool, usable
 from audit.stats.questions import QUESTIONS
 
 
 def reliance_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) -> Sequence[Case]:
     """Each group's enrichment, ranked among placebo groups."""
-    config = evidence.config.statistics
-    cases, first = [], evidence.composites[0]
+    cases, first, design = [], evidence.composites[0], _design(evidence)
     for attribute, groups in by_attribute(evidence.words).items():
         for group, types in _testable(pool, groups, evidence.config).items():
-            kept = usable(pool, types, min_examples=config.min_examples_per_term)
-            tests = reliance_test(
-                pool, types, evidence.composites, cluster=evidence.examples.cluster, k=config.placebos, rng=rng,
-                min_terms=config.min_terms, min_examples=config.min_examples_per_term,
-            )  # fmt: skip
+            kept = usable(pool, types, min_examples=design.min_examples)
+            tests = reliance_test(pool, types, evidence.composites, design=design, rng=rng)
             cases.append(
                 _placebo_case(
                     "reliance", attribute, (group,), first, tests,
@@ -35,16 +32,12 @@ def reliance_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) -> 
 
 def contrast_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) -> Sequence[Case]:
     """Mean relevance of one group's words minus another's, ranked among placebo pairs."""
-    config = evidence.config.statistics
-    cases, first, cluster = [], evidence.composites[0], evidence.examples.cluster
+    cases, first, design = [], evidence.composites[0], _design(evidence)
     for attribute, groups in by_attribute(evidence.words).items():
         testable = _testable(pool, groups, evidence.config)
         for (name, a), (other, b) in _pairs(testable):
-            kept = [usable(pool, types, min_examples=config.min_examples_per_term) for types in (a, b)]
-            tests = contrast_test(
-                pool, a, b, evidence.composites, cluster=cluster, scale=evidence.scale, k=config.placebos, rng=rng,
-                min_terms=config.min_terms, min_examples=config.min_examples_per_term,
-            )  # fmt: skip
+            kept = [usable(pool, types, min_examples=design.min_examples) for types in (a, b)]
+            tests = contrast_test(pool, a, b, evidence.composites, design=design, scale=evidence.scale, rng=rng)
             cases.append(
                 _placebo_case(
                     "contrast", attribute, (name, other), first, tests,
@@ -54,6 +47,16 @@ def contrast_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) -> 
             )  # fmt: skip
         cases += _untestable("contrast", attribute, pool, groups, evidence.config, alone=len(testable) == 1)
     return cases
+
+
+def _design(evidence: Evidence) -> Design:
+    statistics = evidence.config.statistics
+    return Design(
+        cluster=evidence.examples.cluster,
+        k=statistics.placebos,
+        min_terms=statistics.min_terms,
+        min_examples=statistics.min_examples_per_term,
+    )
 
 
 def _placebo_case(

@@ -1,16 +1,14 @@
 """The run folder: a record, a manifest of hashes written last, and nothing half-written that looks complete."""
 
 import contextlib
-import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from audit.errors import OutputError
+from audit.files import file_sha256, write_atomically
 from audit.records import SCHEMA_VERSION, AuditRecord
 
 RECORD, MANIFEST = "audit.json", "manifest.json"
@@ -36,9 +34,7 @@ def new_run_folder(output: Path, name: str, run_id: str) -> Path:
 def write_record(folder: Path, record: AuditRecord) -> None:
     """`audit.json` with sorted keys; NaN is refused."""
     document = record.model_dump(mode="json")
-    _write_atomically(
-        folder / RECORD, json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
-    )
+    _write(folder / RECORD, json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False))
 
 
 def load_record(folder: str | Path) -> AuditRecord:
@@ -71,8 +67,8 @@ def load_record(folder: str | Path) -> AuditRecord:
 
 def write_manifest(folder: Path) -> None:
     """sha256 of every other file of the folder; its presence says that the run is complete."""
-    hashes = {path.relative_to(folder).as_posix(): _sha256(path) for path in _files(folder)}
-    _write_atomically(folder / MANIFEST, json.dumps({"sha256": hashes}, indent=2, sort_keys=True) + "\n")
+    hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in _files(folder)}
+    _write(folder / MANIFEST, json.dumps({"sha256": hashes}, indent=2, sort_keys=True))
 
 
 def verify(folder: str | Path) -> list[str]:
@@ -94,7 +90,7 @@ def verify(folder: str | Path) -> list[str]:
     return (
         missing
         + extra
-        + [f"{run / name}: was changed after the run" for name in both if _sha256(present[name]) != wanted[name]]
+        + [f"{run / name}: was changed after the run" for name in both if file_sha256(present[name]) != wanted[name]]
     )
 
 
@@ -122,21 +118,5 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); give another folder with --output") from None
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, f"{text}\n".encode(), cure="give another folder with --output")

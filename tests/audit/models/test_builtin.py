@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.errors import ConfigError, DataError, ModelError, OutputError
+from audit.files import file_sha256
 from audit.models.builtin import (
     SPLIT_SEED,
     TRAIN_ROWS,
@@ -18,7 +19,7 @@ from audit.models.builtin import (
     builtin_model,
     split_by_film,
 )
-from audit.models.sources import ENCODER, REVIEWS, Source, file_sha256, find
+from audit.models.sources import ENCODER, REVIEWS, Source, find
 
 
 @pytest.fixture

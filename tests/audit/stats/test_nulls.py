@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audit.records import FloatArray, IntArray, WordTable
-from audit.stats import nulls
+from audit.stats import nulls, placebos
 
 EXAMPLES, TYPES, TOPICS = 600, 700, 40
 
@@ -81,7 +81,7 @@ def test_group_means_and_effects_equal_the_slow_definition(world: World) -> None
     rng = np.random.default_rng(1)
     a, b = pair(world, 5, False, rng)
     table = world.table(world.relevance(0.5, rng), {("x", "a"): a, ("x", "b"): b}, rng.integers(1, 4, len(world.type)))
-    pool, codes = nulls.build_pool(table), np.arange(EXAMPLES)
+    pool, codes = placebos.build_pool(table), np.arange(EXAMPLES)
     means = nulls.group_means(pool, np.stack([a, b]), table.relevance["c"])
     expected = [slow_mean(table, a, table.relevance["c"]), slow_mean(table, b, table.relevance["c"])]
     assert means == pytest.approx(expected, abs=1e-12)
@@ -96,22 +96,22 @@ def test_placebos_match_frequency_and_coherence_and_avoid_every_declared_word(wo
     a, b = pair(world, 8, True, rng)
     third = world.group(5, False, rng, np.concatenate([a, b]))
     table = world.table(world.relevance(0.5, rng), {("x", "a"): a, ("x", "b"): b, ("y", "c"): third})
-    pool = nulls.build_pool(table)
-    one, two = nulls.draw_pairs(pool, a, b, k=199, rng=rng)
+    pool = placebos.build_pool(table)
+    one, two = placebos.draw_pairs(pool, a, b, k=199, rng=rng)
     for found, terms in ((one, a), (two, b)):
         assert not np.isin(found.types, np.concatenate([a, b, third])).any()
         assert all(len(set(row)) == len(row) for row in found.types.tolist())
         for slot, term in enumerate(terms):
-            assert np.isin(found.types[:, slot], nulls.candidates(pool, int(term))).all()
+            assert np.isin(found.types[:, slot], placebos.candidates(pool, int(term))).all()
         assert abs(found.matched.mean() - found.coherence) < 0.12
         assert found.coherence > 0.2
     assert not any(set(left) & set(right) for left, right in zip(one.types.tolist(), two.types.tolist(), strict=True))
 
 
 def test_candidates_lie_within_the_width_or_are_the_nearest_twelve(world: World) -> None:
-    pool = nulls.build_pool(world.table(np.zeros(len(world.type)), {}))
+    pool = placebos.build_pool(world.table(np.zeros(len(world.type)), {}))
     for term in (int(np.argmax(pool.frequency)), int(world.common[0])):
-        found = nulls.candidates(pool, term)
+        found = placebos.candidates(pool, term)
         distance = np.abs(np.log2(pool.frequency[found] / pool.frequency[term]))
         assert len(found) == 12 or (len(found) > 12 and distance.max() <= 0.4)
 
@@ -124,7 +124,7 @@ def test_rank_p_counts_the_observed_value_itself() -> None:
 
 
 def test_identical_draws_count_as_one(world: World) -> None:
-    pool = nulls.build_pool(world.table(np.zeros(len(world.type)), {}))
+    pool = placebos.build_pool(world.table(np.zeros(len(world.type)), {}))
     terms = world.common[:4]
     df, shared = nulls.effective_draws(pool, terms, np.tile(terms, (50, 1)), np.ones(4))
     assert df == pytest.approx(1.0, abs=1e-3) and shared == pytest.approx(1.0, abs=1e-3)
@@ -134,17 +134,14 @@ def test_too_few_terms_are_not_testable_and_the_reason_names_the_counts(world: W
     rng = np.random.default_rng(3)
     a, b = pair(world, 6, False, rng)
     table = world.table(world.relevance(0.5, rng), {("x", "a"): a[:3], ("x", "b"): b})
-    pool, common = (
-        nulls.build_pool(table),
-        {"cluster": np.arange(EXAMPLES), "k": 99, "min_terms": 4, "min_examples": 10},
-    )
-    test = nulls.contrast_test(pool, a[:3], b, ("c",), scale=1.0, rng=rng, **common)["c"]
+    pool, design = placebos.build_pool(table), nulls.Design(np.arange(EXAMPLES), k=99, min_terms=4, min_examples=10)
+    test = nulls.contrast_test(pool, a[:3], b, ("c",), design=design, scale=1.0, rng=rng)["c"]
     assert test.p is None and test.estimate.value is None
     assert "3 terms occur in at least 10 examples; 4 are needed" in test.estimate.reason
-    assert nulls.reliance_test(pool, a[:3], ("c",), rng=rng, **common)["c"].p is None
+    assert nulls.reliance_test(pool, a[:3], ("c",), design=design, rng=rng)["c"].p is None
 
 
-def contrasts(pool: nulls.Pool, a: IntArray, b: IntArray) -> FloatArray:
+def contrasts(pool: placebos.Pool, a: IntArray, b: IntArray) -> FloatArray:
     weight = pool.table.relevance["c"]
     return nulls.group_means(pool, a, weight) - nulls.group_means(pool, b, weight)
 
@@ -158,10 +155,13 @@ def false_alarms(
         world = World(rng)
         for _ in range(groups):
             a, b = pair(world, size, coherent, rng)
-            pool = nulls.build_pool(world.table(np.zeros(len(world.type)), {("x", "a"): a, ("x", "b"): b}))
-            pairs, single = nulls.draw_pairs(pool, a, b, k=99, rng=rng), nulls.draw_placebos(pool, a, k=99, rng=rng)
-            lists = [np.tile(nulls.candidates(pool, int(term)), (99, 1)) for term in (*a, *b)]
-            loose = nulls._choose(lists, 10**9, rng)
+            pool = placebos.build_pool(world.table(np.zeros(len(world.type)), {("x", "a"): a, ("x", "b"): b}))
+            pairs, single = (
+                placebos.draw_pairs(pool, a, b, k=99, rng=rng),
+                placebos.draw_placebos(pool, a, k=99, rng=rng),
+            )
+            lists = [np.tile(placebos.candidates(pool, int(term)), (99, 1)) for term in (*a, *b)]
+            loose = placebos._choose(lists, 10**9, rng)
             worth = nulls.effective_draws(
                 pool, np.r_[a, b], np.hstack([pairs[0].types, pairs[1].types]), np.repeat([1.0, -1.0], size)
             )
@@ -169,7 +169,7 @@ def false_alarms(
             for _ in range(draws):
                 relevance = world.relevance(0.5, rng)
                 table = world.table(relevance, {})
-                live = nulls.Pool(table, pool.order, pool.start, pool.frequency, pool.eligible, pool.unit)
+                live = placebos.Pool(table, pool.order, pool.start, pool.frequency, pool.eligible, pool.unit)
                 naive = nulls.contrast(live, a, b, "c", cluster=np.arange(EXAMPLES), scale=1.0)
                 null = contrasts(live, pairs[0].types, pairs[1].types)
                 scattered = contrasts(live, loose[:, :size], loose[:, size:]) if coherent else null
@@ -206,10 +206,10 @@ def test_a_planted_group_is_found(world: World) -> None:
     for _ in range(10):
         a, b = pair(world, 8, False, rng)
         relevance = world.relevance(0.5, rng) + 2.0 * np.isin(world.type, a) - 2.0 * np.isin(world.type, b)
-        pool = nulls.build_pool(world.table(relevance, {("x", "a"): a, ("x", "b"): b}))
-        common = {"cluster": np.arange(EXAMPLES), "k": 199, "rng": rng, "min_terms": 4, "min_examples": 10}
-        contrast = nulls.contrast_test(pool, a, b, ("c",), scale=1.0, **common)["c"].p
-        reliance = nulls.reliance_test(pool, a, ("c",), **common)["c"].p
+        pool = placebos.build_pool(world.table(relevance, {("x", "a"): a, ("x", "b"): b}))
+        design = nulls.Design(np.arange(EXAMPLES), k=199, min_terms=4, min_examples=10)
+        contrast = nulls.contrast_test(pool, a, b, ("c",), design=design, scale=1.0, rng=rng)["c"].p
+        reliance = nulls.reliance_test(pool, a, ("c",), design=design, rng=rng)["c"].p
         assert contrast is not None and reliance is not None
         found.append((contrast <= 0.05, reliance <= 0.05))
     assert np.mean(found, axis=0) == pytest.approx([1.0, 1.0], abs=0.21)
@@ -218,9 +218,8 @@ def test_a_planted_group_is_found(world: World) -> None:
 def test_a_dozen_tests_of_999_placebos_take_seconds(world: World) -> None:
     rng = np.random.default_rng(14)
     a, b = pair(world, 12, True, rng)
-    pool = nulls.build_pool(world.table(world.relevance(0.5, rng), {("x", "a"): a, ("x", "b"): b}))
+    pool = placebos.build_pool(world.table(world.relevance(0.5, rng), {("x", "a"): a, ("x", "b"): b}))
+    design = nulls.Design(np.arange(EXAMPLES), k=999, min_terms=4, min_examples=10)
     start = time.process_time()
-    test = nulls.contrast_test(
-        pool, a, b, ("c",), cluster=np.arange(EXAMPLES), scale=1.0, k=999, rng=rng, min_terms=4, min_examples=10
-    )["c"]
+    test = nulls.contrast_test(pool, a, b, ("c",), design=design, scale=1.0, rng=rng)["c"]
     assert time.process_time() - start < 5 and len(test.null) > 900
