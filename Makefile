@@ -5,7 +5,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench wheel clean
+.PHONY: help demo test check bench coverage wheel clean
 
 help: ## show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
@@ -25,6 +25,9 @@ check: $(READY) ## lint, format check, strict types, import contracts
 
 bench: $(READY) ## run the benchmarks in bench/
 	$(BIN)/python -m bench
+
+coverage: $(READY) ## run the LRP engine over the model zoo and write docs/coverage.md (two minutes)
+	$(BIN)/python -m tests.lrp.coverage
 
 wheel: $(READY) ## build the wheel into dist/
 	rm -rf build
