@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 READY := .venv/ready
+BENCH_READY := .venv/bench-ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench coverage wheel clean
@@ -23,7 +24,7 @@ check: $(READY) ## lint, format check, strict types, import contracts
 	$(BIN)/mypy --strict lrp audit
 	$(BIN)/lint-imports
 
-bench: $(READY) ## run the benchmarks in bench/
+bench: $(BENCH_READY) ## run the benchmarks in bench/
 	$(BIN)/python -m bench
 
 coverage: $(READY) ## run the LRP engine over the model zoo and write docs/coverage.md (two minutes)
@@ -43,4 +44,8 @@ $(READY): pyproject.toml constraints.txt demo-requirements.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(INSTALL) -c constraints.txt -e '.[dev]'
 	@$(INSTALL) -c constraints.txt --no-deps -r demo-requirements.txt
+	@touch $@
+
+$(BENCH_READY): $(READY) bench-requirements.txt
+	@$(INSTALL) -c constraints.txt --no-deps -r bench-requirements.txt
 	@touch $@

@@ -2,10 +2,11 @@
 
 import sys
 
-from bench import engine, real_model, stage
+from bench import engine, faithfulness, real_model, stage
 
 if __name__ == "__main__":
     small = "--small" in sys.argv
     engine.main(small=small)
     stage.main(small=small)
     real_model.main(small=small)
+    faithfulness.main(small=small)

@@ -135,7 +135,9 @@ def memory() -> None:
     """Peak memory above the weights, each in a process of its own."""
     names = ("gradient x input", "lrp_z", "epsilon", "epsilon_plus_flat")
     code = "import sys; from bench.engine import peak; peak(sys.argv[1])"
-    found = {n: float(run([sys.executable, "-c", code, n], capture_output=True, text=True, check=True).stdout) for n in names}
+    found = {
+        n: float(run([sys.executable, "-c", code, n], capture_output=True, text=True, check=True).stdout) for n in names
+    }
     base = found["gradient x input"]
     print(
         "  peak memory above the weights, VGG-16 shape (8 x 128 x 128), relative (at most 1.3): "

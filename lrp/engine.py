@@ -20,7 +20,7 @@ from lrp import graph, operations, recurrent, weighted
 from lrp.calls import Function, bind, carries, name_of, on_backward, storage_of, tensors
 from lrp.composites import WEIGHTED, Composite
 from lrp.errors import UncoveredOperation
-from lrp.handlers import HANDLERS, embedding
+from lrp.handlers import HANDLERS
 from lrp.ledger import Account
 from lrp.nodes import Enter, Keep, Kept, Operation
 from lrp.rules import Zero
@@ -87,11 +87,11 @@ class Interceptor(TorchFunctionMode):
         return result
 
     def _plain(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if func is torch.embedding:
-            return embedding(self, func, args, kwargs)
-        if func is torch.nn.functional.embedding:
+        if func in (torch.embedding, torch.embedding_bag):
+            return HANDLERS[func](self, func, args, kwargs)
+        if func in (torch.nn.functional.embedding, torch.nn.functional.embedding_bag):
             with self:
-                return _without_dispatch(torch.nn.functional.embedding)(*args, **kwargs)
+                return _without_dispatch(func)(*args, **kwargs)
         return func(*args, **kwargs)
 
     def _call(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

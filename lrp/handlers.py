@@ -120,7 +120,15 @@ def _activation(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwar
         return func(*args, **kwargs)
     mode.record(func, "activation")
     run, in_place = _OUT_OF_PLACE.get(func, func), func in _OUT_OF_PLACE
-    result = IdentityRule.apply(x, lambda value: run(value, *args[1:], **kwargs), in_place)  # type: ignore[no-untyped-call]
+
+    def function(value: Tensor) -> Tensor:
+        result: Tensor = run(value, *args[1:], **kwargs)
+        return result
+
+    shift = float(function(x.new_zeros(1))) if func.__name__ in operations.SHIFTED else 0.0
+    result = IdentityRule.apply(x, function, in_place, shift)  # type: ignore[no-untyped-call]
+    if shift:
+        mode.hook_constant(result, "constant", shift)
     result.grad_fn.function_name = func.__name__
     return result
 

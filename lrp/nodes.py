@@ -85,13 +85,14 @@ class Gate(torch.autograd.Function):
 
 
 class IdentityRule(torch.autograd.Function):
-    """An elementwise function under the identity rule; keeps f(x) / x instead of x and y."""
+    """An elementwise function under the identity rule; keeps (f(x) - f(0)) / x instead of x and y. `shift`: f(0), a constant."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor], in_place: bool) -> Tensor:
-        """Shape of `x`. At x = 0 the ratio is 0: no input, no relevance (where f(0) is not 0, the ledger's residual shows it)."""
+    def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor], in_place: bool, shift: float) -> Tensor:
+        """Shape of `x`. At x = 0 the ratio is 0: no input, no relevance."""
         y = function(x)
-        ctx.save_for_backward((y / x).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0))
+        ratio = (y - shift if shift else y) / x
+        ctx.save_for_backward(ratio.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0))
         if not in_place:
             return y
         ctx.mark_dirty(x)
@@ -99,10 +100,10 @@ class IdentityRule(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, c: Tensor) -> tuple[Tensor, None, None]:
-        """c f(x) / x."""
+    def backward(ctx: Any, c: Tensor) -> tuple[Tensor, None, None, None]:
+        """c (f(x) - f(0)) / x."""
         (ratio,) = ctx.saved_tensors
-        return c * ratio, None, None
+        return c * ratio, None, None, None
 
 
 class LayerNormRule(torch.autograd.Function):
@@ -134,7 +135,9 @@ class WeightedNode(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, call: Call, operation: Operation, raw: bool) -> Tensor:
         """y of the model's own call, bit by bit. `raw`: x is in R-form, so backward returns R."""
         with torch.enable_grad():
-            leaf = x.detach().requires_grad_()
+            leaf = (
+                x.data.requires_grad_()
+            )  # without x's version: the product with W' needs W only, whatever happens to x
             y = call.apply(leaf, call.weight, call.bias)
         ctx.inner, ctx.call, ctx.operation, ctx.raw = (leaf, y), call, operation, raw
         ctx.x, ctx.y = Kept(x.detach()), Kept(y.detach(), output=True)

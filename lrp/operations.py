@@ -57,7 +57,7 @@ PASSES: Functions = (
         Tensor,
         "mean sum cumsum neg __neg__ neg_ negative relu relu_ tril triu max min amax amin maximum minimum topk sort median abs __abs__ "
         "scatter scatter_ scatter_add scatter_add_ scatter_reduce index_add index_add_ index_put index_put_ index_copy index_copy_ "
-        "masked_scatter masked_scatter_ requires_grad_ __setitem__ copy_ nan_to_num nan_to_num_ logical_not nansum conj flip",
+        "masked_scatter masked_scatter_ __setitem__ copy_ nan_to_num nan_to_num_ logical_not nansum conj flip",
     )
     | _named(
         torch,
@@ -85,6 +85,12 @@ ACTIVATIONS: Functions = {
     *_named(Tensor, "tanh sigmoid erf hardshrink tanh_ sigmoid_ clamp clip clamp_ clip_ clamp_min clamp_max clamp_min_ clamp_max_ atan sin "
             "sigmoid prelu expm1 log1p"),
 }  # fmt: skip
+
+# Names of activations that may not be 0 at 0: f(0) is a constant that leaks, the identity rule is for the rest.
+SHIFTED = frozenset(
+    "sigmoid sigmoid_ hardsigmoid hardsigmoid_ softplus log_sigmoid clamp clip clamp_ clip_ clamp_min clamp_max clamp_min_ "
+    "clamp_max_ hardtanh hardtanh_ threshold threshold_".split()
+)
 
 # Names of activations whose output is 0 wherever their input is below 0, and of those that open and close a product.
 CLIPPING = frozenset({"relu6", "hardtanh", "hardtanh_", "clamp_min", "threshold", "threshold_"})

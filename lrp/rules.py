@@ -32,7 +32,10 @@ class Factors:
 @final
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """y = f(x) elementwise gives R_x = R_y, so c_x = c_y f(x) / x (AttnLRP eq. 9)."""
+    """y = f(x) elementwise gives R_x = R_y, so c_x = c_y f(x) / x (AttnLRP eq. 9).
+
+    Where f(0) is not 0 (sigmoid, softplus) that part is a constant and leaks; f(x) / x would have a pole there.
+    """
 
 
 @final
