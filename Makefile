@@ -6,7 +6,7 @@ READY := .venv/ready
 BENCH_READY := .venv/bench-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench coverage wheel clean
+.PHONY: help demo test check bench coverage peers wheel clean
 
 help: ## show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
@@ -30,12 +30,19 @@ bench: $(BENCH_READY) ## run the benchmarks in bench/
 coverage: $(READY) ## run the LRP engine over the model zoo and write docs/coverage.md (two minutes)
 	$(BIN)/python -m tests.lrp.coverage
 
+peers: $(READY) ## compare relevance with zennit, computed anew in an environment of its own
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt torch numpy
+	.venv-peers/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r bench/peers/requirements.txt
+	.venv-peers/bin/python -m bench.peers.reference .venv-peers/zennit.npz
+	$(BIN)/python -m bench.peers.compare .venv-peers/zennit.npz
+
 wheel: $(READY) ## build the wheel into dist/
 	rm -rf build
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
 
 clean: ## remove the environment, caches and build products (not reports/)
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find audit lrp tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt demo-requirements.txt

@@ -1,0 +1,1 @@
+"""Agreement with other LRP engines, which live in an environment of their own (`make peers`)."""
