@@ -1,13 +1,16 @@
 """Layer-wise Relevance Propagation for any PyTorch classifier: `lrp.attribute(model, inputs, target, composite)`."""
 
 from lrp.attribution import attribute, attribute_each
-from lrp.composites import COMPOSITES, Composite
+from lrp.composites import COMPOSITES, Composite, Entry
 from lrp.errors import InputError, LrpError, UncoveredOperation
+from lrp.rules import RULES
 from lrp.types import Ledger, Relevance, TraceEntry
 
 __all__ = [
     "COMPOSITES",
+    "RULES",
     "Composite",
+    "Entry",
     "InputError",
     "Ledger",
     "LrpError",
