@@ -12,6 +12,7 @@ from typing import final
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 
 Transpose = Callable[[Tensor], Tensor]
 
@@ -71,15 +72,13 @@ class Application:
         """Whether x >= 0 everywhere; measured, since padding and clipped activations hide it from names."""
         return bool(self.x.amin() >= 0)
 
-    def product(
-        self, x: Tensor, weight: Tensor, bias: Tensor | None = None, *, twice: bool = False
-    ) -> tuple[Tensor, Transpose]:
-        """The operation with other inputs or weights, and its transposed product (which may be asked for `twice`)."""
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Transpose]:
+        """The operation with other inputs or weights, and its transposed product, which may be asked for once."""
         with torch.enable_grad():
             leaf = x.detach().requires_grad_()
             z = self.call.apply(leaf, weight, bias)
-        calls = iter((True, False) if twice else (False,))
-        return z.detach(), lambda s: torch.autograd.grad(z, leaf, s, retain_graph=next(calls))[0]
+        edge = get_gradient_edge(z)  # not z itself, so that its memory is free once the rule has used it
+        return z.detach(), lambda s: torch.autograd.grad(edge, leaf, s)[0]
 
     def transpose(self, s: Tensor) -> Tensor:
         """W's."""

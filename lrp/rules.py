@@ -94,8 +94,8 @@ class Epsilon:
     def propagate(self, application: Application, c: Tensor) -> Propagated:
         """W'(c y / (y + sign(y) epsilon))."""
         y = application.y
-        kept = c * y / away_from_zero(y, self.epsilon)
-        leaks = {"epsilon": (c - kept) * y, "bias": application.dot(kept, application.bias)}
+        kept = torch.div(y, away_from_zero(y, self.epsilon)).mul_(c)
+        leaks = {"epsilon": _total((c - kept).mul_(y)), "bias": application.dot(kept, application.bias)}
         return Propagated(application.transpose(kept), leaks)
 
 
@@ -160,7 +160,9 @@ class ZPlus:
         if a.positive_input:
             z, transpose = a.product(a.x, a.weight.clamp(min=0), bias)
             s = divide(r, z)
-            return Propagated(transpose(s), {"bias": a.dot(s, bias), "dead": _lost(r, s, rectified=a.rectified)})
+            leaks = {"bias": a.dot(s, bias), "dead": _lost(r, s, rectified=a.rectified)}
+            del r, z  # the transposed product is the peak of memory
+            return Propagated(transpose(s), leaks)
         absolute, transpose = a.product(a.x.abs(), a.weight.abs())
         z = (a.without_bias() + absolute) / 2
         s = divide(r, z if bias is None else z + a.along_channels(bias), a.magnitude(absolute))
@@ -204,7 +206,7 @@ class AlphaBeta:
         signed = transpose(first + second)
         value = (a.transpose(first - second) + torch.where(a.x < 0, -signed, signed)) / 2
         kept = torch.where(first != 0, self.alpha, 0.0) - torch.where(second != 0, self.beta, 0.0)
-        leaks = {"bias": a.dot(first, positive) - a.dot(second, negative), "dead": r * (1 - kept)}
+        leaks = {"bias": a.dot(first, positive) - a.dot(second, negative), "dead": _total(r * (1 - kept))}
         return Propagated(value, leaks)
 
 
@@ -321,4 +323,9 @@ def _lost(relevance: Tensor, s: Tensor, *, rectified: bool = False) -> Tensor:
     """Relevance of outputs that have nothing to pass it to; per example."""
     if rectified:
         return relevance.new_zeros(len(relevance))
-    return torch.where(s == 0, relevance, 0.0)
+    return _total(torch.where(s == 0, relevance, 0.0))
+
+
+def _total(terms: Tensor) -> Tensor:
+    """Summed per leading index at once, so that no full tensor waits for the ledger."""
+    return terms.reshape(len(terms), -1).sum(1)
