@@ -2,13 +2,26 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
-Composite = Literal["attn_lrp", "cp_lrp", "epsilon", "gradient_x_input", "auto"]
 Gated = Literal["contrast", "disparity", "outcome", "intervention"]  # reliance has no margin, so no gate
+
+
+def _named(composite: JsonValue) -> JsonValue:
+    if isinstance(composite, str) or (isinstance(composite, dict) and isinstance(composite.get("name"), str)):
+        return composite
+    raise ValueError("write the name of a composite, or a mapping with its name: {name: attn_lrp, gamma: 0.25}")
+
+
+# What lrp.composites.resolve takes; the engine alone knows its names and parameters, and a config is read without torch.
+Composite = Annotated[
+    JsonValue,
+    AfterValidator(_named),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "required": ["name"]}]}),
+]
 
 
 class Block(BaseModel):
@@ -83,7 +96,8 @@ class Relevance(Block):
     """How relevance is computed."""
 
     composites: Annotated[tuple[Composite, ...], Field(min_length=1)] = Field(
-        ("cp_lrp", "attn_lrp"), description="the first gives effect sizes, the others are second opinions"
+        ("cp_lrp", "attn_lrp"),
+        description="names or mappings {name, parameters} or {name, base, rules}; the first gives effect sizes, others second opinions",
     )
 
 

@@ -40,9 +40,7 @@ def explain_text(
     model, explainer, matcher = prepare_model(loaded)
     chosen: Any = explainer.target if target is None else class_index(model, "--target", target)
     named = target or " - ".join(model.classes[i] for i in (explainer.favour, explainer.against) if i is not None)
-    tokens, result = explain_tokens(
-        explainer, text, matcher.find(text), target=chosen, composite=explainer.composites[0]
-    )
+    tokens, result = explain_tokens(explainer, text, matcher.find(text), target=chosen, composite=explainer.first)
     return Explanation(
         explained=named,
         composite=result.composite,

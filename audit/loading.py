@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, final, get_args
 
@@ -58,11 +58,17 @@ _Loader: Any = type(
 @final
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A resolved config, its file, and the folder that the paths in it are relative to."""
+    """A resolved config, its file, the folder that the paths in it are relative to, and where each value was written."""
 
     config: Config
     path: Path
     folder: Path
+    places: Mapping[Loc, "_Place"] = field(repr=False)
+
+    def at(self, *loc: int | str) -> str:
+        """`file:line:column: path` of a value, for an error message; of the block that would hold it where it was left out."""
+        place = next(self.places[loc[:n]] for n in range(len(loc), -1, -1) if loc[:n] in self.places)
+        return f"{place.label}: {_dotted(loc)}"
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
@@ -82,7 +88,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
         config = Config.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         raise ConfigError("\n".join(_messages(error, reading))) from None
-    return LoadedConfig(config, path, path.parent)
+    return LoadedConfig(config, path, path.parent, values)
 
 
 def config_schema() -> dict[str, Any]:

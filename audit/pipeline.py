@@ -126,7 +126,7 @@ def _evidence(
         groups=explained.groups,
         mentions={attribute: mentions(prepared.matches, attribute) for attribute in attributes},
         swaps=swaps,
-        composites=prepared.explainer.composites,
+        composites=prepared.explainer.names,
         favourable=prepared.explainer.favour,
     )
 
@@ -165,7 +165,7 @@ def _exhibits(prepared: Prepared, examples: ExampleTable) -> tuple[Exhibit, ...]
             prepared.data.text[i],
             prepared.matches[i],
             target=target,
-            composite=prepared.explainer.composites[0],
+            composite=prepared.explainer.first,
         )
         exhibits.append(
             Exhibit(

@@ -72,8 +72,10 @@ def print_plan(made: Plan) -> None:
         f"model: {prepared.model.architecture}, {prepared.model.parameters:,} parameters, classes {classes}",
         markup=False,
     )
-    for composite, rules in made.sample.rules.items():
-        console.print(f"{composite}: every operation has a rule ({sum(rules.values())} intercepted)", markup=False)
+    for row in made.sample.ledger:
+        chosen = f" ({row.used})" if row.composite == "auto" else ""
+        count = sum(made.sample.rules[row.composite].values())
+        console.print(f"{row.composite}{chosen}: every operation has a rule ({count} intercepted)", markup=False)
     console.print(_groups(made))
     for warning in made.warnings:
         console.print(f"WARNING (from {SAMPLE} texts): {warning}", style="bold", markup=False)

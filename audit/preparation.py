@@ -5,19 +5,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from audit.aggregation import count_terms
 from audit.config import Config
 from audit.data.terms import Matcher, build_matcher
 from audit.data.text import TextData, load_texts
-from audit.errors import ConfigError
+from audit.errors import ConfigError, did_you_mean
 from audit.loading import LoadedConfig
 from audit.models.builtin import PREFIX, builtin_data, builtin_model
 from audit.models.huggingface import TextModel, load_text_model
 from audit.progress import timed
 from audit.records import Match, TermCount
-from audit.relevance import Explainer, visible_ends
+from audit.relevance import Explainer, composite_name, make_composite, visible_ends
 
 UNHASHED = {"output", "report"}
 
@@ -59,9 +59,11 @@ def prepare(loaded: LoadedConfig) -> Prepared:
 
 def prepare_model(loaded: LoadedConfig) -> tuple[TextModel, Explainer, Matcher]:
     """The part of `prepare` that needs no data."""
+    composites = _composites(loaded)
     matcher = build_matcher(loaded.config.groups, loaded.folder)
     model = load_text_model(loaded.config.model, resolve_model(loaded))
-    return model, _explainer(loaded.config, model), matcher
+    favour, against = _contrast(loaded, model)
+    return model, Explainer(model.model, model.tokenizer, model.max_length, favour, against, composites), matcher
 
 
 def resolve_model(loaded: LoadedConfig) -> str:
@@ -114,18 +116,34 @@ def _declared(matcher: Matcher, matches: Sequence[Sequence[Match]]) -> Declared:
     return {key: tuple(terms) for key, terms in declared.items()}
 
 
-def _explainer(config: Config, model: TextModel) -> Explainer:
-    favour = class_index(model, "target.favour", config.target.favour)
-    against = None if config.target.against is None else class_index(model, "target.against", config.target.against)
+def _composites(loaded: LoadedConfig) -> dict[str, Any]:
+    """What is explained under, by the name that a report shows."""
+    named: dict[str, Any] = {}
+    for i, given in enumerate(loaded.config.relevance.composites):
+        where, name = loaded.at("relevance", "composites", i), composite_name(given)
+        if name in named:
+            raise ConfigError(f"{where}: {name} stands twice; keep one, or give it a name of its own")
+        named[name] = make_composite(given, where)
+    return named
+
+
+def _contrast(loaded: LoadedConfig, model: TextModel) -> tuple[int, int | None]:
+    """Indices of the classes `favour` and `against` (None: the logit of `favour` alone is explained)."""
+    target = loaded.config.target
+    favour = class_index(model, loaded.at("target", "favour"), target.favour)
+    against = None if target.against is None else class_index(model, loaded.at("target", "against"), target.against)
     if against is None and len(model.classes) == 2:
         against = 1 - favour
     if against == favour:
-        raise ConfigError(f"target: favour and against are both {config.target.favour!r}; name two different classes")
-    return Explainer(model.model, model.tokenizer, model.max_length, favour, against, config.relevance.composites)
+        raise ConfigError(
+            f"{loaded.at('target')}: favour and against are both {target.favour!r}; name two different classes"
+        )
+    return favour, against
 
 
-def class_index(model: TextModel, path: str, name: str) -> int:
-    """Which logit the class is; raises `ConfigError` that starts with `path`, where the name was given."""
+def class_index(model: TextModel, where: str, name: str) -> int:
+    """Which logit the class is; raises `ConfigError` that starts with `where`, the place where the name was given."""
     if name not in model.classes:
-        raise ConfigError(f"{path}: the model has no class {name!r}; it has {', '.join(model.classes)}")
+        allowed = f"it has {', '.join(model.classes)}{did_you_mean(name, model.classes)}"
+        raise ConfigError(f"{where}: the model has no class {name!r}; {allowed}")
     return model.classes.index(name)

@@ -216,9 +216,13 @@ class Exhibit(Entry):
 
 
 class LedgerSummary(Entry):
-    """Where the explained logit went, median over examples per composite, as a share of the sum of |terms|."""
+    """Where the explained logit went, median over examples per composite, as a share of the sum of |terms|.
+
+    `used`: what the engine calls the composite; for `auto`, what it chose and why.
+    """
 
     composite: str
+    used: str = ""
     entries: dict[str, float]
     closure_median: float
     closure_max: float

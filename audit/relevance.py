@@ -6,13 +6,14 @@ Cost: one forward pass and one backward pass per composite over the data; memory
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.errors import ModelError
+from audit.errors import ConfigError, ModelError
 from audit.records import FloatArray, GroupTable, IntArray, LedgerSummary, Match, Token, WordTable
 
 if TYPE_CHECKING:
@@ -27,19 +28,72 @@ MIN_TYPE_EXAMPLES = 5
 @final
 @dataclass(frozen=True, slots=True)
 class Explainer:
-    """A text classifier with the contrast that is explained: logit `favour` minus logit `against` (None: the logit itself)."""
+    """A text classifier with the contrast that is explained: logit `favour` minus logit `against` (None: the logit itself).
+
+    `composites`: what `lrp.attribute` takes, by the name that a report shows; the first gives effect sizes.
+    """
 
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     max_length: int
     favour: int
     against: int | None
-    composites: tuple[str, ...]
+    composites: Mapping[str, Any]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the composites."""
+        return tuple(self.composites)
+
+    @property
+    def first(self) -> Any:
+        """The composite that gives effect sizes."""
+        return next(iter(self.composites.values()))
 
     @property
     def target(self) -> Any:
         """What `lrp.attribute` takes as target."""
         return self.favour if self.against is None else (self.favour, self.against)
+
+
+def make_composite(given: Any, where: str) -> Any:
+    """The composite that an item of `relevance.composites` describes; raises `ConfigError` that starts with `where`."""
+    from lrp.composites import resolve
+
+    with _refusals(f"{where}: "):
+        return resolve(given)
+
+
+def composite_name(given: Any) -> str:
+    """How a report calls it.
+
+    >>> composite_name("cp_lrp"), composite_name({"name": "attn_lrp", "gamma": 0.25})
+    ('cp_lrp', 'attn_lrp(gamma=0.25)')
+    """
+    if isinstance(given, str):
+        return given
+    parameters = [f"{key}={value}" for key, value in given.items() if key != "name"]
+    return given["name"] if "rules" in given or not parameters else f"{given['name']}({', '.join(parameters)})"
+
+
+def _attribute(model: Any, inputs: Mapping[str, Any], target: Any, composites: Sequence[Any]) -> tuple[Any, ...]:
+    import lrp
+
+    with _refusals():
+        return lrp.attribute_each(model, inputs, target, composites)
+
+
+@contextmanager
+def _refusals(where: str = "") -> Iterator[None]:
+    """What the engine refuses, as an error of the audit."""
+    import lrp
+
+    try:
+        yield
+    except lrp.UncoveredOperation as error:
+        raise ModelError(str(error)) from error
+    except lrp.LrpError as error:
+        raise ConfigError(f"{where}{error}") from error
 
 
 @final
@@ -155,13 +209,11 @@ def contrast_logit(explainer: Explainer, scores: FloatArray) -> FloatArray:
 
 
 def explain_tokens(
-    explainer: Explainer, text: str, matches: Sequence[Match], *, target: Any, composite: str
+    explainer: Explainer, text: str, matches: Sequence[Match], *, target: Any, composite: Any
 ) -> tuple[tuple[Token, ...], Any]:
     """The tokens of one text with their relevance for `target`, and the engine's `lrp.Relevance`."""
-    import lrp
-
     inputs, offsets, real = encode(explainer, [text])
-    result = lrp.attribute(explainer.model, inputs, target, composite)
+    (result,) = _attribute(explainer.model, inputs, target, [composite])
     values = result.values[0].double().cpu().numpy()
     return tuple(_tokens(text, offsets[0][real[0]], values[real[0]], matches)), result
 
@@ -211,13 +263,13 @@ class _Collector:
         self.totals = np.zeros((2, n))
         self.ledger: dict[str, dict[str, FloatArray]] = {c: {} for c in explainer.composites}
         self.rules: dict[str, dict[str, int]] = {}
+        self.used: dict[str, str] = {}
 
     def add(self, batch: list[int], texts: Sequence[str], matches: Sequence[Sequence[Match]], words: Words) -> None:
         """Explain one batch and add it up."""
-        import lrp
-
         inputs, offsets, real = encode(self.explainer, texts)
-        found = lrp.attribute_each(self.explainer.model, inputs, self.explainer.target, self.explainer.composites)
+        composites = list(self.explainer.composites.values())
+        found = _attribute(self.explainer.model, inputs, self.explainer.target, composites)
         values = np.stack([f.values.float().cpu().numpy().astype(float) for f in found])
         self._keep_scores(batch, found[0].output.float().cpu().numpy().astype(float))
         attended = inputs["attention_mask"].cpu().numpy() == 1
@@ -283,7 +335,7 @@ class _Collector:
             counts: dict[str, int] = defaultdict(int)
             for entry in relevance.trace:
                 counts[f"{entry.kind}: {entry.rule}"] += 1
-            self.rules[composite] = dict(counts)
+            self.rules[composite], self.used[composite] = dict(counts), relevance.composite
 
     def finish(self, declared: Mapping[tuple[str, str], Sequence[str]], truncated: NDArray[np.bool_]) -> Explained:
         """The tables of the whole run."""
@@ -301,7 +353,7 @@ class _Collector:
             size=np.where(present, size, np.nan),
             present=present,
         )
-        summaries = tuple(_summary(c, self.ledger[c]) for c in self.explainer.composites)
+        summaries = tuple(_summary(c, self.used[c], self.ledger[c]) for c in self.explainer.composites)
         words = self._word_table(declared)
         return Explained(self.scores, words, groups, truncated, int((total <= 0).sum()), summaries, self.rules)
 
@@ -321,8 +373,8 @@ class _Collector:
             example=rows["example"].copy(),
             type=position[rows["type"]].astype(np.int32),
             count=rows["count"].copy(),
-            relevance={c: rows["relevance"][:, i].copy() for i, c in enumerate(self.explainer.composites)},
-            magnitude={c: rows["magnitude"][:, i].copy() for i, c in enumerate(self.explainer.composites)},
+            relevance={c: rows["relevance"][:, i].copy() for i, c in enumerate(self.explainer.names)},
+            magnitude={c: rows["magnitude"][:, i].copy() for i, c in enumerate(self.explainer.names)},
             average=self.average,
             types=types,
             embedding=_type_embeddings(self.explainer, types),
@@ -353,12 +405,13 @@ def _check_finite(logits: FloatArray) -> FloatArray:
     )
 
 
-def _summary(composite: str, columns: Mapping[str, FloatArray]) -> LedgerSummary:
+def _summary(composite: str, used: str, columns: Mapping[str, FloatArray]) -> LedgerSummary:
     closure = columns[CLOSURE]
     entries = {name: columns[name] for name in sorted(columns.keys() - {CLOSURE})}
     scale = sum(np.abs(column) for column in entries.values())
     return LedgerSummary(
         composite=composite,
+        used=used,
         entries={name: float(np.median(column / np.maximum(scale, 1e-30))) for name, column in entries.items()},
         closure_median=float(np.median(closure)),
         closure_max=float(closure.max()),

@@ -33,7 +33,7 @@ def audited(snippets: int, composites: tuple[str, ...]) -> Audited:
     """Explain a seeded sample of the built-in film reviews; raises AuditError where the packages are missing."""
     folder, data = builtin_model("film_reviews"), builtin_data("film_reviews")
     loaded = load_text_model(Model(path=str(folder)), str(folder))
-    explainer = Explainer(loaded.model, loaded.tokenizer, 64, 1, 0, composites)
+    explainer = Explainer(loaded.model, loaded.tokenizer, 64, 1, 0, {name: name for name in composites})
     table = pd.read_csv(Path(data))
     table = table.iloc[np.sort(np.random.default_rng(11).choice(len(table), snippets, replace=False))]
     texts = table["text"].tolist()

@@ -33,7 +33,7 @@ def explainer(folder: Path, composites: tuple[str, ...], *, tiny: bool) -> Expla
     )
     torch.manual_seed(0)
     model = BertForSequenceClassification(config).eval().requires_grad_(False)
-    return Explainer(model, tokenizer, 128, 1, 0, composites)
+    return Explainer(model, tokenizer, 128, 1, 0, {name: name for name in composites})
 
 
 def made_up_words() -> list[str]:

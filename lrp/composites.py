@@ -7,6 +7,7 @@ name agrees with zennit's (Anders et al. 2021) so does the definition.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
+from inspect import signature
 from typing import Any, Literal, final
 
 from lrp.errors import InputError
@@ -65,7 +66,8 @@ class Entry:
             raise InputError(f"kind {self.kind!r} does not exist; choose one of {', '.join(KINDS)}")
         if self.position not in (None, "first", "last"):
             raise InputError(f"position {self.position!r} does not exist; choose first or last")
-        if self.depth is not None and not 0 <= self.depth[0] <= self.depth[1] <= 1:
+        pair = isinstance(self.depth, tuple) and len(self.depth) == 2
+        if self.depth is not None and not (pair and 0 <= self.depth[0] <= self.depth[1] <= 1):
             raise InputError(f"depth {self.depth!r}: give two numbers from 0 (first) to 1 (last), the smaller first")
         for kind in (self.kind,) if self.kind else WEIGHTED:
             _check_fits(self.rule, kind)
@@ -82,8 +84,11 @@ class Entry:
     @property
     def conditions(self) -> str:
         """In words, for messages."""
-        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "rule"}
+        named = {name: getattr(self, name) for name in CONDITIONS}
         return ", ".join(f"{name}={value!r}" for name, value in named.items() if value is not None) or "no condition"
+
+
+CONDITIONS = tuple(field.name for field in fields(Entry) if field.name != "rule")
 
 
 @final
@@ -273,9 +278,11 @@ def resolve(composite: "str | Mapping[str, Any] | Composite") -> Composite:
     if entries is None:
         return _composite(name, given)
     base = resolve(given.pop("base", "lrp_z"))
-    if given or not isinstance(name, str) or base.rules is None or base.choose is not None:
+    listed = isinstance(entries, Sequence) and all(isinstance(entry, Mapping) for entry in entries)
+    if given or not (isinstance(name, str) and listed and entries) or base.rules is None or base.choose is not None:
         raise InputError(
-            f"composite {dict(composite)!r}: give name, base (a composite with rules, not auto or gradient_x_input) and rules"
+            f"composite {dict(composite)!r}: give name, base (a composite with rules, not auto or gradient_x_input) and "
+            "rules, a list of mappings such as {kind: linear, position: last, rule: epsilon}"
         )
     own = tuple(_entry(entry) for entry in entries)
     kept = [entry for entry in base.entries if entry.conditions not in {mine.conditions for mine in own}]
@@ -288,9 +295,7 @@ def _composite(name: object, parameters: Mapping[str, Any]) -> Composite:
 
 
 def _entry(given: Mapping[str, Any]) -> Entry:
-    conditions = {f.name: given[f.name] for f in fields(Entry) if f.name != "rule" and f.name in given}
-    if "depth" in conditions:
-        conditions["depth"] = tuple(conditions["depth"])
+    conditions = {name: _numbers(given[name]) for name in CONDITIONS if name in given}
     parameters = {name: value for name, value in given.items() if name not in conditions and name != "rule"}
     return Entry(_call(RULES, "rule", given.get("rule"), parameters), **conditions)
 
@@ -301,7 +306,9 @@ def _call(table: Mapping[str, Callable[..., Any]], what: str, name: object, para
     try:
         return table[str(name)](**{key: _numbers(value) for key, value in parameters.items()})
     except TypeError as error:
-        raise InputError(f"{what} {name!r}: {error}") from error
+        allowed = ", ".join(signature(table[str(name)]).parameters) or "none"
+        conditions = f"; conditions: {', '.join(CONDITIONS)}" if what == "rule" else ""
+        raise InputError(f"{what} {name!r}: {error}; its parameters: {allowed}{conditions}") from error
 
 
 def _numbers(value: Any) -> Any:

@@ -236,7 +236,28 @@ def test_explain_prints_tokens_and_a_ledger_that_adds_up(project: Project) -> No
     ("arguments", "message"),
     [
         (["explain", "CONFIG", "  "], "text to explain is empty"),
-        (["explain", "CONFIG", "x", "--target", "no"], "no class 'no'"),
+        (["explain", "CONFIG", "x", "--target", "no"], "error: --target: the model has no class 'no'"),
+        (
+            ["explain", "CONFIG", "x", "--composite", "espilon"],
+            "relevance.composites.0: composite 'espilon' does not exist",
+        ),
+        (
+            ["explain", "CONFIG", "x", "--composite", "{name: epsilon, gama: 1}"],
+            "composite 'epsilon': .*'gama'; its parameters: epsilon",
+        ),
+        (["explain", "CONFIG", "x", "--composite", "3"], "write the name of a composite, or a mapping"),
+        (
+            ["explain", "CONFIG", "x", "--composite", "{name: a, rules: [{rule: flat, kind: convolution}]}"],
+            "'a': the entry",
+        ),
+        (
+            ["check", "CONFIG", "--set", "target.favour=frsh"],
+            "target.favour: the model has no class 'frsh'.*did you mean 'fresh'",
+        ),
+        (
+            ["check", "CONFIG", "--set", "relevance.composites=[auto, auto]"],
+            "relevance.composites.1: auto stands twice",
+        ),
     ],
 )
 def test_explain_names_what_is_wrong(project: Project, arguments: list[str], message: str) -> None:
@@ -287,7 +308,7 @@ def perfect(model_folder: Path, config: Path) -> dict[str, str]:
 
     loaded = load_text_model(Model(path=str(model_folder)), str(model_folder))
     table = pd.read_csv(config.parent / "data.csv")
-    explainer = Explainer(loaded.model, loaded.tokenizer, 48, 1, 0, ("cp_lrp",))
+    explainer = Explainer(loaded.model, loaded.tokenizer, 48, 1, 0, {"cp_lrp": "cp_lrp"})
     table["label"] = [
         loaded.classes[i] for i in score_texts(explainer, table["text"].tolist(), batch_tokens=2048).argmax(1)
     ]

@@ -191,6 +191,18 @@ def test_any_composite_of_the_contract_can_be_audited(project: Project, composit
     assert [summary.composite for summary in record.ledger] == composites
 
 
+def test_own_composites_and_parameters_come_from_the_config_and_the_record_names_them(project: Project) -> None:
+    own = {"name": "mine", "base": "cp_lrp", "rules": [{"position": "last", "rule": "gamma", "gamma": 0.5}]}
+    composites = ["auto", "attn_lrp", {"name": "attn_lrp", "gamma": 0.25}, own]
+    finished = run(project(relevance={"composites": composites}))
+    ledger = {summary.composite: summary for summary in finished.record.ledger}
+    assert list(ledger) == ["auto", "attn_lrp", "attn_lrp(gamma=0.25)", "mine"]
+    assert ledger["auto"].entries == ledger["attn_lrp"].entries != ledger["attn_lrp(gamma=0.25)"].entries
+    assert ledger["auto"].used == "auto: attn_lrp, the default for transformers"
+    assert ledger["auto"].used in (finished.folder / "report.html").read_text()
+    assert finished.record.config["relevance"] == {"composites": composites}
+
+
 def test_terms_behind_the_truncation_count_for_nothing(project: Project) -> None:
     rows = [
         {"id": i, "text": "babax " * 60 + "she" if i < 30 else f"he babex {'babix' if i % 2 else 'babox'}",

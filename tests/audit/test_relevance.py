@@ -27,7 +27,9 @@ def explainer(model_folder: Path) -> Explainer:
     from audit.models.huggingface import load_text_model
 
     loaded = load_text_model(Model(path=str(model_folder)), str(model_folder))
-    return Explainer(loaded.model, loaded.tokenizer, loaded.max_length, 1, 0, ("cp_lrp", "attn_lrp"))
+    return Explainer(
+        loaded.model, loaded.tokenizer, loaded.max_length, 1, 0, {"cp_lrp": "cp_lrp", "attn_lrp": "attn_lrp"}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,7 @@ def test_a_model_with_nan_logits_is_an_error_with_a_cure(explainer, matched):
     matches, declared = matched
     broken = copy.deepcopy(explainer.model)
     broken.classifier.bias.data[0] = float("nan")
-    bad = Explainer(broken, explainer.tokenizer, 48, 1, 0, ("cp_lrp",))
+    bad = Explainer(broken, explainer.tokenizer, 48, 1, 0, {"cp_lrp": "cp_lrp"})
     with pytest.raises(
         ModelError, match=r"NaN or infinite logits for .* check the weights, or set model.dtype: float32"
     ):

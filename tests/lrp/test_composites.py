@@ -69,6 +69,10 @@ BAD = {
     "box without bounds": ("epsilon_gamma_box", "composite 'epsilon_gamma_box': .*low"),
     "one bound": ({"name": "deep_taylor", "low": 0}, "give both bounds of the pixels or neither"),
     "base without rules": ({"name": "m", "base": "gradient_x_input", "rules": []}, "a composite with rules"),
+    "entries that are no mappings": ({"name": "a", "rules": [3]}, "a list of mappings"),
+    "no entries": ({"name": "a", "rules": []}, "a list of mappings"),
+    "one depth": ({"name": "a", "rules": [{"rule": "gamma", "depth": 1}]}, "two numbers from 0"),
+    "an unknown condition": ({"name": "a", "rules": [{"rule": "gamma", "knd": "x"}]}, "'knd'; its parameters: gamma; conditions: kind"),
 }  # fmt: skip
 
 
