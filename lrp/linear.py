@@ -2,7 +2,7 @@
 
 A transposed product comes from autograd on the operation itself, so that convolutions with any stride, padding, dilation or
 groups, transposed ones and matrix products need no code of their own. Every signed rule costs one extra product,
-because W+ x+ + W- x- = (W x + |W| |x|) / 2 and W x = y - b is known.
+because the contributions of one sign sum to (y +- (|W| |x| + |b|)) / 2 and y is known.
 """
 
 from collections.abc import Callable
@@ -90,9 +90,19 @@ class Application:
         """W x."""
         return self.y if self.bias is None else self.y - self.along_channels(self.bias)
 
-    def magnitude(self, absolute: Tensor) -> Tensor:
-        """Sum of the magnitudes that y is made of, `absolute` = |W| |x|: what its rounding error is relative to."""
-        return absolute if self.bias is None else absolute + self.along_channels(self.bias.abs())
+    @cached_property
+    def sign(self) -> Tensor:
+        """Of x, with sign(0) = 1."""
+        return torch.copysign(torch.ones((), dtype=self.x.dtype, device=self.x.device), self.x + 0.0)
+
+    def magnitudes(self, *, bias: bool = True) -> tuple[Tensor, Transpose]:
+        """m = |W| |x| + |b|, which the rounding error of y is relative to, and the transposed product with |W|.
+
+        The positive contributions to y sum to (y + m) / 2 and the negative ones to (y - m) / 2.
+        """
+        return self.product(
+            self.x.abs(), self.weight.abs(), self.bias.abs() if bias and self.bias is not None else None
+        )
 
     def along_channels(self, vector: Tensor) -> Tensor:
         """A vector `[channels]` shaped to broadcast against y."""

@@ -117,27 +117,20 @@ class Gamma:
     def propagate(self, application: Application, c: Tensor) -> Propagated:
         """2 forward and 2 backward products; 1 + 1 of them with W + gamma W+ where x >= 0 and a ReLU follows."""
         a, gamma = application, self.gamma
-        positive, negative = _parts(a.bias)
         if a.positive_input and a.rectified:
+            positive = None if a.bias is None else a.bias.clamp(min=0)
             bias = None if a.bias is None or positive is None else a.bias + gamma * positive
             z, transpose = a.product(a.x, _leaky(a.weight, gamma), bias)
             s = (c * a.y).div_(z.add_(tiny(z.dtype)))
             return Propagated(transpose(s), {"bias": a.dot(s, bias)})
-        absolute, transpose = a.product(a.x.abs(), a.weight.abs())
-        plain = a.without_bias()
-        r = c * a.y
-        up, down = (plain + absolute).mul_(gamma / 2), (plain - absolute).mul_(gamma / 2)
-        if a.bias is not None and positive is not None and negative is not None:
-            up, down = up + gamma * a.along_channels(positive), down + gamma * a.along_channels(negative)
-        upper = a.y > 0
-        s = divide(r, a.y + torch.where(upper, up, down))
-        leaks = {
-            "bias": a.dot(s, a.bias)
-            + a.dot(s * upper, _times(positive, gamma))
-            + a.dot(s * ~upper, _times(negative, gamma))
-        }
-        signed = transpose(torch.where(upper, s, -s))
-        value = (1 + gamma / 2) * a.transpose(s) + (gamma / 2) * torch.where(a.x < 0, -signed, signed)
+        # y + gamma (y's part of its own sign) = sign(y) scale, since that part is (y +- m) / 2
+        magnitude, transpose = a.magnitudes()
+        size, k = a.y.abs(), gamma / 2
+        scale = magnitude.mul_(k).add_(size, alpha=1 + k).add_(tiny(magnitude.dtype))
+        ratio = c / scale
+        s, signed = size.mul_(ratio), ratio.mul_(a.y)
+        leaks = {"bias": (1 + k) * a.dot(s, a.bias) + k * a.dot(signed, _size(a.bias))}
+        value = a.transpose(s).mul(1 + k).addcmul_(transpose(signed), a.sign, value=k)
         return Propagated(value, leaks)
 
 
@@ -163,11 +156,10 @@ class ZPlus:
             leaks = {"bias": a.dot(s, bias), "dead": _lost(r, s, rectified=a.rectified)}
             del r, z  # the transposed product is the peak of memory
             return Propagated(transpose(s), leaks)
-        absolute, transpose = a.product(a.x.abs(), a.weight.abs())
-        z = (a.without_bias() + absolute) / 2
-        s = divide(r, z if bias is None else z + a.along_channels(bias), a.magnitude(absolute))
-        signed = transpose(s)
-        value = (a.transpose(s) + torch.where(a.x < 0, -signed, signed)) / 2
+        magnitude, transpose = a.magnitudes(bias=self.bias)
+        y = a.y if self.bias else a.without_bias()
+        s = divide(r, (y + magnitude).div_(2), magnitude)
+        value = a.transpose(s).addcmul(transpose(s), a.sign).div_(2)
         return Propagated(value, {"bias": a.dot(s, bias), "dead": _lost(r, s)})
 
 
@@ -196,15 +188,10 @@ class AlphaBeta:
         a = application
         r = c * a.y
         positive, negative = _parts(a.bias)
-        absolute, transpose = a.product(a.x.abs(), a.weight.abs())
-        plain = a.without_bias()
-        up, down = (plain + absolute).div_(2), (plain - absolute).div_(2)
-        if positive is not None and negative is not None:
-            up, down = up + a.along_channels(positive), down + a.along_channels(negative)
-        noise = a.magnitude(absolute)
-        first, second = self.alpha * divide(r, up, noise), self.beta * divide(r, down, noise)
-        signed = transpose(first + second)
-        value = (a.transpose(first - second) + torch.where(a.x < 0, -signed, signed)) / 2
+        magnitude, transpose = a.magnitudes()
+        first = divide(r, (a.y + magnitude).div_(2), magnitude).mul_(self.alpha)
+        second = divide(r, (a.y - magnitude).div_(2), magnitude).mul_(self.beta)
+        value = a.transpose(first - second).addcmul(transpose(first + second), a.sign).div_(2)
         kept = torch.where(first != 0, self.alpha, 0.0) - torch.where(second != 0, self.beta, 0.0)
         leaks = {"bias": a.dot(first, positive) - a.dot(second, negative), "dead": _total(r * (1 - kept))}
         return Propagated(value, leaks)
@@ -310,8 +297,8 @@ def _parts(bias: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
     return (None, None) if bias is None else (bias.clamp(min=0), bias.clamp(max=0))
 
 
-def _times(vector: Tensor | None, factor: float) -> Tensor | None:
-    return None if vector is None else vector * factor
+def _size(vector: Tensor | None) -> Tensor | None:
+    return None if vector is None else vector.abs()
 
 
 def _leaky(weight: Tensor, gamma: float) -> Tensor:

@@ -16,7 +16,7 @@ def tiny(dtype: torch.dtype) -> float:
 
 def divide(relevance: Tensor, z: Tensor, noise: Tensor | None = None) -> Tensor:
     """`relevance` / `z`, and 0 where |z| is 0 or, with `noise` (the sum of the magnitudes whose difference is z), rounding error."""
-    floor = tiny(z.dtype) if noise is None else 16 * torch.finfo(z.dtype).eps * noise + tiny(z.dtype)
+    floor = tiny(z.dtype) if noise is None else 16 * torch.finfo(z.dtype).eps * noise
     return torch.where(z.abs() > floor, relevance / z, 0.0)
 
 
