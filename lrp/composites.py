@@ -30,6 +30,8 @@ from lrp.rules import (
 )
 
 WEIGHTED = ("linear", "convolution")
+# Kinds behind which values at one place come from other places by weights that depend on the input.
+MIXING = ("attention", "softmax", "recurrent")
 # Kind of operation -> the rules that fit it.
 KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(WEIGHTED, (WeightedRule,)),
@@ -219,17 +221,27 @@ def gradient_x_input() -> Composite:
 
 
 def auto() -> Composite:
-    """Chosen by architecture after the forward pass: AttnLRP where there is attention or no convolution, else epsilon_plus."""
+    """Chosen by architecture after the forward pass, as measured by flipping (docs/design/002-every-rule.md).
 
-    def choose(operations: Sequence[Operation]) -> Composite:
-        weighted = [operation for operation in operations if operation.kind in WEIGHTED]
-        if any(operation.kind in ("attention", "attention_product") for operation in operations):
-            return replace(attn_lrp(), name="auto: attn_lrp, the default for transformers")
-        if any(operation.kind == "convolution" for operation in weighted) and all(o.node is not None for o in weighted):
-            return replace(epsilon_plus(), name="auto: epsilon_plus, the default for convolutional networks")
-        return replace(attn_lrp(), name="auto: attn_lrp, the default for networks without convolutions")
+    Without convolutions AttnLRP; with convolutions alone gamma 0.25 on every weighted operation; with attention or recurrence
+    beside them gamma 0.25 in the convolutions, flat in the one that reads an image, and AttnLRP elsewhere.
+    """
+    return Composite("auto", _BASE, choose=_chosen)
 
-    return Composite("auto", _BASE, choose=choose)
+
+def _chosen(operations: Sequence[Operation]) -> Composite:
+    kinds = [operation.kind for operation in operations]
+    if "convolution" not in kinds:
+        where = "transformers" if {"attention", "attention_product"} & {*kinds} else "networks without convolutions"
+        return replace(attn_lrp(), name=f"auto: attn_lrp, the default for {where}")
+    mixing = next((i for i, kind in enumerate(kinds) if kind in MIXING), len(kinds))
+    if "linear" not in kinds[mixing:]:
+        return replace(attn_lrp(0.25), name="auto: attn_lrp(gamma=0.25), the default for convolutional networks")
+    image = any(o.first and o.kind == "convolution" and o.reads_image for o in operations)
+    first = (Entry(Flat(), kind="convolution", position="first"),) if image else ()
+    what = "gamma 0.25 in convolutions" + (", flat in the first" if image else "")
+    name = f"auto: attn_lrp with {what}, the default for attention or recurrence with convolutions"
+    return Composite(name, {**_BASE, "convolution": Gamma(0.25)}, first)
 
 
 _BASE: Mapping[str, Rule] = {

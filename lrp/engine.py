@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from lrp import graph, operations, recurrent, weighted
 from lrp.calls import Function, bind, carries, name_of, on_backward, storage_of, tensors
-from lrp.composites import WEIGHTED, Composite
+from lrp.composites import MIXING, WEIGHTED, Composite
 from lrp.errors import UncoveredOperation
 from lrp.handlers import HANDLERS
 from lrp.ledger import Account
@@ -49,7 +49,8 @@ class Interceptor(TorchFunctionMode):
         super().__init__()
         self.model, self.token_ids, self.strict = model, token_ids, strict
         self.plain = all(composite.rules is None for composite in composites)
-        self.weighted = any(composite.weighted for composite in composites)
+        wrapped = any(composite.weighted for composite in composites)
+        self.wraps: tuple[str, ...] = WEIGHTED if wrapped else ()  # kinds of operation that need a node
         self.lazy = all(composite.choose is not None for composite in composites if composite.weighted)
         self.embedded: Tensor | None = None
         self.alignment: Callable[[Tensor], Tensor] | None = None  # from the embedded tokens to the token ids
@@ -198,8 +199,8 @@ class Interceptor(TorchFunctionMode):
         parameters = (self.names.get(storage_of(t)) for t in sources if isinstance(t, Tensor))
         operation = Operation(name_of(func), kind, next((name for name in parameters if name), ""), book=self.book)
         self.operations.append(operation)
-        if self.lazy and kind in ("attention", "softmax", "recurrent"):
-            self.weighted = False
+        if self.lazy and kind in MIXING:
+            self.wraps = self.wraps and ("convolution",)
         return operation
 
     def passed(self, func: Function) -> None:

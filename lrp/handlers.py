@@ -285,7 +285,7 @@ def _scaled(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: 
     """One factor is a constant: linear. A matrix of parameters is a weighted operation."""
     if (
         len(args) == 2
-        and mode.weighted
+        and "linear" in mode.wraps
         and func in operations.MATRIX_PRODUCTS
         and storage_of(args[1 - carried]) in mode.names
     ):

@@ -45,6 +45,11 @@ class Operation:
     source: "Operation | None" = None
 
     @property
+    def reads_image(self) -> bool:
+        """Whether it is a convolution in two or more dimensions right on a float input."""
+        return self.node is not None and self.node.raw and self.node.call.weight.dim() > 3
+
+    @property
     def layer(self) -> str:
         """The module that owns the operation's parameter, or the function's name."""
         return self.parameter.rpartition(".")[0] or self.function

@@ -64,7 +64,7 @@ def weighted(mode: "Interceptor", func: Function, kind: str, x: Tensor, call: Ca
     if not carries(x):
         return call.apply(x, call.weight, call.bias)
     operation = mode.record(func, kind, call.weight)
-    if not mode.weighted:
+    if kind not in mode.wraps:
         result = call.apply(mode.enter(x), call.weight, call.bias)
         if call.bias is not None:
             # A linear operation on tokens returns a view; a hook on it would be lost if the model overwrites it in place.

@@ -83,10 +83,38 @@ def test_a_composite_that_cannot_be_meant_is_refused(name):
         lrp.attribute(convnet(), X, 0, composite)
 
 
+class Attending(nn.Module):
+    """Patches, attention, and a convolution behind it."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.attention = nn.Conv2d(1, 4, 2, 2), nn.MultiheadAttention(4, 2, batch_first=True)
+        self.behind, self.head = nn.Conv1d(4, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, x):
+        tokens = self.patches(x).flatten(2).mT
+        tokens, _ = self.attention(tokens, tokens, tokens)
+        return self.head(self.behind(tokens.mT).mean(2))
+
+
 def test_auto_says_what_it_chose_and_why():
-    assert lrp.attribute(convnet(), X, 0).composite == "auto: epsilon_plus, the default for convolutional networks"
+    name = "auto: attn_lrp(gamma=0.25), the default for convolutional networks"
+    assert lrp.attribute(convnet(), X, 0).composite == name
     mlp = nn.Sequential(nn.Flatten(), nn.Linear(36, 2)).double()
     assert "networks without convolutions" in lrp.attribute(mlp, X, 0).composite
+
+
+def test_auto_has_rules_of_its_own_for_every_convolution_around_attention_whatever_else_is_asked():
+    torch.manual_seed(1)
+    model = Attending().double().eval()
+    relevance = lrp.attribute(model, X, 0)
+    rules = {entry.parameter: entry.rule for entry in relevance.trace if entry.kind in ("linear", "convolution")}
+    assert relevance.composite.startswith("auto: attn_lrp with gamma 0.25 in convolutions, flat in the first")
+    assert (rules["patches.weight"], rules["behind.weight"]) == ("Flat()", "Gamma(gamma=0.25)")
+    assert {rule for name, rule in rules.items() if name not in ("patches.weight", "behind.weight")} == {"Zero()"}
+    together = lrp.attribute_each(model, X, 0, ("epsilon", "auto"))[1]
+    assert torch.allclose(together.values, relevance.values, rtol=1e-12, atol=0)
+    assert relevance.ledger.closure.max() < 1e-12
 
 
 def test_relevance_at_a_layer_is_what_arrives_there():
