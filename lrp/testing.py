@@ -4,9 +4,9 @@ A check returns what it found and raises nothing, so that a notebook can print i
 about as long as two explanations and two of each example.
 """
 
-import copy
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, final
@@ -18,7 +18,18 @@ from lrp.attribution import Inputs, attribute
 from lrp.composites import Composite
 from lrp.errors import UncoveredOperation
 from lrp.rules import WeightedRule
-from lrp.trials import Oracle, Trial, explained, formula_gap, gap_at, largest, trials
+from lrp.trials import (
+    Oracle,
+    Trial,
+    batch_gap,
+    conservation_gap,
+    float32_gap,
+    formula_gap,
+    gap,
+    largest,
+    layout_gap,
+    trials,
+)
 from lrp.types import Relevance, Target
 
 # Largest closure of the ledger, and largest difference of two maps relative to their largest value.
@@ -129,16 +140,30 @@ def closes(subject: Subject) -> Finding:
 
 
 def untouched(subject: Subject) -> Finding:
-    """A copy of the model and the inputs are as before, bit by bit; flags that differ between modules too."""
-    model = copy.deepcopy(subject.model)
-    for child in list(model.children())[:1]:
-        child.train()
-    for parameter in list(model.parameters())[:1]:
-        parameter.requires_grad_(False)
-    before = traces(model, subject.inputs)
-    attribute(model, subject.inputs, subject.target, subject.composite)
-    after = traces(model, subject.inputs)
+    """The model and the inputs are as before, bit by bit; flags that differ between modules too."""
+    with uneven(subject.model):
+        before = traces(subject.model, subject.inputs)
+        attribute(subject.model, subject.inputs, subject.target, subject.composite)
+        after = traces(subject.model, subject.inputs)
     return before == after, ", ".join(name for name, value in after.items() if value != before[name])
+
+
+@contextmanager
+def uneven(model: nn.Module) -> Iterator[None]:
+    """A first child in training mode and a first parameter without gradient; flags as they were afterwards."""
+    training = [(module, module.training) for module in model.modules()]
+    trainable = [(parameter, parameter.requires_grad) for parameter in list(model.parameters())[:1]]
+    try:
+        for child in list(model.children())[:1]:
+            child.train()
+        for parameter, _ in trainable:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter, flag in trainable:
+            parameter.requires_grad_(flag)
+        for module, flag in training:
+            module.training = flag
 
 
 def traces(model: nn.Module, inputs: Inputs) -> dict[str, Any]:
@@ -250,38 +275,12 @@ def _is_finite(trial: Trial) -> bool:
     return bool(trial.relevance.values.isfinite().all())
 
 
-def conservation_gap(trial: Trial) -> float:
-    """What no ledger entry explains, relative to the sum of |R| or 1."""
-    scale = 1 + trial.relevance.values.abs().flatten(1).sum(1)
-    return float((trial.relevance.ledger.residual.abs() / scale).max())
-
-
-def _float32_gap(trial: Trial) -> float:
-    single = copy.deepcopy(trial.model).float()
-    return gap(explained(trial.rule, single, trial.x.float()).values.double(), trial.relevance.values)
-
-
-def _batch_gap(trial: Trial) -> float:
-    alone = [explained(trial.rule, trial.model, row[None]).values for row in trial.x]
-    return gap_at(torch.cat(alone), trial.relevance.values)
-
-
-def _layout_gap(trial: Trial) -> float:
-    turned = trial.x.movedim(0, -1).contiguous().movedim(-1, 0)
-    return gap_at(explained(trial.rule, trial.model, turned).values, trial.relevance.values)
-
-
 RULE_CHECKS: dict[str, tuple[Callable[[Trial], float], float]] = {
     "conserved": (conservation_gap, EXACT),
-    "float32": (_float32_gap, SAME[torch.float32]),
-    "batch = single": (_batch_gap, EXACT),
-    "memory layout": (_layout_gap, EXACT),
+    "float32": (float32_gap, SAME[torch.float32]),
+    "batch = single": (batch_gap, EXACT),
+    "memory layout": (layout_gap, EXACT),
 }
-
-
-def gap(found: Tensor, expected: Tensor) -> float:
-    """Largest difference relative to the largest value."""
-    return float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
 
 
 def magnitude(value: float) -> str:

@@ -3,6 +3,7 @@
 Everything is small and in float64: one trial costs about a millisecond and its matrix another.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -140,6 +141,30 @@ def formula_gap(trial: Trial, oracle: Oracle) -> float:
     return largest(gaps)
 
 
+def conservation_gap(trial: Trial) -> float:
+    """What no ledger entry explains, relative to the sum of |R| or 1."""
+    scale = 1 + trial.relevance.values.abs().flatten(1).sum(1)
+    return float((trial.relevance.ledger.residual.abs() / scale).max())
+
+
+def float32_gap(trial: Trial) -> float:
+    """Of relevance in float32, relative to the largest value."""
+    single = copy.deepcopy(trial.model).float()
+    return gap(explained(trial.rule, single, trial.x.float()).values.double(), trial.relevance.values)
+
+
+def batch_gap(trial: Trial) -> float:
+    """Of each example alone."""
+    alone = [explained(trial.rule, trial.model, row[None]).values for row in trial.x]
+    return gap_at(torch.cat(alone), trial.relevance.values)
+
+
+def layout_gap(trial: Trial) -> float:
+    """Of the same values in another order in memory."""
+    turned = trial.x.movedim(0, -1).contiguous().movedim(-1, 0)
+    return gap_at(explained(trial.rule, trial.model, turned).values, trial.relevance.values)
+
+
 def largest(gaps: Sequence[float]) -> float:
     """NaN if any is."""
     return float(torch.tensor(gaps, dtype=torch.float64).max())
@@ -148,3 +173,8 @@ def largest(gaps: Sequence[float]) -> float:
 def gap_at(found: Tensor, expected: Tensor) -> float:
     """Largest |difference| / (1 + |value|)."""
     return float(((found - expected).abs() / (1 + expected.abs())).max())
+
+
+def gap(found: Tensor, expected: Tensor) -> float:
+    """Largest difference relative to the largest value."""
+    return float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-12))

@@ -19,12 +19,12 @@ from lrp.testing import (
     batch_is_single,
     closes,
     first_line,
-    gap,
     magnitude,
     padding_is_nothing,
     strict,
     untouched,
 )
+from lrp.trials import gap
 from tests.lrp.specimens import Inputs, Specimen
 
 TARGET = 0
