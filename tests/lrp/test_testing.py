@@ -1,6 +1,7 @@
 """`lrp.testing` passes what is sound, and names what is not by the right check."""
 
 import re
+import threading
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -181,6 +182,15 @@ X = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
 def test_a_model_that_keeps_a_trace_fails_untouched(model, trace):
     checks = check_model(nn.Sequential(model()), X)
     assert [check for check in checks if check.passed is False] == [Check("untouched", False, trace)]
+
+
+def test_a_model_that_cannot_be_copied_is_checked_and_keeps_its_flags():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3))
+    model.lock = threading.Lock()
+    model[2].eval().weight.requires_grad_(False)
+    flags = [module.training for module in model.modules()], [p.requires_grad for p in model.parameters()]
+    assert failing(check_model(model, X)) == set()
+    assert ([module.training for module in model.modules()], [p.requires_grad for p in model.parameters()]) == flags
 
 
 def test_a_model_whose_logits_depend_on_the_batch_is_not_blamed_on_the_engine():
