@@ -55,10 +55,7 @@ class Propagated:
 
 @runtime_checkable
 class WeightedRule(Protocol):
-    """A rule of a weighted operation. `gives_relevance`: its value is R_x, not R_x / x, so that it is exact where x = 0.
-
-    `plain`: it is LRP-0, which autograd computes without it.
-    """
+    """A rule of a weighted operation. `gives_relevance`: its value is R_x, not R_x / x, so that it is exact where x = 0."""
 
     gives_relevance: ClassVar[bool]
 

@@ -1,24 +1,32 @@
-"""What the README shows is run: commands on a small project, YAML through the loader, Python as it stands."""
+"""What the pages show is run: commands on a small project, YAML through the loader, Python as it stands, with the output shown."""
 
+import inspect
+import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+import lrp
 from audit.cli import main
 from audit.loading import load_config
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+ENGINE = ROOT / "docs" / "engine"
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *ENGINE.glob("*.md"))
+}
+README = PAGES["README.md"]
 EXPECTED = {"run": (0, 3, 5)}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
 
 
 def commands() -> Iterator[str]:
@@ -59,15 +67,38 @@ def test_shipped_configs_are_valid(path: Path) -> None:
     assert load_config(path).config.name == path.stem
 
 
-@pytest.mark.parametrize("code", blocks("python"))
-def test_shown_python_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(code, "README.md", "exec"), {})
-    assert "tensor" in capsys.readouterr().out
+@pytest.mark.parametrize("name", PAGES)
+def test_shown_python_runs_and_prints_what_is_shown(name: str, tmp_path: Path) -> None:
+    """All blocks of a page in one process of its own; YAML that begins with `# name.yaml` is the file of that name."""
+    code, page = "\n".join(blocks("python", PAGES[name])), PAGES[name]
+    for text in blocks("yaml", page) if name != "README.md" else ():
+        file = text.splitlines()[0].removeprefix("# ")
+        assert file in code
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    for shown in blocks("text", page):
+        assert shown in done.stdout
 
 
-def test_files_and_links_exist() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("name", PAGES)
+def test_files_and_links_exist(name: str) -> None:
+    prose = re.sub(r"^```.*?^```", "", PAGES[name], flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)#]+)\)", prose):
+        assert ((ROOT / name).parent / target).exists(), target
+
+
+@pytest.mark.parametrize(("page", "table"), [("rules.md", lrp.RULES), ("composites.md", lrp.COMPOSITES)])
+def test_every_rule_and_composite_is_listed_with_its_parameters(
+    page: str, table: dict[str, Callable[..., object]]
+) -> None:
+    rows = [line for line in PAGES[f"docs/engine/{page}"].splitlines() if line.startswith("| `")]
+    for name, made in table.items():
+        (row,) = [row for row in rows if re.search(rf"`{name}`", row.split("|")[1])]
+        assert all(re.search(rf"\b{parameter}\b", row) for parameter in inspect.signature(made).parameters)
 
 
 def test_every_command_is_documented() -> None:

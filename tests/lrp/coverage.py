@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 import transformers
 
-from tests.lrp.checks import CHECKS, CLOSURE, COSINE, SAME, Outcome, checked, first_line
+from lrp.testing import CLOSURE, SAME, Check, first_line
+from tests.lrp.checks import CHECKS, COSINE, checked
 from tests.lrp.specimens import Specimen
 from tests.lrp.zoo import ABSENT, ZOO
 
@@ -31,15 +32,15 @@ CRITERIA = {
     "ledger, float32": f"the ledger closes to {CLOSURE[torch.float32]:.0e} of the sum of its terms",
     "ledger, float64": f"the same to {CLOSURE[torch.float64]:.0e}; casts to float32 inside the model are raised to float64",
     "untouched": "parameters, buffers, hooks, random state, training flags, gradients, inputs are as before, bit by bit",
-    "batch = single": f"each example alone gives the same relevance to {SAME:.0e} (float64)",
-    "eager = fused": f"attention written out and fused give the same relevance to {SAME:.0e} (float64)",
-    "padded = unpadded": f"padding has no relevance and changes none to {SAME:.0e} (float64)",
+    "batch = single": f"each example alone gives the same relevance to {SAME[torch.float64]:.0e} (float64)",
+    "eager = fused": f"attention written out and fused give the same relevance to {SAME[torch.float64]:.0e} (float64)",
+    "padded = unpadded": f"padding has no relevance and changes none to {SAME[torch.float64]:.0e} (float64)",
     "bfloat16": f"cosine with relevance in float32 above {COSINE}",
 }
 OBVIOUS = ("one implementation of attention", "no attention mask")
 
 
-def page(results: Mapping[str, Mapping[str, Outcome]]) -> str:
+def page(results: Mapping[str, Mapping[str, Check]]) -> str:
     """docs/coverage.md."""
     raising = [name for name in ZOO if "uncovered" in results[name]]
     passed = [name for name in ZOO if all(outcome.passed is not False for outcome in results[name].values())]
@@ -55,7 +56,7 @@ def page(results: Mapping[str, Mapping[str, Outcome]]) -> str:
     return "\n".join([head, *tables, uncovered(results, raising), reasons(results), absent()])
 
 
-def table(family: str, results: Mapping[str, Mapping[str, Outcome]]) -> str:
+def table(family: str, results: Mapping[str, Mapping[str, Check]]) -> str:
     """One line per architecture of a family that raises nothing."""
     lines = ["| architecture | " + " | ".join(CHECKS) + " |", "|---" * (len(CHECKS) + 1) + "|"]
     for name, specimen in ZOO.items():
@@ -65,7 +66,7 @@ def table(family: str, results: Mapping[str, Mapping[str, Outcome]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def uncovered(results: Mapping[str, Mapping[str, Outcome]], names: list[str]) -> str:
+def uncovered(results: Mapping[str, Mapping[str, Check]], names: list[str]) -> str:
     """Those that raise: operation, module and reason."""
     lines = [
         "## What raises `UncoveredOperation`",
@@ -79,7 +80,7 @@ def uncovered(results: Mapping[str, Mapping[str, Outcome]], names: list[str]) ->
     return "\n".join(lines) + "\n"
 
 
-def reasons(results: Mapping[str, Mapping[str, Outcome]]) -> str:
+def reasons(results: Mapping[str, Mapping[str, Check]]) -> str:
     """Failed checks with their figure, and why a check does not apply."""
     lines = ["## Remarks", ""]
     for name, outcomes in results.items():
@@ -94,19 +95,19 @@ def absent() -> str:
     return "\n".join(["## Not built", "", *(f"* {name}: {reason}." for name, reason in ABSENT.items())]) + "\n"
 
 
-def outcomes(specimen: Specimen) -> dict[str, Outcome]:
+def outcomes(specimen: Specimen) -> dict[str, Check]:
     """Of every check; whatever else goes wrong fails them all, with the error as the figure."""
     try:
         return checked(specimen)
     except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
-        return {check: Outcome(False, f"{type(error).__name__}: {first_line(error)}") for check in CHECKS}
+        return {check: Check(check, False, f"{type(error).__name__}: {first_line(error)}") for check in CHECKS}
 
 
 def main() -> None:
     """Run every check and write docs/coverage.md."""
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)
-    results: dict[str, dict[str, Outcome]] = {}
+    results: dict[str, dict[str, Check]] = {}
     for name, specimen in ZOO.items():
         results[name] = outcomes(specimen)
         bad = [check for check, outcome in results[name].items() if outcome.passed is False]
