@@ -3,6 +3,7 @@
 from lrp.attribution import attribute, attribute_each
 from lrp.composites import COMPOSITES, Composite, Entry
 from lrp.errors import InputError, LrpError, UncoveredOperation
+from lrp.handlers import cover
 from lrp.rules import RULES
 from lrp.types import Ledger, Relevance, TraceEntry
 
@@ -19,4 +20,5 @@ __all__ = [
     "UncoveredOperation",
     "attribute",
     "attribute_each",
+    "cover",
 ]

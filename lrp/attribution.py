@@ -1,7 +1,8 @@
 """`attribute` and `attribute_each`: from a model and its inputs to relevance, leaving no trace on the model."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -110,7 +111,7 @@ def _one_forward(
     mode = Interceptor(model=model, token_ids=ids, composites=composites, strict=strict)
     leaf = None if ids is not None else named[key]
     try:
-        with _untouched(model), torch.inference_mode(False), torch.enable_grad(), watch.hooked(mode):
+        with _untouched(model), _uncompiled(), torch.inference_mode(False), torch.enable_grad(), watch.hooked(mode):
             with mode:
                 if leaf is not None:
                     named[key] = mode.begin(leaf)
@@ -225,6 +226,14 @@ def _explained(output: Tensor, target: Target) -> tuple[Tensor, Tensor]:
     if chosen.dim() == 1:
         return chosen, output.gather(1, chosen.unsqueeze(1)).squeeze(1)
     return chosen, output.gather(1, chosen[:, :1]).squeeze(1) - output.gather(1, chosen[:, 1:]).squeeze(1)
+
+
+def _uncompiled() -> AbstractContextManager[None]:
+    """Compiled regions run as the modules they were made from. Without dynamo there is none, and it is slow to import."""
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 @contextmanager

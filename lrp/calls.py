@@ -42,7 +42,8 @@ def on_backward(y: Tensor, book: Callable[[Tensor], None]) -> None:
 
 def name_of(func: Function) -> str:
     """Name of a torch function for messages and the trace."""
-    return str(getattr(func, "__qualname__", None) or getattr(func, "__name__", func))
+    name = str(getattr(func, "__qualname__", None) or getattr(func, "__name__", func))
+    return name.removeprefix("_VariableFunctionsClass.")
 
 
 def storage_of(tensor: Tensor) -> int:

@@ -134,6 +134,11 @@ class Composite:
             matching = [i for i, entry in enumerate(self.entries) if entry.matches(operation)]
             met.update(matching)
             used.update(matching[:1])
+            if not matching and operation.kind not in self.rules:
+                raise InputError(
+                    f"composite {self.name!r}: no rule for kind {operation.kind!r} ({operation.function}); "
+                    f"it has rules for {', '.join(self.rules)}"
+                )
             operation.rule = self.entries[matching[0]].rule if matching else self.rules[operation.kind]
         for i, entry in enumerate(self.entries):
             if i not in used:

@@ -213,8 +213,8 @@ class Interceptor(TorchFunctionMode):
             where = _module_path(self.model)
             raise UncoveredOperation(
                 f"{name} in {where} carries relevance and has no rule, so its plain gradient would be silently wrong. "
-                "Cure: pass strict=False to accept the gradient there (the trace then lists it as 'uncovered'), or add the "
-                "operation to a table of lrp.operations."
+                "Cure: say which operation it is like, lrp.cover(function, like=torch.tanh), or write a handler "
+                "(docs/engine/operations.md); strict=False accepts the gradient there and lists it as 'uncovered'."
             )
         self.operations.append(Operation(name, "uncovered", fixed=True))
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lrp import operations, recurrent, weighted
 from lrp.calls import Function, bind, carries, name_of, on_backward, storage_of, tensors
+from lrp.errors import InputError
 from lrp.linear import Call
 from lrp.nodes import Gate, IdentityRule, LayerNormRule, Operation
 from lrp.rules import RULES, Factors
@@ -125,7 +126,8 @@ def _activation(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwar
         result: Tensor = run(value, *args[1:], **kwargs)
         return result
 
-    shift = float(function(x.new_zeros(1))) if func.__name__ in operations.SHIFTED else 0.0
+    shifted = func.__name__ in operations.SHIFTED or func not in operations.ACTIVATIONS
+    shift = float(function(x.new_zeros(1))) if shifted else 0.0
     result = IdentityRule.apply(x, function, in_place, shift)  # type: ignore[no-untyped-call]
     if shift:
         mode.hook_constant(result, "constant", shift)
@@ -374,3 +376,19 @@ HANDLERS: dict[Function, Callable[["Interceptor", Function, tuple[Any, ...], dic
     **dict.fromkeys(operations.CONSTANTS, _constant),
     **dict.fromkeys(operations.STOPS, _stop),
 }
+
+
+def cover(function: Function, like: Function) -> None:
+    """Treat `function` as the engine treats `like`: `cover(torch.asin, like=torch.tanh)`. See docs/engine/operations.md.
+
+    `like`: `torch.t` for what is linear or homogeneous, `torch.tanh` for an activation, `torch.mul` for a product,
+    `torch.rsqrt` for the scale of a normalisation. Raises `InputError` where the engine has no rule for `like` either.
+    """
+    if like in HANDLERS:
+        HANDLERS[function] = HANDLERS[like]
+    elif like in operations.PASSES:
+        operations.PASSES.add(function)
+    else:
+        raise InputError(
+            f"like={name_of(like)}: the engine has no rule for it; take torch.t, torch.tanh, torch.mul or torch.rsqrt"
+        )

@@ -217,7 +217,10 @@ class Custom(torch.autograd.Function):
 
 
 UNCOVERED = {
-    "lgamma": (lambda x: torch.lgamma(x), r"lgamma in module .* carries relevance.*Cure: pass strict=False"),
+    "lgamma": (
+        lambda x: torch.lgamma(x),
+        r"lgamma in module .* carries relevance.*Cure: say which operation it is like",
+    ),
     "atan2": (lambda x: torch.atan2(x, x + 1), "atan2"),
     "custom autograd function": (lambda x: Custom.apply(x), "CustomBackward"),
     "max": (lambda x: x.cummax(-1)[0], "cummax"),
@@ -241,6 +244,23 @@ def test_an_operation_without_a_rule_raises_and_names_the_cure(name):
         lrp.attribute(model, x, 0, "attn_lrp")
     loose = lrp.attribute(model, x, 0, "attn_lrp", strict=False)
     assert any(entry.kind == "uncovered" for entry in loose.trace)
+
+
+def test_cover_refuses_what_has_no_rule_itself():
+    with pytest.raises(lrp.InputError, match="like=lgamma: the engine has no rule for it"):
+        lrp.cover(torch.digamma, like=torch.lgamma)
+
+
+def test_a_compiled_model_is_explained_as_the_module_it_was_made_from():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)), torch.randn(3, 4)
+    expected = lrp.attribute(model, x, 0)
+    inside = nn.Sequential(torch.compile(model[0], backend="eager"), model[1], model[2])
+    for compiled in (torch.compile(model, backend="aot_eager"), inside):
+        compiled(x)
+        found = lrp.attribute(compiled, x, 0)
+        assert torch.equal(found.values, expected.values)
+        assert [entry.operation for entry in found.trace] == [entry.operation for entry in expected.trace]
 
 
 BAD = {
