@@ -1,4 +1,4 @@
-"""Faithfulness of every composite on three real models: area between the flipping curves, beside the baselines.
+"""Faithfulness of every composite on four real models: area between the flipping curves, beside the baselines.
 
 The unit is the mean explained value of the unflipped examples. Random order is the floor (0 in expectation); a map of another
 example shows what a mean map alone would gain. Two fills, because gradient x input and integrated gradients start from one of
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import lrp
 from audit.errors import AuditError
-from bench.flippable import BATCH, Images, Texts, gender_case, imagenet_case, review_case
+from bench.flippable import BATCH, Images, Texts, gender_case, imagenet_case, review_case, vit_case
 from bench.flipping import Maps, areas, mean_interval, orders
 from bench.photographs import FACES
 
@@ -59,6 +59,7 @@ ROWS = (
 CASES: Mapping[str, tuple[Callable[[int], Case], int, int]] = {  # maker, examples, examples of the small profile
     "gender": (gender_case, 200, 40),
     "imagenet": (imagenet_case, 40, 4),
+    "vit": (vit_case, 200, 40),
     "reviews": (review_case, 200, 24),
 }
 

@@ -16,7 +16,7 @@ from audit.config import Model
 from audit.models.builtin import builtin_data, builtin_model
 from audit.models.huggingface import load_text_model
 from bench.flipping import Flipped, Maps
-from bench.models import efficientnet_lite0, gender_network
+from bench.models import efficientnet_lite0, gender_network, small_vit
 from bench.photographs import Photographs, faces, scenes
 
 BATCH = 32
@@ -171,6 +171,15 @@ def gender_case(n: int) -> Images:
     fills = {"mean face": photographs.pixels.mean(0, keepdim=True), "blur": _blurred(photographs.pixels, 4)}
     target = _logits(model, photographs.pixels).topk(2).indices
     return Images("gender network, faces, 4 x 4 blocks", model, photographs, 4, target, fills)
+
+
+def vit_case(n: int) -> Images:
+    """`n` faces and a small vision transformer that learned the gender network's answers on 4 n others; contrast logit."""
+    pixels, photographs = faces(5 * n).pixels, faces(n)
+    model = small_vit(pixels[n:], _logits(gender_network(), pixels[n:]).argmax(1))
+    fills = {"mean face": photographs.pixels.mean(0, keepdim=True), "blur": _blurred(photographs.pixels, 4)}
+    target = _logits(model, photographs.pixels).topk(2).indices
+    return Images("small vision transformer, faces, 4 x 4 blocks", model, photographs, 4, target, fills)
 
 
 def imagenet_case(n: int) -> Images:
