@@ -32,10 +32,11 @@ bench: $(BENCH_READY) ## run the benchmarks in bench/
 coverage: $(READY) ## run the LRP engine over the model zoo and write docs/coverage.md (two minutes)
 	$(BIN)/python -m tests.lrp.coverage
 
-peers: $(READY) $(PEERS_READY) ## compare relevance with zennit and LXT, computed anew in an environment of their own
+peers: $(READY) $(PEERS_READY) ## compare with zennit, LXT, captum and autoLRP in an environment of their own: relevance and speed
 	@for peer in zennit lxt; do \
 	  .venv-peers/bin/python -m bench.peers.reference $$peer .venv-peers/$$peer.npz && \
 	  $(BIN)/python -m bench.peers.compare $$peer .venv-peers/$$peer.npz || exit 1; done
+	.venv-peers/bin/python -m bench.peers.speed
 
 wheel: $(READY) ## build the wheel into dist/
 	rm -rf build
