@@ -4,6 +4,8 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 READY := .venv/ready
 BENCH_READY := .venv/bench-ready
+PEERS_INSTALL := .venv-peers/bin/python -m pip install -qq --disable-pip-version-check
+PEERS_READY := .venv-peers/ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench coverage peers wheel clean
@@ -30,12 +32,11 @@ bench: $(BENCH_READY) ## run the benchmarks in bench/
 coverage: $(READY) ## run the LRP engine over the model zoo and write docs/coverage.md (two minutes)
 	$(BIN)/python -m tests.lrp.coverage
 
-peers: $(READY) ## compare relevance with zennit, computed anew in an environment of its own
-	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt torch numpy
-	.venv-peers/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r bench/peers/requirements.txt
-	.venv-peers/bin/python -m bench.peers.reference .venv-peers/zennit.npz
-	$(BIN)/python -m bench.peers.compare .venv-peers/zennit.npz
+peers: $(READY) $(PEERS_READY) ## compare with zennit, LXT, captum and autoLRP in an environment of their own: relevance and speed
+	@for peer in zennit lxt; do \
+	  .venv-peers/bin/python -m bench.peers.reference $$peer .venv-peers/$$peer.npz && \
+	  $(BIN)/python -m bench.peers.compare $$peer .venv-peers/$$peer.npz || exit 1; done
+	.venv-peers/bin/python -m bench.peers.speed
 
 wheel: $(READY) ## build the wheel into dist/
 	rm -rf build
@@ -55,4 +56,10 @@ $(READY): pyproject.toml constraints.txt demo-requirements.txt
 
 $(BENCH_READY): $(READY) bench-requirements.txt
 	@$(INSTALL) -c constraints.txt --no-deps -r bench-requirements.txt
+	@touch $@
+
+$(PEERS_READY): bench/peers/requirements.txt
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@$(PEERS_INSTALL) -c bench/peers/requirements.txt torch
+	@$(PEERS_INSTALL) --no-deps -r bench/peers/requirements.txt
 	@touch $@

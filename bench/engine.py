@@ -41,16 +41,16 @@ def gradient_x_input(model: nn.Module, x: Tensor, call: Callable[[Tensor], Any])
     return leaf * gradient
 
 
-def ratios(calls: dict[str, Callable[[], object]], baseline: str, rounds: int) -> dict[str, float]:
-    """Median over rounds of each call's time over the baseline's in the same round; the first round warms up."""
+def ratios(calls: dict[str, Callable[[], object]], baseline: str, rounds: int, *, warm_up: int = 1) -> dict[str, float]:
+    """Median over rounds of each call's time over the baseline's in the same round, after `warm_up` rounds."""
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds + 1):
+    for _ in range(rounds + warm_up):
         for name, call in calls.items():
             start = time.perf_counter()
             call()
             times[name].append(time.perf_counter() - start)
     return {
-        name: statistics.median(a / b for a, b in zip(taken[1:], times[baseline][1:], strict=True))
+        name: statistics.median(a / b for a, b in zip(taken[warm_up:], times[baseline][warm_up:], strict=True))
         for name, taken in times.items()
     }
 

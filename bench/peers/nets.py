@@ -1,7 +1,7 @@
 """Small nets with the same weights everywhere (from numpy, by parameter name) on which engines are compared; torch and numpy only."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -70,17 +70,22 @@ COMPOSITES: dict[str, dict[str, float]] = {
     "epsilon_alpha2_beta1": {},
     "epsilon_alpha2_beta1_flat": {},
 }
+CASES = tuple(f"{net}.{composite}" for net in NETS for composite in COMPOSITES)
+
+
+def fill(name: str, tensors: Iterable[tuple[str, Tensor]]) -> None:
+    """Values drawn by numpy, seeded by `name` and the tensor's own name, in place; running variances are positive."""
+    for key, tensor in tensors:
+        drawn = np.random.Generator(np.random.PCG64(zlib.crc32(f"{name}.{key}".encode()))).normal(size=tensor.shape)
+        scale = 0.3 if tensor.dim() == 1 else tensor[0].numel() ** -0.5
+        tensor.copy_(torch.from_numpy(np.abs(drawn) + 0.5 if key.endswith("running_var") else drawn * scale))
 
 
 def build(name: str, add: Callable[[], nn.Module] = Add) -> nn.Module:
-    """A net in float64 and evaluation mode; running variances are positive."""
-    net = NETS[name](add).double().eval()
-    for key, tensor in net.state_dict().items():
-        if tensor.is_floating_point():
-            drawn = np.random.Generator(np.random.PCG64(zlib.crc32(f"{name}.{key}".encode()))).normal(size=tensor.shape)
-            scale = 0.3 if tensor.dim() == 1 else tensor[0].numel() ** -0.5
-            tensor.copy_(torch.from_numpy(np.abs(drawn) + 0.5 if key.endswith("running_var") else drawn * scale))
-    return net.requires_grad_(False)
+    """A net in float64 and evaluation mode."""
+    net = NETS[name](add).double().eval().requires_grad_(False)
+    fill(name, ((key, tensor) for key, tensor in net.state_dict().items() if tensor.is_floating_point()))
+    return net
 
 
 def images() -> Tensor:
