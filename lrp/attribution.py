@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lrp.composites import Composite, resolve
 from lrp.engine import Interceptor
-from lrp.errors import InputError
+from lrp.errors import InputError, UncoveredOperation
 from lrp.ledger import Account, joined
 from lrp.types import Ledger, Relevance, Target
 from lrp.watch import Watch
@@ -118,8 +118,10 @@ def _one_forward(
                 output = _logits(model(**named) if isinstance(inputs, Mapping) else model(named[key]))
             leaf = mode.embedded if leaf is None else leaf
             if leaf is None:
-                raise InputError(
-                    f"the model never embeds inputs[{key!r}], so there is nothing to attribute to; pass the float input"
+                raise UncoveredOperation(
+                    f"embedding of inputs[{key!r}] in module {type(model).__name__!r} carries relevance and has no rule: the model "
+                    "looks up no row for a token itself, only values computed from the ids (or none). Cure: pass float inputs, such as "
+                    "inputs_embeds alone."
                 )
             if not output.requires_grad:
                 raise InputError(

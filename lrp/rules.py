@@ -149,8 +149,9 @@ class ZPlus:
         bias = _parts(a.bias)[0] if self.bias else None
         if a.positive_input:
             z, transpose = a.product(a.x, a.weight.clamp(min=0), bias)
-            s = divide(r, z)
-            leaks = {"bias": a.dot(s, bias), "dead": _lost(r, s, rectified=a.rectified)}
+            alive = a.rectified and self.bias  # then r = 0 where z = 0
+            s = r.div(z.add_(tiny(z.dtype))) if alive else divide(r, z)
+            leaks = {"bias": a.dot(s, bias), "dead": r.new_zeros(len(r)) if alive else _lost(r, s)}
             del r, z  # the transposed product is the peak of memory
             return Propagated(transpose(s), leaks)
         magnitude, transpose = a.magnitudes(bias=self.bias)
@@ -303,10 +304,8 @@ def _leaky(weight: Tensor, gamma: float) -> Tensor:
     return torch.nn.functional.leaky_relu(weight, 1 / (1 + gamma)).mul_(1 + gamma)
 
 
-def _lost(relevance: Tensor, s: Tensor, *, rectified: bool = False) -> Tensor:
+def _lost(relevance: Tensor, s: Tensor) -> Tensor:
     """Relevance of outputs that have nothing to pass it to; per example."""
-    if rectified:
-        return relevance.new_zeros(len(relevance))
     return _total(torch.where(s == 0, relevance, 0.0))
 
 

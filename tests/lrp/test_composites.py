@@ -261,3 +261,13 @@ def test_what_the_model_overwrites_is_kept_for_the_rules(name):
     results = [lrp.attribute(Net(copies=copies), X, 0, "epsilon_plus") for copies in (False, True)]
     torch.testing.assert_close(results[0].values, results[1].values)
     assert results[0].ledger.closure.max() < 1e-12
+
+
+def test_relevance_of_a_unit_that_only_its_bias_switches_on_is_booked_as_dead():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)).double()
+    with torch.no_grad():
+        model[2].weight[0], model[2].bias[0] = -1.0, 9.0
+    ledger = lrp.attribute(model, torch.rand(2, 3).double(), 0, "deep_taylor").ledger
+    assert (ledger.entries["dead"].abs() > 1).all()
+    assert ledger.closure.max() < 1e-12

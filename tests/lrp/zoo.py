@@ -25,6 +25,7 @@ ZOO: dict[str, Specimen] = {
     "big_bird block sparse": text("big_bird", texts(32), block_size=2, num_random_blocks=1),
     "bigbird_pegasus": text("bigbird_pegasus", attention_type="original_full"),
     "biogpt": text("biogpt"),
+    "canine": text("canine", lacks="it hashes ids into eight embeddings each, so that no embedding belongs to a token"),
     "bloom": text("bloom", lacks=f"its GELU is {FUNCTION}"),
     "camembert": text("camembert"),
     "cohere_compass_text": text("cohere_compass_text"),
@@ -248,7 +249,6 @@ ZOO: dict[str, Specimen] = {
 }
 
 ABSENT = {
-    "canine": "hashes its ids into eight embeddings each, so that no embedding belongs to a token: InputError",
     "layoutlmv2": "needs detectron2",
     "dinat": "needs natten",
     "mra": "needs a CUDA kernel; on a CPU the release puts zeros in place of its attention",
