@@ -4,6 +4,7 @@ Floor: 1.0 for rules that change only the gradient; about 1.5 for one more forwa
 2.0 for signed inputs under gamma. Two composites from one forward pass: about 1.5.
 """
 
+import os
 import resource
 import statistics
 import sys
@@ -135,8 +136,15 @@ def memory() -> None:
     """Peak memory above the weights, each in a process of its own."""
     names = ("gradient x input", "lrp_z", "epsilon", "epsilon_plus_flat")
     code = "import sys; from bench.engine import peak; peak(sys.argv[1])"
+    given_back = {
+        **os.environ,
+        "MALLOC_MMAP_THRESHOLD_": "1000000",
+    }  # freed blocks leave the process, so that runs agree
     found = {
-        n: float(run([sys.executable, "-c", code, n], capture_output=True, text=True, check=True).stdout) for n in names
+        n: float(
+            run([sys.executable, "-c", code, n], capture_output=True, text=True, check=True, env=given_back).stdout
+        )
+        for n in names
     }
     base = found["gradient x input"]
     print(

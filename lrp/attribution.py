@@ -150,7 +150,7 @@ def _backward(
     *,
     last: bool,
 ) -> Relevance:
-    used = mode.assign(composite)
+    used = mode.assign(composite, last=last)
     mode.account = account = Account(len(explained), mode.token_ids.shape if mode.token_ids is not None else None)
     watch.found.clear()
     (c,) = torch.autograd.grad(explained.sum(), leaf, retain_graph=not last, allow_unused=True)

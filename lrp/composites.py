@@ -229,7 +229,7 @@ def auto() -> Composite:
     """Chosen by architecture after the forward pass, as measured by flipping (docs/design/002-every-rule.md).
 
     Without convolutions AttnLRP; with convolutions alone gamma 0.25 on every weighted operation; with attention or recurrence
-    beside them gamma 0.25 in the convolutions, flat in the one that reads an image, and AttnLRP elsewhere.
+    beside them gamma 0.25 in the convolutions and AttnLRP elsewhere.
     """
     return Composite("auto", _BASE, choose=_chosen)
 
@@ -242,11 +242,8 @@ def _chosen(operations: Sequence[Operation]) -> Composite:
     mixing = next((i for i, kind in enumerate(kinds) if kind in MIXING), len(kinds))
     if "linear" not in kinds[mixing:]:
         return replace(attn_lrp(0.25), name="auto: attn_lrp(gamma=0.25), the default for convolutional networks")
-    image = any(o.first and o.kind == "convolution" and o.reads_image for o in operations)
-    first = (Entry(Flat(), kind="convolution", position="first"),) if image else ()
-    what = "gamma 0.25 in convolutions" + (", flat in the first" if image else "")
-    name = f"auto: attn_lrp with {what}, the default for attention or recurrence with convolutions"
-    return Composite(name, {**_BASE, "convolution": Gamma(0.25)}, first)
+    what = "attn_lrp with gamma 0.25 in convolutions, the default for attention or recurrence with convolutions"
+    return Composite(f"auto: {what}", {**_BASE, "convolution": Gamma(0.25)})
 
 
 _BASE: Mapping[str, Rule] = {

@@ -248,6 +248,8 @@ class Interceptor(TorchFunctionMode):
 
     def resolve(self, output: Tensor) -> None:
         """After the forward pass: classify products, place weighted operations, and check that the engine saw every node."""
+        self._raw.clear()
+        self._kept.clear()
         if self.plain:
             return
         nodes = list(graph.walk(output.grad_fn))
@@ -259,11 +261,12 @@ class Interceptor(TorchFunctionMode):
         for name in graph.strangers(nodes, self._starts, self._ends):
             self.uncovered(f"autograd node {name} (a custom autograd.Function, TorchScript or compiled region)")
 
-    def assign(self, composite: Composite) -> Composite:
-        """Give every operation the composite's rule; returns the composite that was chosen."""
+    def assign(self, composite: Composite, *, last: bool) -> Composite:
+        """Give every operation the composite's rule; returns the composite that was chosen. `last`: no backward pass follows this one."""
         chosen = composite.choose(self.operations) if composite.choose is not None else composite
         chosen.assign(self.operations)
         for operation in self.operations:
+            operation.last_pass = last
             bare = operation.kind in WEIGHTED and operation.node is None
             assert not bare or chosen.rules is None or isinstance(operation.rule, Zero), operation
         return chosen

@@ -26,7 +26,8 @@ class Operation:
 
     `first`, `last`, `depth` (0 to 1) are the place
     among the weighted operations; `rectified`: outputs <= 0 carry no relevance; `fold`: a normalisation that only this
-    operation feeds, as (scale, shift) per channel; `source`: for that normalisation, this operation.
+    operation feeds, as (scale, shift) per channel; `source`: for that normalisation, this operation. `last_pass`: what its node
+    keeps is not needed after the next backward.
     """
 
     function: str
@@ -43,11 +44,7 @@ class Operation:
     rectified: bool = False
     fold: tuple[Tensor, Tensor] | None = None
     source: "Operation | None" = None
-
-    @property
-    def reads_image(self) -> bool:
-        """Whether it is a convolution in two or more dimensions right on a float input."""
-        return self.node is not None and self.node.raw and self.node.call.weight.dim() > 3
+    last_pass: bool = False
 
     @property
     def layer(self) -> str:
@@ -152,10 +149,14 @@ class WeightedNode(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, c: Tensor) -> tuple[Tensor, None, None, None]:
         """The rule's coefficient, or relevance where the input is in R-form."""
-        operation, x = ctx.operation, ctx.x.tensor
+        operation = ctx.operation
         rule = cast("WeightedRule", operation.rule)  # the composite checked it; isinstance of a protocol is slow
         dtype = precision(c.dtype)
-        application = _application(ctx, dtype)
+        application, dtype_x = _application(ctx, dtype), ctx.x.tensor.dtype
+        if operation.last_pass:
+            ctx.inner = ctx.x = ctx.y = (
+                None  # memory falls while the backward pass runs, as it does in autograd's own nodes
+            )
         found = rule.propagate(application, c.to(dtype))
         for entry, terms in found.leaks.items():
             operation.book(entry, terms, operation.layer)
@@ -166,7 +167,7 @@ class WeightedNode(torch.autograd.Function):
             divisor = away_from_zero(application.x, 1e-6)
             value = value / divisor
             operation.book("epsilon", value * (divisor - application.x), operation.layer)
-        return value.to(x.dtype), None, None, None
+        return value.to(dtype_x), None, None, None
 
 
 def _application(ctx: Any, dtype: torch.dtype) -> Application:

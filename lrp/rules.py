@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lrp.errors import InputError
 from lrp.linear import Application
-from lrp.stabilize import away_from_zero, divide, tiny
+from lrp.stabilize import divide, tiny
 
 
 @final
@@ -89,9 +89,9 @@ class Epsilon:
         )
 
     def propagate(self, application: Application, c: Tensor) -> Propagated:
-        """W'(c y / (y + sign(y) epsilon))."""
-        y = application.y
-        kept = torch.div(y, away_from_zero(y, self.epsilon)).mul_(c)
+        """W'(c |y| / (|y| + epsilon))."""
+        y, kept = application.y, application.y.abs()
+        kept.div_(kept + self.epsilon).mul_(c)
         leaks = {"epsilon": _total((c - kept).mul_(y)), "bias": application.dot(kept, application.bias)}
         return Propagated(application.transpose(kept), leaks)
 
@@ -149,11 +149,13 @@ class ZPlus:
         bias = _parts(a.bias)[0] if self.bias else None
         if a.positive_input:
             z, transpose = a.product(a.x, a.weight.clamp(min=0), bias)
-            alive = a.rectified and self.bias  # then r = 0 where z = 0
-            s = r.div(z.add_(tiny(z.dtype))) if alive else divide(r, z)
-            leaks = {"bias": a.dot(s, bias), "dead": r.new_zeros(len(r)) if alive else _lost(r, s)}
+            if a.rectified and self.bias:  # then r = 0 where z = 0
+                s, lost = r.div_(z.add_(tiny(z.dtype))), r.new_zeros(len(r))
+            else:
+                s = divide(r, z)
+                lost = _lost(r, s)
             del r, z  # the transposed product is the peak of memory
-            return Propagated(transpose(s), leaks)
+            return Propagated(transpose(s), {"bias": a.dot(s, bias), "dead": lost})
         magnitude, transpose = a.magnitudes(bias=self.bias)
         y = a.y if self.bias else a.without_bias()
         s = divide(r, (y + magnitude).div_(2), magnitude)
