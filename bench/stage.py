@@ -15,7 +15,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 
 from audit.data.terms import words
 from audit.relevance import Explainer, _batches, _lengths, encode, explain_texts
-from bench.engine import gradient_x_input
+from bench.engine import gradient_x_input, high_water
 
 
 def explainer(folder: Path, composites: tuple[str, ...], *, tiny: bool) -> Explainer:
@@ -97,6 +97,4 @@ if __name__ == "__main__":
             words=words,
             batch_tokens=2048,
         )
-    # VmHWM, because ru_maxrss is inherited from the process that forked this one
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
+    print(high_water())

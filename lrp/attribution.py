@@ -13,7 +13,7 @@ from lrp.composites import Composite, resolve
 from lrp.engine import Interceptor
 from lrp.errors import InputError, UncoveredOperation
 from lrp.ledger import Account, joined
-from lrp.types import Ledger, Relevance, Target
+from lrp.types import Relevance, Target
 from lrp.watch import Watch
 
 Inputs = Tensor | Mapping[str, Any]
@@ -58,17 +58,18 @@ def attribute_each(
         if chosen:
             watch = Watch(model, layers, condition or {})
             found = _one_forward(model, inputs, target, list(chosen.values()), watch, strict=strict)
-            if not plain and any(_mixed(relevance.ledger) for relevance in found):
+            if not plain and any(_mixed(relevance) for relevance in found):
                 found = _split(model, inputs, list(chosen.values()), watch, found, strict=strict)
             results.update(zip(chosen, found, strict=True))
     return tuple(results[i] for i in range(len(resolved)))
 
 
-def _mixed(ledger: Ledger) -> bool:
+def _mixed(relevance: Relevance) -> bool:
     """Whether the books close over the batch but not for each example: the model puts the batch on another axis inside."""
+    ledger, rounding = relevance.ledger, 1e3 * torch.finfo(relevance.output.dtype).eps
     scale = sum(entry.abs().sum() for entry in ledger.entries.values()) + ledger.output.abs().sum()
     return len(ledger.output) > 1 and bool(
-        ledger.closure.max() > 1e-5 and ledger.residual.sum().abs() / scale < 0.1 * ledger.closure.max()
+        ledger.closure.max() > rounding and ledger.residual.sum().abs() / scale < 0.1 * ledger.closure.max()
     )
 
 
