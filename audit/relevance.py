@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.errors import ConfigError, ModelError
+from audit.errors import AuditError, ConfigError, ModelError
 from audit.records import FloatArray, GroupTable, IntArray, LedgerSummary, Match, Token, WordTable
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def make_composite(given: Any, where: str) -> Any:
     """The composite that an item of `relevance.composites` describes; raises `ConfigError` that starts with `where`."""
     from lrp.composites import resolve
 
-    with _refusals(f"{where}: "):
+    with _refusals(ConfigError, f"{where}: "):
         return resolve(given)
 
 
@@ -79,21 +79,19 @@ def composite_name(given: Any) -> str:
 def _attribute(model: Any, inputs: Mapping[str, Any], target: Any, composites: Sequence[Any]) -> tuple[Any, ...]:
     import lrp
 
-    with _refusals():
+    with _refusals(ModelError):
         return lrp.attribute_each(model, inputs, target, composites)
 
 
 @contextmanager
-def _refusals(where: str = "") -> Iterator[None]:
+def _refusals(kind: type[AuditError], where: str = "") -> Iterator[None]:
     """What the engine refuses, as an error of the audit."""
     import lrp
 
     try:
         yield
-    except lrp.UncoveredOperation as error:
-        raise ModelError(str(error)) from error
     except lrp.LrpError as error:
-        raise ConfigError(f"{where}{error}") from error
+        raise kind(f"{where}{error}") from error
 
 
 @final

@@ -51,6 +51,10 @@ def attribute_each(
     condition: Mapping[str, Sequence[int]] | None = None,
 ) -> tuple[Relevance, ...]:
     """As `attribute`, for several composites in order, which share one forward pass (gradient x input has its own)."""
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"model is a {type(model).__name__}: give a torch.nn.Module that returns logits [batch, classes]"
+        )
     resolved = [resolve(composite) for composite in composites]
     results: dict[int, Relevance] = {}
     for plain in (False, True):
@@ -201,9 +205,11 @@ def _prepare(model: nn.Module, inputs: Inputs) -> tuple[dict[str, Any], str]:
 
 def _logits(output: Any) -> Tensor:
     """Logits `[batch, classes]` of a tensor, a Hugging Face output or a tuple; a single logit becomes one class."""
-    logits = output["logits"] if isinstance(output, Mapping) else output[0] if isinstance(output, tuple) else output
+    first = output[0] if isinstance(output, tuple) and output else output
+    logits = output.get("logits", list(output)) if isinstance(output, Mapping) else first
     if not isinstance(logits, Tensor) or logits.dim() not in (1, 2):
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        found = f"a mapping with {logits}" if isinstance(output, Mapping) else f"{shape}"
         raise InputError(
             f"the model's output must be logits [batch, classes], not {found}; wrap the model to return them"
         )
@@ -213,10 +219,14 @@ def _logits(output: Any) -> Tensor:
 def _explained(output: Tensor, target: Target) -> tuple[Tensor, Tensor]:
     """Target indices and the explained value `[batch]`. Its gradient of 1 is the seed c = 1, that is R = the logit itself."""
     batch, classes = output.shape
+    if not output.numel():
+        raise InputError(f"the model returns logits of shape {tuple(output.shape)}: give at least one example")
     if target is None:
         chosen = output.detach().argmax(1)
     elif isinstance(target, tuple):
         chosen = torch.tensor([target] * batch, device=output.device)
+    elif isinstance(target, str):
+        raise InputError(f"target {target!r}: give class indices, not names; the model has classes 0 to {classes - 1}")
     else:
         chosen = torch.as_tensor(target, device=output.device)
         chosen = chosen.expand(batch) if chosen.dim() == 0 else chosen
@@ -226,9 +236,15 @@ def _explained(output: Tensor, target: Target) -> tuple[Tensor, Tensor]:
         )
     if chosen.is_floating_point() or chosen.min() < 0 or chosen.max() >= classes:
         raise InputError(f"target {target!r}: the model has classes 0 to {classes - 1}")
-    if chosen.dim() == 1:
-        return chosen, output.gather(1, chosen.unsqueeze(1)).squeeze(1)
-    return chosen, output.gather(1, chosen[:, :1]).squeeze(1) - output.gather(1, chosen[:, 1:]).squeeze(1)
+    taken = output.gather(1, chosen.view(batch, -1))
+    explained = taken[:, 0] if chosen.dim() == 1 else taken[:, 0] - taken[:, 1]
+    broken = (~explained.isfinite()).nonzero().flatten().tolist()
+    if broken:
+        raise InputError(
+            f"the explained logit is NaN or infinite for {len(broken)} of {batch} examples, the first is {broken[0]}; "
+            "look at its input, at the weights, or compute in float32"
+        )
+    return chosen, explained
 
 
 def _uncompiled() -> AbstractContextManager[None]:

@@ -36,6 +36,10 @@ _KEEPS = operations.ADDITIONS | operations.QUOTIENTS | {torch.mul, torch.multipl
 }  # fmt: skip
 
 
+LIKE = "say which operation it is like, lrp.cover(function, like=torch.tanh), or write a handler"
+SEEN = "call a custom function through torch.overrides.wrap_torch_function, and use the plain module instead of its TorchScript"
+
+
 @final
 class Interceptor(TorchFunctionMode):
     """Records one forward pass. `token_ids`: the index tensor whose embeddings are the input, or None for a float input.
@@ -207,14 +211,13 @@ class Interceptor(TorchFunctionMode):
         """An operation that is linear or homogeneous."""
         self.operations.append(Operation(name_of(func), "passes", fixed=True))
 
-    def uncovered(self, name: str) -> None:
+    def uncovered(self, name: str, cure: str = LIKE) -> None:
         """Raise, or list the operation when not strict."""
         if self.strict:
             where = _module_path(self.model)
             raise UncoveredOperation(
                 f"{name} in {where} carries relevance and has no rule, so its plain gradient would be silently wrong. "
-                "Cure: say which operation it is like, lrp.cover(function, like=torch.tanh), or write a handler "
-                "(docs/engine/operations.md); strict=False accepts the gradient there and lists it as 'uncovered'."
+                f"Cure: {cure} (docs/engine/operations.md); strict=False accepts the gradient there and lists it as 'uncovered'."
             )
         self.operations.append(Operation(name, "uncovered", fixed=True))
 
@@ -259,7 +262,7 @@ class Interceptor(TorchFunctionMode):
         if any(operation.node is not None for operation in self.operations):
             graph.place(self.operations, nodes)
         for name in graph.strangers(nodes, self._starts, self._ends):
-            self.uncovered(f"autograd node {name} (a custom autograd.Function, TorchScript or compiled region)")
+            self.uncovered(f"autograd node {name} (a custom autograd.Function, TorchScript or compiled region)", SEEN)
 
     def assign(self, composite: Composite, *, last: bool) -> Composite:
         """Give every operation the composite's rule; returns the composite that was chosen. `last`: no backward pass follows this one."""

@@ -25,6 +25,8 @@ class Watch:
     """
 
     def __init__(self, model: nn.Module, layers: Sequence[str], condition: Mapping[str, Sequence[int]]) -> None:
+        if isinstance(layers, str):
+            raise InputError(f"layers={layers!r}: give a sequence of names, ({layers!r},)")
         self.modules = dict(model.named_modules())
         for name in [*layers, *condition]:
             if name not in self.modules:
@@ -72,8 +74,9 @@ def _mask(name: str, module: nn.Module, y: Tensor, channels: Sequence[int]) -> T
     spatial = isinstance(module, nn.modules.conv._ConvNd | nn.modules.batchnorm._BatchNorm)
     axis = 2 if y.dim() == 3 and not spatial else min(1, y.dim() - 1)
     count = y.shape[axis]
-    if not channels or not all(isinstance(i, int) and 0 <= i < count for i in channels):
-        raise InputError(f"condition on {name!r}: channels {list(channels)}; give one or more from 0 to {count - 1}")
+    several = isinstance(channels, Sequence) and bool(channels)
+    if not several or not all(isinstance(i, int) and 0 <= i < count for i in channels):
+        raise InputError(f"condition on {name!r}: channels {channels!r}; give one or more from 0 to {count - 1}, [0]")
     mask = torch.zeros(count, dtype=y.dtype, device=y.device)
     mask[list(channels)] = 1
     return mask.view(-1, *[1] * (y.dim() - axis - 1))

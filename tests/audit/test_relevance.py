@@ -118,6 +118,8 @@ def test_a_model_with_nan_logits_is_an_error_with_a_cure(explainer, matched):
     broken.classifier.bias.data[0] = float("nan")
     bad = Explainer(broken, explainer.tokenizer, 48, 1, 0, {"cp_lrp": "cp_lrp"})
     with pytest.raises(
-        ModelError, match=r"NaN or infinite logits for .* check the weights, or set model.dtype: float32"
+        ModelError, match=r"logit is NaN or infinite for .* look at .* the weights, or compute in float32"
     ):
         explain_texts(bad, TEXTS, matches, declared, words=words, batch_tokens=64)
+    with pytest.raises(ModelError, match=r"NaN or infinite logits for .* or set model.dtype: float32"):
+        score_texts(bad, TEXTS, batch_tokens=64)

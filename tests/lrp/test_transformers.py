@@ -267,6 +267,9 @@ BAD = {
     "class too large": ({"target": 3}, r"classes 0 to 2"),
     "negative class": ({"target": -1}, r"classes 0 to 2"),
     "target of a wrong shape": ({"target": torch.zeros(7, dtype=torch.long)}, r"target of shape \(7,\)"),
+    "target by name": ({"target": "cat"}, "give class indices, not names"),
+    "layers as one name": ({"layers": "bert"}, "give a sequence of names"),
+    "condition as a number": ({"condition": {"bert.pooler.dense": 1}}, "channels 1; give one or more from 0 to"),
     "unknown composite": ({"composite": "lrp"}, r"'lrp' does not exist; choose one of lrp_z"),
 }
 
@@ -276,6 +279,22 @@ def test_bad_arguments_are_named(name):
     arguments, message = BAD[name]
     with pytest.raises(lrp.InputError, match=message):
         lrp.attribute(build("bert", "sdpa"), batch(), **arguments)
+
+
+UNUSABLE = {
+    "no module": (torch.sigmoid, torch.ones(2, 3), "give a torch.nn.Module"),
+    "no logits in a mapping": (Wrapped(lambda x: {"scores": x}), torch.ones(2, 3), r"not a mapping with \['scores'\]"),
+    "logits per pixel": (Wrapped(lambda x: x[..., None]), torch.ones(2, 3), r"not \(2, 3, 1\)"),
+    "no examples": (Wrapped(lambda x: x), torch.ones(0, 3), "at least one example"),
+    "NaN": (Wrapped(lambda x: x), torch.tensor([[1.0, 2.0], [torch.nan, 0.0]]), "1 of 2 examples, the first is 1"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_model_or_an_input_that_cannot_be_explained_is_named(name):
+    model, x, message = UNUSABLE[name]
+    with pytest.raises(lrp.InputError, match=message):
+        lrp.attribute(model, x, 0)
 
 
 def test_inputs_without_anything_to_explain_are_named():
