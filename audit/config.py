@@ -1,6 +1,6 @@
 """The closed schema of an audit config: frozen pydantic models, one per block of the YAML file."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
 
@@ -8,6 +8,13 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
 Gated = Literal["contrast", "disparity", "outcome", "intervention"]  # reliance has no margin, so no gate
+OUTSIDE: Final = "outside"  # what no declared region covers
+Pixel = Annotated[int, Field(ge=0, le=100_000)]
+Box = tuple[Pixel, Pixel, Pixel, Pixel]
+Side = Annotated[int, Field(ge=1, le=10_000)]
+Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
+IMAGE_GATES: Final = ("disparity", "outcome")
+IMAGE_COMPOSITES: Final = ("epsilon_plus", "epsilon_gamma_box")
 
 
 def _named(composite: JsonValue) -> JsonValue:
@@ -35,6 +42,7 @@ class Columns(Block):
 
     id: str | None = Field("id", description="unique row id; null numbers the rows from 1")
     text: str = Field("text", description="the text to classify")
+    image: str = Field("image", description="the image file to classify, relative to the data file or folder")
     label: str = Field("label", description="the true class, a name or an integer index")
     cluster: str | None = Field(None, description="rows that belong together: author, film, subject")
     spans: str | None = Field(None, description="JSON list of [start, end, attribute, group] in characters")
@@ -44,7 +52,9 @@ class Columns(Block):
 class Data(Block):
     """The labelled dataset."""
 
-    path: str = Field(description="CSV, JSONL or Parquet file, relative to the config; or builtin:NAME")
+    path: str = Field(
+        description="CSV, JSONL or Parquet file, relative to the config; or builtin:NAME; for images also a folder per class"
+    )
     format: Literal["csv", "jsonl", "parquet"] | None = Field(None, description="default: by the file's suffix")
     columns: Columns = Columns()
     limit: Annotated[int, Field(gt=0)] | None = Field(
@@ -52,10 +62,45 @@ class Data(Block):
     )
 
 
-class Model(Block):
-    """The classifier under audit."""
+class Preprocessing(Block):
+    """How a photograph becomes the model's input, in this order; region masks take the same crop, sizes and flip."""
 
-    path: str = Field(description="local folder, relative to the config, a hub name, or builtin:NAME")
+    crop: Box | None = Field(None, description="left, top, right, bottom in pixels of the photograph")
+    resize: Side | tuple[Side, Side] | None = Field(None, description="the shorter side, or [width, height]")
+    center_crop: Side | tuple[Side, Side] | None = Field(None, description="side, or [width, height], of the middle")
+    filter: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = Field(
+        "bilinear", description="of resizing (Pillow's); it moves accuracies by points, so it belongs to the protocol"
+    )
+    flip: bool = Field(False, description="mirror left and right")
+    channels: Literal["rgb", "bgr", "grey"] = "rgb"
+    scale: Positive = Field(255.0, description="grey levels of 0 to 255 are divided by it")
+    mean: Channels = Field((0.0,), description="of the scaled channels, subtracted")
+    std: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=3)] = Field((1.0,), description="divides")
+
+    @model_validator(mode="after")
+    def _one_value_a_channel(self) -> "Preprocessing":
+        n = 1 if self.channels == "grey" else 3
+        for key, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, n):
+                raise ValueError(f"{key} has {len(values)} values for {n} channels; give 1 or {n}")
+        return self
+
+
+class Model(Block):
+    """The classifier under audit: a folder or hub name, or for images also a module of your own with its weights."""
+
+    path: str | None = Field(None, description="local folder, relative to the config, a hub name, or builtin:NAME")
+    module: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = Field(
+        None,
+        description="module:function that returns the torch module; found beside the config or installed. It is run",
+    )
+    weights: str | None = Field(
+        None, description="its state dict: safetensors, or a file that torch reads weights-only"
+    )
+    classes: tuple[str, ...] = Field((), description="names of its classes, in the order of its outputs")
+    preprocessing: Preprocessing | None = Field(None, description="default: what the model's folder says")
+    multi_label: bool = Field(False, description="every output is a label of its own, present or not")
+    batch_images: Annotated[int, Field(gt=0)] = Field(32, description="most images in one batch")
     revision: str | None = Field(None, description="hub revision (branch, tag or commit)")
     labels: dict[str, str] = Field(default_factory=dict, description="label in the data: class of the model")
     max_length: Annotated[int, Field(gt=2)] | None = Field(None, description="longer texts are cut, and counted")
@@ -66,6 +111,20 @@ class Model(Block):
         False, description="load weights that are not safetensors (they are still read weights-only)"
     )
     allow_remote_code: bool = Field(False, description="run Python code that comes with the model")
+
+    @property
+    def source(self) -> str:
+        """Folder, hub name or module:function."""
+        return self.path or self.module or ""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Model":
+        if (self.path is None) == (self.module is None):
+            raise ValueError("give exactly one of 'path' (a folder or a hub name) and 'module' (module:function)")
+        missing = [k for k in ("weights", "classes", "preprocessing") if not getattr(self, k)] if self.module else []
+        if missing:
+            raise ValueError(f"module needs {', '.join(missing)} beside it")
+        return self
 
 
 class Target(Block):
@@ -92,12 +151,64 @@ class Groups(Block):
         return self
 
 
+class Region(Block):
+    """One region of every photograph, found by exactly one of mask, boxes, coco, landmarks, fixed or grid."""
+
+    name: Name
+    mask: str | None = Field(None, description="column with the path of a mask file of the photograph's size")
+    value: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        None, description="mask pixels of this value; default: not 0"
+    )
+    channel: Annotated[int, Field(ge=0, le=3)] | None = Field(
+        None, description="channel of the mask file; default: any"
+    )
+    boxes: str | tuple[str, str, str, str] | None = Field(
+        None, description="columns of left, top, right, bottom in pixels; or one column with a JSON list of such boxes"
+    )
+    coco: str | None = Field(None, description="COCO annotation file, relative to the config")
+    category: str | None = Field(None, description="name of the COCO category; default: the region's name")
+    landmarks: str | None = Field(None, description="column with a JSON list of [x, y] in pixels")
+    points: tuple[Annotated[int, Field(ge=0)], ...] = Field((), description="landmarks whose convex hull is the region")
+    grow: Annotated[float, Field(ge=0, le=2)] = Field(
+        0.0, description="the hull grows by this share of its longer side"
+    )
+    fixed: Annotated[tuple[Box, ...], Field(min_length=1)] | None = Field(
+        None, description="boxes [left, top, right, bottom] in pixels of every photograph: for aligned crops"
+    )
+    grid: tuple[Side, Side] | None = Field(None, description="rows and columns of equal cells over the crop")
+    provenance: str = Field("not stated", description="who or what made the masks")
+    error_rate: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="share of wrong masks, if known")
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the region is the same in every photograph."""
+        return self.fixed is not None or self.grid is not None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Region":
+        sources = ("mask", "boxes", "coco", "landmarks", "fixed", "grid")
+        if sum(getattr(self, source) is not None for source in sources) != 1:
+            raise ValueError(f"give exactly one of {', '.join(sources)}")
+        for key, source in (("value", "mask"), ("channel", "mask"), ("category", "coco"), ("points", "landmarks")):
+            if getattr(self, key) not in (None, ()) and getattr(self, source) is None:
+                raise ValueError(f"{key} needs {source}")
+        if self.landmarks is not None and len(self.points) < 3:
+            raise ValueError("landmarks needs points: at least three numbers of landmarks, counted from 0")
+        if self.name == OUTSIDE:
+            raise ValueError(f"the name {OUTSIDE!r} is taken: it stands for what lies outside all regions")
+        for left, top, right, bottom in self.fixed or ():
+            if left >= right or top >= bottom:
+                raise ValueError(f"box [{left}, {top}, {right}, {bottom}] is empty; write left, top, right, bottom")
+        return self
+
+
 class Relevance(Block):
     """How relevance is computed."""
 
     composites: Annotated[tuple[Composite, ...], Field(min_length=1)] = Field(
         ("cp_lrp", "attn_lrp"),
-        description="names or mappings {name, parameters} or {name, base, rules}; the first gives effect sizes, others second opinions",
+        description="names or mappings {name, parameters} or {name, base, rules}; the first gives effect sizes, others second "
+        f"opinions; default for images: {', '.join(IMAGE_COMPOSITES)}",
     )
 
 
@@ -114,6 +225,15 @@ class Statistics(Block):
         10, description="fewest examples a term must occur in to be tested"
     )
     min_group_size: Annotated[int, Field(ge=2)] = Field(20, description="fewest examples of a group in any comparison")
+    twins: Annotated[int, Field(ge=0, le=200)] = Field(
+        24,
+        description="re-initialised copies of an image model that reliance and disparity are referenced to (20 or more)",
+    )
+    twin_examples: Annotated[int, Field(ge=20)] = Field(200, description="images that each twin explains")
+    jitter: Annotated[int, Field(ge=0, le=200)] = Field(
+        0,
+        description="random known shifts of the crop, in pixels, that test reliance on regions fixed in every photograph",
+    )
 
 
 class Margins(Block):
@@ -131,26 +251,48 @@ class Report(Block):
 
     examples: Annotated[int, Field(ge=0, le=200)] = Field(12, description="misclassified examples shown")
     show_text: bool = Field(True, description="false: no misclassified examples and no forms of terms are shown")
+    images: Literal["show", "blur", "hide"] = Field("show", description="photographs of people in the report")
 
 
 class Config(Block):
     """A whole audit."""
 
     name: Name = Field(description="names the output folder; default: the file's name")
-    task: Literal["text"] = "text"
+    task: Literal["text", "image"] = "text"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     data: Data
     model: Model
     target: Target
-    groups: Annotated[tuple[Groups, ...], Field(min_length=1)]
+    groups: tuple[Groups, ...] = Field((), description="protected attributes in texts")
+    regions: tuple[Region, ...] = Field((), description="regions of images")
     relevance: Relevance = Relevance()
     statistics: Statistics = Statistics()
     margins: Margins = Margins()
     gates: tuple[Gated, ...] = Field(
-        ("contrast", "intervention", "outcome"), description="questions whose verdicts set the exit code"
+        ("contrast", "intervention", "outcome"),
+        description=f"questions whose verdicts set the exit code; default for images: {', '.join(IMAGE_GATES)}",
     )
     report: Report = Report()
     output: str = Field("reports", description="folder for the runs, relative to the working directory")
+
+    @model_validator(mode="after")
+    def _what_the_task_needs(self) -> "Config":
+        needed, other = ("groups", "regions") if self.task == "text" else ("regions", "groups")
+        if not getattr(self, needed):
+            raise ValueError(f"{needed}: required for task {self.task!r}: say what relevance is summed over")
+        if getattr(self, other):
+            raise ValueError(f"{other}: not for task {self.task!r}; declare {needed}")
+        if self.task == "text" and self.model.module:
+            raise ValueError("model.module: only for task 'image'; give model.path")
+        never = sorted({"contrast", "intervention"} & set(self.gates)) if self.task == "image" else []
+        if never:
+            raise ValueError(f"gates: {never[0]!r} is asked of texts only; for images choose from disparity, outcome")
+        names = [region.name for region in self.regions]
+        if len(set(names)) < len(names):
+            raise ValueError("regions: two regions have one name; give each its own")
+        if self.statistics.jitter and not (self.model.preprocessing and self.model.preprocessing.crop):
+            raise ValueError("statistics.jitter: needs model.preprocessing.crop, which it shifts")
+        return self
 
     @model_validator(mode="after")
     def _attributes_once(self) -> "Config":

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, final, get_args
 import yaml
 from pydantic import JsonValue, ValidationError
 
-from audit.config import Block, Config
+from audit.config import IMAGE_COMPOSITES, IMAGE_GATES, Block, Config
 from audit.errors import ConfigError, did_you_mean
 
 MAX_BYTES: Final = 1_000_000
@@ -81,7 +81,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
         problem = "is empty" if node is None else f"is {_kind(node)}, not a mapping"
         raise ConfigError(f"{path}:1:1: config: {problem}; write `key: value` lines: data, model, target, groups")
     document: Any = reading.build(node, ())
-    document.setdefault("name", path.stem)
+    _default(document, path.stem)
     for number, override in enumerate(overrides, start=1):
         _override(document, override, _Reading(f"--set {override:.100}", number, values, reading.keys))
     try:
@@ -89,6 +89,15 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     except ValidationError as error:
         raise ConfigError("\n".join(_messages(error, reading))) from None
     return LoadedConfig(config, path, path.parent, values)
+
+
+def _default(document: dict[str, Any], name: str) -> None:
+    """Fill in what depends on the file's name and on the task."""
+    document.setdefault("name", name)
+    if document.get("task") == "image":
+        document.setdefault("gates", list(IMAGE_GATES))
+        if isinstance(relevance := document.setdefault("relevance", {}), dict):
+            relevance.setdefault("composites", list(IMAGE_COMPOSITES))
 
 
 def config_schema() -> dict[str, Any]:
@@ -283,12 +292,16 @@ def _messages(error: ValidationError, reading: _Reading) -> list[str]:
     problems = error.errors(include_url=False)
     for problem in problems:
         loc = tuple(part for part in problem["loc"] if part != "[key]")
+        message = _what(problem, loc)
+        if not loc and problem["type"] == "value_error":  # a rule over the whole config starts with the key it is about
+            key, _, message = message.partition(": ")
+            loc = tuple(key.split("."))
         if problem["type"] == "too_short" and any(p["loc"][: len(loc)] == loc != p["loc"] for p in problems):
             continue  # pydantic counts only the items that are valid
         unknown = problem["type"] == "extra_forbidden" or len(loc) < len(problem["loc"])
         places = reading.keys if unknown and loc in reading.keys else reading.values
         place = next((places[loc[:n]] for n in range(len(loc), -1, -1) if loc[:n] in places), reading.place(0, 0))
-        found.append((place, f"{place.label}: {_dotted(loc)}: {_what(problem, loc)}"))
+        found.append((place, f"{place.label}: {_dotted(loc)}: {message}"))
     return [message for _, message in sorted(found)]
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from audit.aggregation import distributions, example_frame, mentions
 from audit.checks.intervention import SwappedText, swap_effects
 from audit.checks.validity import faults
+from audit.data.examples import write_quarantine
 from audit.data.terms import swap_terms, words
-from audit.data.text import write_quarantine
 from audit.errors import DataError, OutputError
 from audit.loading import load_config
 from audit.preparation import Prepared, prepare, protocol_sha256, resolve_data
@@ -64,10 +64,10 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
 
 def _explain(prepared: Prepared) -> Explained:
     config, data = prepared.config, prepared.data
-    with _disk(gettempdir()), timed(prepared.seconds, "relevance"), progress("relevance", len(data.text)) as advance:
+    with _disk(gettempdir()), timed(prepared.seconds, "relevance"), progress("relevance", len(data)) as advance:
         return explain_texts(
             prepared.explainer,
-            data.text,
+            prepared.texts,
             prepared.matches,
             prepared.declared,
             words=words,
@@ -109,7 +109,7 @@ def _swapped(prepared: Prepared, attribute: str) -> list[SwappedText]:
     lexicon = prepared.matcher.data[attribute]
     swapped = [
         (i, swap_terms(text, [m for m in found if m.attribute == attribute], lexicon))
-        for i, (text, found) in enumerate(zip(prepared.data.text, prepared.matches, strict=True))
+        for i, (text, found) in enumerate(zip(prepared.texts, prepared.matches, strict=True))
         if any(m.attribute == attribute for m in found)
     ]
     return [SwappedText(i, swap.text, swap.source, swap.target) for i, swap in swapped if swap is not None]
@@ -162,7 +162,7 @@ def _exhibits(prepared: Prepared, examples: ExampleTable) -> tuple[Exhibit, ...]
         target = (int(examples.predicted[i]), int(examples.label[i]))
         tokens, result = explain_tokens(
             prepared.explainer,
-            prepared.data.text[i],
+            prepared.data.payload[i].text,
             prepared.matches[i],
             target=target,
             composite=prepared.explainer.first,

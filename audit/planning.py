@@ -38,7 +38,7 @@ class Plan:
 def plan(config: Path, overrides: Sequence[str] = ()) -> Plan:
     """Load everything, count the declared terms, and explain a few texts strictly (an uncovered operation raises)."""
     prepared = prepare(load_config(config, overrides))
-    texts = prepared.data.text
+    texts = prepared.texts
     chosen = np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(int).tolist()
     _explain(prepared, chosen)  # warms up: the first pass of a process is slow
     start = time.perf_counter()
@@ -52,7 +52,7 @@ def plan(config: Path, overrides: Sequence[str] = ()) -> Plan:
 def _explain(prepared: Prepared, chosen: Sequence[int]) -> Explained:
     return explain_texts(
         prepared.explainer,
-        [prepared.data.text[i] for i in chosen],
+        [prepared.texts[i] for i in chosen],
         [prepared.matches[i] for i in chosen],
         prepared.declared,
         words=words,
@@ -66,7 +66,7 @@ def print_plan(made: Plan) -> None:
     prepared, data = made.prepared, made.prepared.data
     console.print(f"config ok, protocol {protocol_sha256(prepared.config)[:12]}")
     excluded = ", ".join(f"{reason} {n}" for reason, n in data.excluded.items()) or "none"
-    console.print(f"data: {len(data.text)} of {data.rows} rows used; excluded: {excluded}", markup=False)
+    console.print(f"data: {len(data)} of {data.rows} rows used; excluded: {excluded}", markup=False)
     classes = ", ".join(prepared.model.classes)
     console.print(
         f"model: {prepared.model.architecture}, {prepared.model.parameters:,} parameters, classes {classes}",

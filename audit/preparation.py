@@ -9,8 +9,9 @@ from typing import Any, final
 
 from audit.aggregation import count_terms
 from audit.config import Config
+from audit.data.examples import Examples
 from audit.data.terms import Matcher, build_matcher
-from audit.data.text import TextData, load_texts
+from audit.data.text import TextRow, load_texts
 from audit.errors import ConfigError, did_you_mean
 from audit.loading import LoadedConfig
 from audit.models.builtin import PREFIX, builtin_data, builtin_model
@@ -31,7 +32,7 @@ class Prepared:
 
     loaded: LoadedConfig
     model: TextModel
-    data: TextData
+    data: Examples[TextRow]
     matcher: Matcher
     matches: tuple[tuple[Match, ...], ...]
     declared: Declared
@@ -42,6 +43,11 @@ class Prepared:
     def config(self) -> Config:
         """The resolved config."""
         return self.loaded.config
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Of the usable rows."""
+        return tuple(row.text for row in self.data.payload)
 
 
 def prepare(loaded: LoadedConfig) -> Prepared:
@@ -68,7 +74,7 @@ def prepare_model(loaded: LoadedConfig) -> tuple[TextModel, Explainer, Matcher]:
 
 def resolve_model(loaded: LoadedConfig) -> str:
     """Folder of the model, relative to the config; a built-in model; else the name is left for the hub."""
-    path = loaded.config.model.path
+    path = loaded.config.model.source
     if path.startswith(PREFIX):
         return str(builtin_model(path.removeprefix(PREFIX)))
     local = (loaded.folder / path).absolute()
@@ -84,7 +90,7 @@ def resolve_data(loaded: LoadedConfig) -> Path:
 def count_declared(prepared: Prepared) -> tuple[TermCount, ...]:
     """How often each declared term was found in the data."""
     fewest = prepared.config.statistics.min_examples_per_term
-    return count_terms(prepared.declared, prepared.data.text, prepared.matches, min_examples=fewest)
+    return count_terms(prepared.declared, prepared.texts, prepared.matches, min_examples=fewest)
 
 
 def protocol_sha256(config: Config) -> str:
@@ -93,17 +99,19 @@ def protocol_sha256(config: Config) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def _matches(config: Config, matcher: Matcher, data: TextData, explainer: Explainer) -> tuple[tuple[Match, ...], ...]:
+def _matches(
+    config: Config, matcher: Matcher, data: Examples[TextRow], explainer: Explainer
+) -> tuple[tuple[Match, ...], ...]:
     """Declared terms of each text, as far as the model reads it: what truncation cuts off can have no effect."""
-    ends = visible_ends(explainer, data.text)
+    ends = visible_ends(explainer, [row.text for row in data.payload])
     allowed = {block.attribute: block.only for block in config.groups if block.spans}
     return tuple(
         tuple(
             match
-            for match in (*matcher.find(text), *(s for s in spans if s.attribute in allowed))
+            for match in (*matcher.find(row.text), *(s for s in row.spans if s.attribute in allowed))
             if match.end <= end and match.group in (allowed.get(match.attribute) or (match.group,))
         )
-        for text, spans, end in zip(data.text, data.spans, ends, strict=True)
+        for row, end in zip(data.payload, ends, strict=True)
     )
 
 

@@ -106,7 +106,7 @@ def _data_record(prepared: Prepared, explained: Explained) -> DataRecord:
         path=prepared.config.data.path,
         sha256=data.sha256,
         rows=data.rows,
-        used=len(data.text),
+        used=len(data),
         excluded=dict(data.excluded),
         not_sampled=data.not_sampled,
         unknown=dict(data.unknown),
@@ -124,7 +124,7 @@ def _model_record(prepared: Prepared, evidence: Evidence) -> ModelRecord:
     model, explainer, examples = prepared.model, prepared.explainer, evidence.examples
     favour = model.classes[explainer.favour]
     return ModelRecord(
-        path=prepared.config.model.path,
+        path=prepared.config.model.source,
         sha256=model.sha256,
         architecture=model.architecture,
         parameters=model.parameters,

@@ -1,6 +1,6 @@
 """Rows of CSV, JSONL and Parquet files, read one by one: a bad row is told apart, and the rest of the file goes on.
 
-Memory is bounded by the longest row allowed, not by the file. Cells come as they are stored; their meaning is `audit.data.text`'s.
+Memory is bounded by the longest row allowed, not by the file. Cells come as they are stored; their meaning is `audit.data.examples`'s.
 """
 
 import csv

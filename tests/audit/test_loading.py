@@ -77,7 +77,7 @@ BAD_FILES = [
         VALID.replace("    lexicon: gender\n", ""),
         [":5:5: groups.0: give exactly one of 'lexicon', 'patterns' and 'spans: true'"],
     ),
-    (VALID + "  - {attribute: gender, spans: true}\n", [":1:1: config: groups: attribute 'gender' is declared twice"]),
+    (VALID + "  - {attribute: gender, spans: true}\n", [":5:3: groups: attribute 'gender' is declared twice"]),
     (VALID.replace("{path: a.csv}", ""), [":1:6: data: ", "(got None)"]),
     (
         VALID.replace("path: a.csv", "format: csv"),
@@ -204,7 +204,7 @@ def test_all_problems_are_listed_in_reading_order(tmp_path: Path) -> None:
         load_config(written(tmp_path, content), ["report.examples=999"])
     places = [line.split(": ")[0] for line in str(caught.value).splitlines()]
     name = str(tmp_path / "cfg.yaml")
-    assert places == [*(f"{name}:{at}" for at in ("1:7", "3:8", "3:9", "3:24", "8:18")), "--set report.examples=999"]
+    assert places == [*(f"{name}:{at}" for at in ("1:7", "3:9", "3:24", "8:18")), "--set report.examples=999"]
 
 
 def test_valid_file_gives_the_config_and_its_folder(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ HEAD = "data: {path: a.csv}\nmodel: {path: m}\ntarget: {favour: good}\n"
 GROUPS = "groups:\n  - attribute: gender\n    lexicon: gender\n"
 BAD = {
     "two sources": (GROUPS + "    spans: true\n", r":5:5: groups\.0: give exactly one of"),
-    "no groups": ("groups: []\n", r":4:9: groups: .*at least 1 item.*\(got \[\]\)"),
+    "no groups": ("groups: []\n", r":4:9: groups: required for task .text.: say what relevance is summed over"),
     "negative placebos": (GROUPS + "statistics: {placebos: -1}\n", r":7:24: statistics\.placebos: .*19 \(got -1\)"),
     "infinite margin": (GROUPS + "margins: {swap: inf}\n", r":7:17: margins\.swap: .*valid number \(got 'inf'\)"),
     "true for a number": (GROUPS + "seed: true\n", r":7:7: seed: .*valid integer \(got True\)"),

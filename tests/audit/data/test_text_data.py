@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from audit.config import Data
+from audit.data.examples import SUFFIXES, Examples, Quarantined, write_quarantine
 from audit.data.row_files import FORMATS, MAX_LINE, MAX_ROW_LINES
-from audit.data.text import MAX_TEXT, SUFFIXES, Quarantined, TextData, load_texts, write_quarantine
+from audit.data.text import MAX_TEXT, TextRow, load_texts
 from audit.errors import DataError
 from audit.records import Match
 
@@ -34,12 +35,16 @@ def load(
     labels: Mapping[str, str] | None = None,
     seed: int = 0,
     **options: object,
-) -> TextData:
+) -> Examples[TextRow]:
     if content is not None:
         path.write_bytes(content)
     limit, kind = options.pop("limit", None), options.pop("format", None)
     config = Data.model_validate({"path": path.name, "columns": options, "limit": limit, "format": kind})
     return load_texts(config, path, classes=CLASSES, labels=labels or {}, seed=seed)
+
+
+def texts(data: Examples[TextRow]) -> tuple[str, ...]:
+    return tuple(row.text for row in data.payload)
 
 
 def json_row(**cells: object) -> bytes:
@@ -265,8 +270,8 @@ def test_three_formats_give_the_same_data(tmp_path: Path) -> None:
     for kind in FORMATS:
         data = load(tmp_path / f"a.{kind}", cluster="film", spans="s", attributes={"gender": "sex"})
         assert data.id.tolist() == ["1", "2", "3"]
-        assert data.text == tuple(row["text"] for row in rows)
-        assert data.spans == ((Match(1, 4, "sex", "f", "she"),), (), ())
+        assert texts(data) == tuple(row["text"] for row in rows)
+        assert tuple(row.spans for row in data.payload) == ((Match(1, 4, "sex", "f", "she"),), (), ())
         assert (data.cluster.tolist(), data.clusters, data.label.tolist()) == ([0, 1, 0], 2, [0, 1, 1])
         assert {name: column.tolist() for name, column in data.attributes.items()} == {"gender": ["f", "unknown", "m"]}
         assert (data.rows, dict(data.excluded), dict(data.unknown)) == (3, {}, {"gender": 1})
@@ -279,7 +284,11 @@ def test_broken_text_in_parquet_spoils_its_own_row_only(tmp_path: Path) -> None:
         table = pyarrow.table({"id": [1.0, 2.0, 3.0], "text": column, "label": ["fresh"] * 3})
         parquet.write_table(table, tmp_path / "a.parquet")
         data = load(tmp_path / "a.parquet")
-        assert (data.text, dict(data.excluded), data.id.tolist()) == (("ok", "yes"), {"broken encoding": 1}, ["1", "3"])
+        assert (texts(data), dict(data.excluded), data.id.tolist()) == (
+            ("ok", "yes"),
+            {"broken encoding": 1},
+            ["1", "3"],
+        )
 
 
 def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
@@ -314,7 +323,7 @@ def test_rows_without_an_id_column_are_numbered(tmp_path: Path) -> None:
 
 def test_id_of_a_bad_row_may_be_used_later(tmp_path: Path) -> None:
     data = load(tmp_path / "a.csv", HEAD + b"a,,fresh\na,good,fresh\na,again,fresh\n")
-    assert (data.text, dict(data.excluded)) == (("good",), {"empty text": 1, "duplicate id": 1})
+    assert (texts(data), dict(data.excluded)) == (("good",), {"empty text": 1, "duplicate id": 1})
 
 
 def test_line_ends_and_blank_lines_do_not_matter(tmp_path: Path) -> None:
@@ -327,7 +336,7 @@ def test_line_ends_and_blank_lines_do_not_matter(tmp_path: Path) -> None:
 
 def test_line_numbers_count_lines_within_quotes(tmp_path: Path) -> None:
     data = load(tmp_path / "a.csv", HEAD + b'a,"one\ntwo\nthree",fresh\nb,,fresh\n')
-    assert (data.text, data.quarantined[0].detail) == (("one\ntwo\nthree",), "line 5")
+    assert (texts(data), data.quarantined[0].detail) == (("one\ntwo\nthree",), "line 5")
 
 
 def test_unclosed_quotes_cost_one_row_each(tmp_path: Path) -> None:
@@ -350,7 +359,7 @@ def test_limit_draws_in_file_order_by_seed(tmp_path: Path) -> None:
     assert (np.diff(ids) > 0).all() and len(ids) == 50
     assert first.id.tolist() == again.id.tolist() != other.id.tolist()
     assert (first.rows, dict(first.excluded), first.not_sampled) == (200, {"missing label": 20}, 130)
-    assert first.text == tuple(f"text {i}" for i in ids)
+    assert texts(first) == tuple(f"text {i}" for i in ids)
     assert load(path, limit=180).not_sampled == load(path, limit=1000).not_sampled == 0
 
 
@@ -384,7 +393,7 @@ def test_many_short_texts_stay_lean(tmp_path: Path) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert len(data.text) == 20_000
+    assert len(data) == 20_000
     assert peak / 20_000 < 800  # bytes a row; a dict a row alone takes 360 and its strings 300
 
 
@@ -401,9 +410,9 @@ def as_csv(rows: list[list[str]]) -> bytes:
 def adds_up(path: Path, content: bytes) -> None:
     """Load content that has a usable row, and check the counts."""
     data = load(path, content, limit=3)
-    assert data.rows == len(data.text) + sum(data.excluded.values()) + data.not_sampled
+    assert data.rows == len(data) + sum(data.excluded.values()) + data.not_sampled
     assert len(data.quarantined) == sum(data.excluded.values())
-    assert len(set(data.id.tolist())) == len(data.id) == len(data.text) == len(data.label) == len(data.cluster)
+    assert len(set(data.id.tolist())) == len(data.id) == len(data) == len(data.label) == len(data.cluster)
     rows = [bad.row for bad in data.quarantined]
     assert rows == sorted(set(rows)) and all(1 <= row <= data.rows for row in rows)
 
@@ -423,5 +432,5 @@ def test_written_csv_comes_back(tmp_path_factory: pytest.TempPathFactory, rows: 
     usable = [row for row in rows if row[0].strip() and row[1].strip() and "\0" not in row[0] + row[1]]
     path = tmp_path_factory.getbasetemp() / "back.csv"
     data = load(path, as_csv([["id", "text", "label"], ["seven z", "fine", "fresh"], *map(list, usable)]))
-    assert data.text == ("fine", *(row[1] for row in usable))
+    assert texts(data) == ("fine", *(row[1] for row in usable))
     assert data.label.tolist() == [1, *(CLASSES.index(row[2]) for row in usable)]

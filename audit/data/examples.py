@@ -1,0 +1,336 @@
+"""Labelled examples from a table or a folder: one bad row is quarantined with its number and reason, and the rest goes on.
+
+What a row holds besides id, label, cluster and attributes (its payload: a text, a photograph) is read by a `Reader`.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.config import Data
+from audit.data.row_files import Row, is_whole, read_rows
+from audit.errors import DataError, did_you_mean
+from audit.files import file_sha256
+from audit.records import IntArray
+
+P = TypeVar("P")
+UNKNOWN: Final = "unknown"
+SUFFIXES: Final = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+MAX_NAME: Final = 200  # characters of an id, label, cluster or attribute value
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A row that could not be used; `row` counts data rows from 1, `detail` starts with the file's line if it has lines."""
+
+    row: int
+    id: str
+    reason: str
+    detail: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Examples(Generic[P]):
+    """The usable rows, in file order: `rows` = len(payload) + sum(excluded) + not_sampled.
+
+    `label` indexes the model's classes. Without a cluster column, and where the cell is blank, a row is its own cluster;
+    `clusters` counts them, or is None without a column. A missing attribute value is "unknown" and counted in `unknown`.
+    """
+
+    id: NDArray[np.str_]
+    payload: tuple[P, ...]
+    label: IntArray
+    cluster: IntArray
+    clusters: int | None
+    attributes: Mapping[str, NDArray[np.str_]]
+    rows: int
+    excluded: Mapping[str, int]
+    not_sampled: int
+    unknown: Mapping[str, int]
+    sha256: str
+    quarantined: tuple[Quarantined, ...]
+
+    def __len__(self) -> int:
+        return len(self.payload)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Reader(Generic[P]):
+    """How payloads are read: `read` takes the cells of `columns` (None where the config names none) and may raise BadRow.
+
+    `inspect` is for what costs more than a look at the cells, and is called for the rows that are sampled only: it
+    returns the payload with the sha256 of the files that belong to it. `noun` names one payload in messages.
+    """
+
+    noun: str
+    columns: tuple[str | None, ...]
+    read: Callable[[Sequence[Any]], P]
+    inspect: Callable[[P], tuple[P, bytes]] | None = None
+    folders: bool = False
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Usable(Generic[P]):
+    """One usable row."""
+
+    row: int
+    line: int
+    id: str
+    payload: P
+    label: int
+    cluster: str
+    attributes: tuple[str, ...]
+
+
+class BadRow(Exception):
+    """Why a row is quarantined: a stable reason, and the detail."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+def load_examples(
+    config: Data, path: Path, reader: Reader[P], *, classes: Sequence[str], labels: Mapping[str, str], seed: int
+) -> Examples[P]:
+    """Read the file; `labels` maps labels of the data to classes. DataError if the file as a whole cannot be used.
+
+    Every row is read, then `limit` usable ones are drawn by `seed`. Ids are unique: of rows with one id the first usable
+    one is used.
+    """
+    index = _label_index(classes, labels)
+    kind = _kind(config, path, reader)
+    names = (*_columns(config), *reader.columns)
+    shared = len(names) - len(reader.columns)
+    kept: dict[str, _Usable[P]] = {}
+    bad: list[Quarantined] = []
+    for number, row in enumerate(read_rows(path, kind, [name for name in names if name is not None]), start=1):
+        given = iter(row.cells)
+        cells = [None if name is None or row.problem else next(given) for name in names]
+        try:
+            _check_row(row, cells)
+            payload = reader.read(cells[shared:])
+            usable = _usable(number, row.line, cells[:shared], payload, index, numbered=config.columns.id is None)
+            if usable.id in kept:
+                raise BadRow("duplicate id", f"{usable.id!r} stands in an earlier row, which is used")
+            kept[usable.id] = usable
+        except BadRow as problem:
+            bad.append(_quarantined(number, row.line, _shown_id(cells[0], number, config), problem))
+    rows = len(kept) + len(bad)
+    drawn, digest = _draw(list(kept.values()), reader, config.limit, seed, bad)
+    _check_usable(path, len(drawn), bad, index, reader)
+    return _table(config, drawn, tuple(sorted(bad, key=lambda one: one.row)), rows, _sha256(path, kind, digest))
+
+
+def write_quarantine(path: Path, quarantined: Sequence[Quarantined]) -> None:
+    """JSON lines in ASCII: `row`, `id`, `reason`, `detail` (cut at 200 characters)."""
+    with path.open("w", encoding="ascii") as file:
+        for one in quarantined:
+            shown = {"row": one.row, "id": one.id, "reason": one.reason, "detail": one.detail[:MAX_NAME]}
+            file.write(json.dumps(shown) + "\n")
+
+
+def is_name(value: object) -> bool:
+    """Whether a value can name an attribute, a group or a region."""
+    return (
+        isinstance(value, str)
+        and bool(value.strip())
+        and len(value) <= MAX_NAME
+        and is_whole(value)
+        and "\0" not in value
+    )
+
+
+def is_blank(cell: object) -> bool:
+    """Whether a cell holds nothing: null, NaN or blanks."""
+    return cell is None or cell != cell or (isinstance(cell, str) and not cell.strip())
+
+
+def _quarantined(number: int, line: int, name: str, problem: BadRow) -> Quarantined:
+    detail = ": ".join(part for part in (f"line {line}" if line else "", problem.detail) if part)
+    return Quarantined(number, name, problem.reason, detail[:MAX_NAME])
+
+
+def _kind(config: Data, path: Path, reader: Reader[P]) -> str:
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    if not exists:
+        raise DataError(f"{path}: there is no such data file; data.path is relative to the config")
+    if reader.folders and path.is_dir():
+        return "folder"
+    if not path.is_file():
+        folder = ", or a folder that holds a folder per class" if reader.folders else ""
+        raise DataError(f"{path}: is not a regular file; data.path names one CSV, JSONL or Parquet file{folder}")
+    kind = config.format or SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        allowed = ", ".join(SUFFIXES)
+        raise DataError(f"{path}: unknown suffix {path.suffix!r}; allowed are {allowed}; else set data.format")
+    return kind
+
+
+def _columns(config: Data) -> tuple[str | None, ...]:
+    """Columns in the order in which `_usable` takes the cells; None for a role that no column has."""
+    columns = config.columns
+    return (columns.id, columns.label, columns.cluster, *columns.attributes.values())
+
+
+def _label_index(classes: Sequence[str], labels: Mapping[str, str]) -> dict[str, int]:
+    """Class index of every label that the data may hold: mapped ones, names of classes, and 0..K-1 if no name is a number."""
+    for label, name in labels.items():
+        if name not in classes:
+            allowed = f"its classes are {', '.join(classes)}{did_you_mean(name, classes)}"
+            raise DataError(f"model.labels: {label!r} stands for {name!r}, which the model does not have; {allowed}")
+    index = {name: i for i, name in enumerate(classes)} | {label: classes.index(name) for label, name in labels.items()}
+    numbers = any(label.lstrip("+-").isdecimal() for label in index)
+    return index if numbers else index | {str(i): i for i in range(len(classes))}
+
+
+def _check_row(row: Row, cells: Sequence[Any]) -> None:
+    if row.problem:
+        raise BadRow(*row.problem)
+    for cell in cells:
+        if isinstance(cell, str):
+            _check_characters(cell)
+
+
+def _check_characters(cell: str) -> None:
+    if not is_whole(cell):
+        raise BadRow("broken encoding", "a cell is not UTF-8, or holds half a surrogate pair")
+    if "\0" in cell:
+        raise BadRow("malformed row", "a cell holds a NUL character")
+
+
+def _usable(
+    number: int, line: int, cells: Sequence[Any], payload: P, index: Mapping[str, int], *, numbered: bool
+) -> _Usable[P]:
+    """The row's values, or BadRow; `numbered`: its number is its id, for no column has it."""
+    name = str(number) if numbered else _plain(cells[0], "id")
+    if not name:
+        raise BadRow("missing id")
+    label = _label(_plain(cells[1], "label"), index)
+    attributes = tuple(_plain(cell, "attribute") or UNKNOWN for cell in cells[3:])
+    return _Usable(number, line, name, payload, label, _plain(cells[2], "cluster"), attributes)
+
+
+def _plain(cell: object, role: str) -> str:
+    """A short cell as text, '' for null and NaN; 1.0 is '1', since a column of integers with nulls is stored as floats."""
+    if cell is None or cell != cell:
+        return ""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, bytes | list | tuple | dict):
+        raise BadRow("malformed row", f"{role} is a {type(cell).__name__}, not text or a number")
+    text = str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell).strip()
+    if len(text) > MAX_NAME:
+        raise BadRow("malformed row", f"{role} has {len(text)} characters; at most {MAX_NAME} are allowed")
+    return text
+
+
+def _label(label: str, index: Mapping[str, int]) -> int:
+    if not label:
+        raise BadRow("missing label")
+    if label not in index:
+        raise BadRow("unknown label", f"{label!r:.60} is none of {', '.join(index)}")
+    return index[label]
+
+
+def _shown_id(cell: object, number: int, config: Data) -> str:
+    return str(number) if config.columns.id is None else "" if cell is None else str(cell)[:MAX_NAME]
+
+
+def _draw(
+    kept: Sequence[_Usable[P]], reader: Reader[P], limit: int | None, seed: int, bad: list[Quarantined]
+) -> tuple[list[_Usable[P]], bytes]:
+    """A seeded sample without replacement of rows that pass inspection, in file order; those that do not join `bad`."""
+    wanted = len(kept) if limit is None else min(limit, len(kept))
+    order = range(len(kept)) if wanted == len(kept) else _order(len(kept), seed)
+    drawn: list[_Usable[P]] = []
+    digest: dict[int, bytes] = {}
+    for i in order:
+        if len(drawn) == wanted:
+            break
+        row = kept[i]
+        if reader.inspect:
+            try:
+                payload, digest[row.row] = reader.inspect(row.payload)
+            except BadRow as problem:
+                bad.append(_quarantined(row.row, row.line, row.id, problem))
+                continue
+            row = replace(row, payload=payload)
+        drawn.append(row)
+    drawn.sort(key=lambda row: row.row)
+    return drawn, b"".join(digest[row.row] for row in drawn if digest)
+
+
+def _order(n: int, seed: int) -> list[int]:
+    order: list[int] = np.random.default_rng([seed, n]).permutation(n).tolist()
+    return order
+
+
+def _sha256(path: Path, kind: str, digest: bytes) -> str:
+    """Of the table; with files that belong to its rows, of the table and theirs."""
+    table = sha256(b"").hexdigest() if kind == "folder" else file_sha256(path)
+    return sha256(table.encode() + digest).hexdigest() if digest else table
+
+
+def _check_usable(
+    path: Path, used: int, bad: Sequence[Quarantined], index: Mapping[str, int], reader: Reader[P]
+) -> None:
+    if used:
+        return
+    if not bad:
+        raise DataError(f"{path}: has no rows; give at least one labelled {reader.noun}")
+    first = {one.reason: one for one in reversed(bad)}
+    counts = Counter(one.reason for one in bad)
+    reasons = ", ".join(
+        f"{reason} {n} (row {first[reason].row}: {first[reason].detail})" for reason, n in counts.items()
+    )
+    cure = f"; labels may be {', '.join(index)}; map others with model.labels" if "unknown label" in counts else ""
+    raise DataError(f"{path}: none of {len(bad)} rows can be used: {reasons}{cure}")
+
+
+def _table(config: Data, drawn: Sequence[_Usable[P]], bad: tuple[Quarantined, ...], rows: int, sha: str) -> Examples[P]:
+    cluster, blank = _cluster_codes([row.cluster for row in drawn])
+    attributes = {
+        name: np.array([row.attributes[k] for row in drawn], dtype=np.str_)
+        for k, name in enumerate(config.columns.attributes)
+    }
+    unknown = {name: int((values == UNKNOWN).sum()) for name, values in attributes.items()}
+    if config.columns.cluster and blank:
+        unknown[f"cluster ({config.columns.cluster})"] = blank
+    return Examples(
+        id=np.array([row.id for row in drawn], dtype=np.str_),
+        payload=tuple(row.payload for row in drawn),
+        label=np.array([row.label for row in drawn], dtype=np.int64),
+        cluster=cluster,
+        clusters=int(cluster.max()) + 1 if config.columns.cluster else None,
+        attributes=attributes,
+        rows=rows,
+        excluded=dict(Counter(one.reason for one in bad)),
+        not_sampled=rows - len(drawn) - len(bad),
+        unknown=unknown,
+        sha256=sha,
+        quarantined=bad,
+    )
+
+
+def _cluster_codes(names: Sequence[str]) -> tuple[IntArray, int]:
+    """Codes 0, 1, ... in the order of the names, then a new one for every blank; and how many are blank."""
+    known = {name: code for code, name in enumerate(sorted(set(names) - {""}))}
+    alone = count(len(known))
+    codes = [known[name] if name else next(alone) for name in names]
+    return np.array(codes, dtype=np.int64), sum(not name for name in names)
