@@ -90,9 +90,9 @@ def report(run_dir: Path, formats: str) -> None:
 @click.option("--target", default=None, help="Class to explain (default: the config's contrast).")
 def explain(config: Path, text: str, overrides: Overrides, composite: str | None, target: str | None) -> None:
     """Explain the prediction of CONFIG's model for one TEXT: coloured tokens, top tokens, the ledger."""
-    from audit.explanation import explain_text, print_explanation
+    from audit import explanation
 
-    print_explanation(explain_text(config, text, overrides, composite=composite, target=target))
+    explanation.print_explanation(explanation.explain(config, text, overrides, composite=composite, target=target))
 
 
 @main.command()

@@ -1,55 +1,31 @@
-"""`lrp-audit explain`: one text, its tokens coloured by relevance, the top tokens and the ledger."""
+"""`lrp-audit explain`: one text with its tokens coloured by relevance, or one image drawn; the top of the list and the ledger."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, final
+from types import MappingProxyType
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from audit.errors import ConfigError
-from audit.loading import load_config
-from audit.preparation import class_index, prepare_model
+from audit.loading import LoadedConfig, load_config
 from audit.records import Token
-from audit.relevance import explain_tokens
 from audit.report.text import clean
+from audit.tasks.task import Explanation
+from audit.tasks.texts import explain_text
+
+EXPLAIN: Final[Mapping[str, Callable[[LoadedConfig, str, str | None], Explanation]]] = MappingProxyType(
+    {"text": explain_text}
+)
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """One explained text; `ledger` maps an entry to its part of the explained logit."""
-
-    explained: str
-    composite: str
-    output: float
-    predicted: str
-    tokens: tuple[Token, ...]
-    ledger: dict[str, float]
-
-
-def explain_text(
-    config: Path, text: str, overrides: Sequence[str] = (), *, composite: str | None = None, target: str | None = None
+def explain(
+    config: Path, given: str, overrides: Sequence[str] = (), *, composite: str | None = None, target: str | None = None
 ) -> Explanation:
-    """Explain one text by the config's model, on its contrast logit or on the logit of class `target`."""
-    if not text.strip():
-        raise ConfigError("the text to explain is empty; give at least one word")
+    """Explain one text, or one image (its path, or its id in the data), by the config's model."""
     loaded = load_config(config, [*overrides, *([f"relevance.composites=[{composite}]"] if composite else [])])
-    model, explainer, matcher = prepare_model(loaded)
-    chosen: Any = explainer.target if target is None else class_index(model, "--target", target)
-    named = target or " - ".join(model.classes[i] for i in (explainer.favour, explainer.against) if i is not None)
-    tokens, result = explain_tokens(explainer, text, matcher.find(text), target=chosen, composite=explainer.first)
-    return Explanation(
-        explained=named,
-        composite=result.composite,
-        output=float(result.ledger.output[0]),
-        predicted=model.classes[int(result.output[0].argmax())],
-        tokens=tokens,
-        ledger={name: float(value[0]) for name, value in result.ledger.entries.items()}
-        | {"residual": float(result.ledger.residual[0])},
-    )
+    return EXPLAIN[loaded.config.task](loaded, given, target)
 
 
 def print_explanation(explanation: Explanation, console: Console | None = None) -> None:

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
-from audit.preparation import Prepared, count_declared
 from audit.provenance import provenance
 from audit.records import (
     AuditRecord,
@@ -15,15 +14,13 @@ from audit.records import (
     Exhibit,
     Finding,
     Gate,
-    Lexicon,
     ModelRecord,
-    TermEffect,
 )
-from audit.relevance import Explained
 from audit.stats.cases import Evidence
 from audit.stats.families import below_chance
 from audit.stats.intervals import wilson
 from audit.stats.verdicts import exit_code
+from audit.tasks.task import Task
 
 LIMITS = (
     "Relevance is not causation, and a causal effect is not by itself unfair; people decide what a disparity means.",
@@ -57,42 +54,35 @@ class Answers:
 
     findings: tuple[Finding, ...]
     gates: tuple[Gate, ...]
-    effects: tuple[TermEffect, ...]
     distributions: tuple[Distribution, ...]
     faults: tuple[str, ...]
 
 
 def make_record(
-    start: Start,
-    prepared: Prepared,
-    explained: Explained,
-    evidence: Evidence,
-    answers: Answers,
-    exhibits: tuple[Exhibit, ...],
+    start: Start, task: Task[Any], explained: Any, evidence: Evidence, answers: Answers, exhibits: tuple[Exhibit, ...]
 ) -> AuditRecord:
     """Everything that `audit.json` holds."""
-    config, model, terms = prepared.config, _model_record(prepared, evidence), count_declared(prepared)
+    config, model, parts = task.loaded.config, _model_record(task, evidence), task.parts(explained, evidence)
+    truncated = parts.pop("truncated", 0)
     return AuditRecord(
         name=config.name,
         run_id=start.run_id,
         started=start.moment.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds={name: round(value, 2) for name, value in prepared.seconds.items()},
+        seconds={name: round(value, 2) for name, value in task.seconds.items()},
         protocol_sha256=start.protocol,
         config=config.model_dump(mode="json"),
-        provenance=provenance(prepared.loaded.folder, device=config.model.device, seed=config.seed),
-        data=_data_record(prepared, explained),
+        provenance=provenance(task.loaded.folder, device=config.model.device, seed=config.seed),
+        data=_data_record(task, truncated),
         model=model,
-        lexicons=_lexicons(prepared, {(t.attribute, t.group, t.term) for t in terms}),
-        terms=terms,
-        ledger=explained.ledger,
+        ledger=explained.common.ledger,
         findings=answers.findings,
-        effects=answers.effects,
         distributions=answers.distributions,
         exhibits=exhibits,
+        **parts,
         gates=answers.gates,
         exit_code=exit_code(answers.gates, valid=not answers.faults),
-        limits=(*LIMITS, *prepared.model.notes),
+        limits=(*LIMITS, *task.model.notes),
         warnings=(
             *(f"the explanation is not valid: {fault}" for fault in answers.faults),
             *below_chance(model.accuracy, model.classes),
@@ -100,17 +90,17 @@ def make_record(
     )
 
 
-def _data_record(prepared: Prepared, explained: Explained) -> DataRecord:
-    data, classes = prepared.data, prepared.model.classes
+def _data_record(task: Task[Any], truncated: int) -> DataRecord:
+    data, classes = task.data, task.model.classes
     return DataRecord(
-        path=prepared.config.data.path,
+        path=task.loaded.config.data.path,
         sha256=data.sha256,
         rows=data.rows,
         used=len(data),
         excluded=dict(data.excluded),
         not_sampled=data.not_sampled,
         unknown=dict(data.unknown),
-        truncated=int(explained.truncated.sum()),
+        truncated=truncated,
         labels={name: int((data.label == i).sum()) for i, name in enumerate(classes)},
         clusters=data.clusters,
         attributes={
@@ -120,11 +110,11 @@ def _data_record(prepared: Prepared, explained: Explained) -> DataRecord:
     )
 
 
-def _model_record(prepared: Prepared, evidence: Evidence) -> ModelRecord:
-    model, explainer, examples = prepared.model, prepared.explainer, evidence.examples
+def _model_record(task: Task[Any], evidence: Evidence) -> ModelRecord:
+    model, explainer, examples = task.model, task.explainer, evidence.examples
     favour = model.classes[explainer.favour]
     return ModelRecord(
-        path=prepared.config.model.source,
+        path=task.loaded.config.model.source,
         sha256=model.sha256,
         architecture=model.architecture,
         parameters=model.parameters,
@@ -132,19 +122,4 @@ def _model_record(prepared: Prepared, evidence: Evidence) -> ModelRecord:
         contrast=favour if explainer.against is None else f"{favour} - {model.classes[explainer.against]}",
         logit_sd=evidence.scale,
         accuracy=wilson(examples.label == examples.predicted, cluster=examples.cluster, unit="accuracy"),
-    )
-
-
-def _lexicons(prepared: Prepared, seen: set[tuple[str, str, str]]) -> tuple[Lexicon, ...]:
-    return tuple(
-        lexicon.model_copy(
-            update={
-                "never_seen": {
-                    group: tuple(t for t in terms if (attribute, group, t) not in seen)
-                    for (attribute, group), terms in prepared.declared.items()
-                    if attribute == lexicon.attribute
-                }
-            }
-        )
-        for lexicon in prepared.matcher.lexicons
     )

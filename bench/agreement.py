@@ -11,12 +11,15 @@ from scipy import stats
 
 from audit.data.terms import words
 from audit.records import FloatArray, WordTable
-from audit.relevance import Explainer, contrast_logit, score_texts
+from audit.relevance.explainer import contrast_logit
+from audit.relevance.texts import TextExplainer, score_texts
 
 OCCURRENCES = 12
 
 
-def masked_effects(explainer: Explainer, texts: Sequence[str], margin: FloatArray, *, seed: int = 5) -> pd.DataFrame:
+def masked_effects(
+    explainer: TextExplainer, texts: Sequence[str], margin: FloatArray, *, seed: int = 5
+) -> pd.DataFrame:
     """Row per masked occurrence (12 per term that has as many): term, and the drop of the contrast logit without it."""
     places: dict[str, list[tuple[int, int, int]]] = {}
     for i, text in enumerate(texts):

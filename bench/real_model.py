@@ -12,7 +12,8 @@ from audit.data.terms import words
 from audit.models.builtin import builtin_data, builtin_model
 from audit.models.huggingface import load_text_model
 from audit.records import FloatArray, IntArray
-from audit.relevance import Explained, Explainer, contrast_logit, explain_texts
+from audit.relevance.explainer import Explainer, contrast_logit
+from audit.relevance.texts import ExplainedTexts, TextExplainer, TextReader, explain_texts
 from bench.agreement import agreement, masked_effects
 from bench.calibration import false_alarms
 
@@ -22,9 +23,9 @@ from bench.calibration import false_alarms
 class Audited:
     """A sample of unseen films, explained; `cluster` is the film."""
 
-    explainer: Explainer
+    explainer: TextExplainer
     texts: list[str]
-    explained: Explained
+    explained: ExplainedTexts
     cluster: IntArray
     margin: FloatArray
 
@@ -33,13 +34,13 @@ def audited(snippets: int, composites: tuple[str, ...]) -> Audited:
     """Explain a seeded sample of the built-in film reviews; raises AuditError where the packages are missing."""
     folder, data = builtin_model("film_reviews"), builtin_data("film_reviews")
     loaded = load_text_model(Model(path=str(folder)), str(folder))
-    explainer = Explainer(loaded.model, loaded.tokenizer, 64, 1, 0, {name: name for name in composites})
+    explainer = Explainer(loaded.model, TextReader(loaded.tokenizer, 64), 1, 0, {name: name for name in composites})
     table = pd.read_csv(Path(data))
     table = table.iloc[np.sort(np.random.default_rng(11).choice(len(table), snippets, replace=False))]
     texts = table["text"].tolist()
     explained = explain_texts(explainer, texts, [()] * len(texts), {}, words=words, batch_tokens=2048)
     cluster = np.unique(table["film"], return_inverse=True)[1]
-    return Audited(explainer, texts, explained, cluster, contrast_logit(explainer, explained.scores))
+    return Audited(explainer, texts, explained, cluster, contrast_logit(explainer, explained.common.scores))
 
 
 def main(*, small: bool) -> None:

@@ -14,11 +14,12 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
 from audit.data.terms import words
-from audit.relevance import Explainer, _batches, _lengths, encode, explain_texts
+from audit.relevance.explainer import Explainer
+from audit.relevance.texts import TextExplainer, TextReader, _batches, _lengths, encode, explain_texts
 from bench.engine import gradient_x_input, high_water
 
 
-def explainer(folder: Path, composites: tuple[str, ...], *, tiny: bool) -> Explainer:
+def explainer(folder: Path, composites: tuple[str, ...], *, tiny: bool) -> TextExplainer:
     """A random BERT with a vocabulary of made-up words."""
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *made_up_words()]
     (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
@@ -33,7 +34,7 @@ def explainer(folder: Path, composites: tuple[str, ...], *, tiny: bool) -> Expla
     )
     torch.manual_seed(0)
     model = BertForSequenceClassification(config).eval().requires_grad_(False)
-    return Explainer(model, tokenizer, 128, 1, 0, {name: name for name in composites})
+    return Explainer(model, TextReader(tokenizer, 128), 1, 0, {name: name for name in composites})
 
 
 def made_up_words() -> list[str]:

@@ -304,11 +304,12 @@ def perfect(model_folder: Path, config: Path) -> dict[str, str]:
 
     from audit.config import Model
     from audit.models.huggingface import load_text_model
-    from audit.relevance import Explainer, score_texts
+    from audit.relevance.explainer import Explainer
+    from audit.relevance.texts import TextReader, score_texts
 
     loaded = load_text_model(Model(path=str(model_folder)), str(model_folder))
     table = pd.read_csv(config.parent / "data.csv")
-    explainer = Explainer(loaded.model, loaded.tokenizer, 48, 1, 0, {"cp_lrp": "cp_lrp"})
+    explainer = Explainer(loaded.model, TextReader(loaded.tokenizer, 48), 1, 0, {"cp_lrp": "cp_lrp"})
     table["label"] = [
         loaded.classes[i] for i in score_texts(explainer, table["text"].tolist(), batch_tokens=2048).argmax(1)
     ]

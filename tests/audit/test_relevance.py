@@ -9,7 +9,8 @@ import lrp
 from audit.config import Groups
 from audit.data.terms import build_matcher, words
 from audit.records import Match
-from audit.relevance import Explainer, contrast_logit, encode, explain_texts, explain_tokens, score_texts
+from audit.relevance.explainer import Explainer, contrast_logit
+from audit.relevance.texts import TextExplainer, TextReader, encode, explain_texts, explain_tokens, score_texts
 
 TEXTS = [
     "she met his mother.",
@@ -22,14 +23,13 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def explainer(model_folder: Path) -> Explainer:
+def explainer(model_folder: Path) -> TextExplainer:
     from audit.config import Model
     from audit.models.huggingface import load_text_model
 
     loaded = load_text_model(Model(path=str(model_folder)), str(model_folder))
-    return Explainer(
-        loaded.model, loaded.tokenizer, loaded.max_length, 1, 0, {"cp_lrp": "cp_lrp", "attn_lrp": "attn_lrp"}
-    )
+    reader = TextReader(loaded.tokenizer, loaded.max_length)
+    return Explainer(loaded.model, reader, 1, 0, {"cp_lrp": "cp_lrp", "attn_lrp": "attn_lrp"})
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def matched() -> tuple[list[tuple[Match, ...]], dict[tuple[str, str], tuple[str,
     return [matcher.find(text) for text in TEXTS], dict(matcher.terms)
 
 
-def slowly(explainer: Explainer, text: str, matches: tuple[Match, ...], composite: str) -> dict[str, list[float]]:
+def slowly(explainer: TextExplainer, text: str, matches: tuple[Match, ...], composite: str) -> dict[str, list[float]]:
     """Relevance of each occurrence of each word or term, by walking over tokens."""
     inputs, offsets, real = encode(explainer, [text])
     values = lrp.attribute(explainer.model, inputs, (1, 0), composite).values[0]
@@ -76,7 +76,7 @@ def test_word_table_equals_one_by_one(explainer, matched, batch_tokens):
 def test_group_table_partitions_and_absent_is_missing(explainer, matched):
     matches, declared = matched
     result = explain_texts(explainer, TEXTS, matches, declared, words=words, batch_tokens=512)
-    groups = result.groups
+    groups = result.common.groups["cp_lrp"]
     column = {name: i for i, name in enumerate(groups.names)}
     female = groups.share[:, column["gender.female"]]
     assert np.isnan(female[2]) and not groups.present[2, column["gender.female"]]
@@ -93,9 +93,9 @@ def test_scores_and_contrast_are_the_models_own(explainer, matched):
     matches, declared = matched
     result = explain_texts(explainer, TEXTS, matches, declared, words=words, batch_tokens=64)
     forward = score_texts(explainer, TEXTS, batch_tokens=64)
-    np.testing.assert_allclose(result.scores, forward, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(result.common.scores, forward, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(contrast_logit(explainer, forward), forward[:, 1] - forward[:, 0])
-    assert all(summary.closure_max < 1e-4 for summary in result.ledger)
+    assert all(summary.closure_max < 1e-4 for summary in result.common.ledger)
 
 
 def test_tokens_join_to_the_text_and_carry_their_groups(explainer, matched):
@@ -116,7 +116,7 @@ def test_a_model_with_nan_logits_is_an_error_with_a_cure(explainer, matched):
     matches, declared = matched
     broken = copy.deepcopy(explainer.model)
     broken.classifier.bias.data[0] = float("nan")
-    bad = Explainer(broken, explainer.tokenizer, 48, 1, 0, {"cp_lrp": "cp_lrp"})
+    bad = Explainer(broken, TextReader(explainer.reader.tokenizer, 48), 1, 0, {"cp_lrp": "cp_lrp"})
     with pytest.raises(
         ModelError, match=r"logit is NaN or infinite for .* look at .* the weights, or compute in float32"
     ):

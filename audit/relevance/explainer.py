@@ -1,0 +1,100 @@
+"""What explains a classifier of any task: the model, what reads its inputs, the fixed contrast, and the composites."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, final
+
+import numpy as np
+
+from audit.errors import AuditError, ConfigError, ModelError
+from audit.records import FloatArray
+
+R = TypeVar("R")
+Advance = Callable[[int], None]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Explainer(Generic[R]):
+    """A classifier with the contrast that is explained: logit `favour` minus logit `against` (None: the logit itself).
+
+    `reader` makes its inputs. `composites`: what `lrp.attribute` takes, by the name that a report shows; the first gives
+    effect sizes.
+    """
+
+    model: Any
+    reader: R
+    favour: int
+    against: int | None
+    composites: Mapping[str, Any]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the composites."""
+        return tuple(self.composites)
+
+    @property
+    def first(self) -> Any:
+        """The composite that gives effect sizes."""
+        return next(iter(self.composites.values()))
+
+    @property
+    def target(self) -> Any:
+        """What `lrp.attribute` takes as target."""
+        return self.favour if self.against is None else (self.favour, self.against)
+
+
+def make_composite(given: Any, where: str) -> Any:
+    """The composite that an item of `relevance.composites` describes; raises `ConfigError` that starts with `where`."""
+    from lrp.composites import resolve
+
+    with _refusals(ConfigError, f"{where}: "):
+        return resolve(given)
+
+
+def composite_name(given: Any) -> str:
+    """How a report calls it.
+
+    >>> composite_name("cp_lrp"), composite_name({"name": "attn_lrp", "gamma": 0.25})
+    ('cp_lrp', 'attn_lrp(gamma=0.25)')
+    """
+    if isinstance(given, str):
+        return given
+    parameters = [f"{key}={value}" for key, value in given.items() if key != "name"]
+    return given["name"] if "rules" in given or not parameters else f"{given['name']}({', '.join(parameters)})"
+
+
+def attribute(model: Any, inputs: Mapping[str, Any], target: Any, composites: Sequence[Any]) -> tuple[Any, ...]:
+    """An `lrp.Relevance` for each composite; what the engine refuses is a ModelError."""
+    import lrp
+
+    with _refusals(ModelError):
+        return lrp.attribute_each(model, inputs, target, composites)
+
+
+@contextmanager
+def _refusals(kind: type[AuditError], where: str = "") -> Iterator[None]:
+    """What the engine refuses, as an error of the audit."""
+    import lrp
+
+    try:
+        yield
+    except lrp.LrpError as error:
+        raise kind(f"{where}{error}") from error
+
+
+def contrast_logit(explainer: Explainer[Any], scores: FloatArray) -> FloatArray:
+    """The explained value `[examples]` from logits `[examples, classes]`."""
+    favour = scores[:, explainer.favour]
+    return favour if explainer.against is None else favour - scores[:, explainer.against]
+
+
+def check_finite(logits: FloatArray) -> FloatArray:
+    """The logits `[batch, classes]` themselves, or a ModelError."""
+    if np.isfinite(logits).all():
+        return logits
+    bad = int((~np.isfinite(logits)).any(axis=1).sum())
+    raise ModelError(
+        f"the model returned NaN or infinite logits for {bad} of {len(logits)} examples; check the weights, or set model.dtype: float32"
+    )

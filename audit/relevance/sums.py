@@ -1,0 +1,98 @@
+"""Sums of one run that every task keeps: logits, shares of feature groups, ledgers; never the maps themselves."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.records import FloatArray, GroupTable, LedgerSummary
+from audit.relevance.explainer import Explainer, check_finite
+
+CLOSURE = "closure"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What the stage hands on for any task: logits `[examples, classes]`, groups a composite, empty maps, ledger, rules used."""
+
+    scores: FloatArray
+    groups: Mapping[str, GroupTable]
+    empty_maps: int
+    ledger: tuple[LedgerSummary, ...]
+    rules: Mapping[str, Mapping[str, int]]
+
+
+class Sums:
+    """Not frozen: it is the stage's accumulator, and lives inside one call of it only."""
+
+    def __init__(self, explainer: Explainer[Any], names: Sequence[str], n: int) -> None:
+        composites = explainer.names
+        self.names = tuple(names)
+        self.scores: FloatArray | None = None
+        self.group_sums = np.zeros((len(composites), 2, n, len(names)))  # |R|, R
+        self.totals = np.zeros((len(composites), n))
+        self.sizes, self.counts = np.zeros((n, len(names))), np.zeros(n)
+        self.ledger: dict[str, dict[str, FloatArray]] = {c: {} for c in composites}
+        self.rules: dict[str, dict[str, int]] = {}
+        self.used: dict[str, str] = {}
+
+    def add_batch(self, batch: Sequence[int], found: Sequence[Any]) -> None:
+        """Logits, ledgers and rules of one batch; `found` has an `lrp.Relevance` for each composite."""
+        logits = check_finite(found[0].output.float().cpu().numpy().astype(float))
+        if self.scores is None:
+            self.scores = np.zeros((len(self.counts), logits.shape[1]))
+        self.scores[batch] = logits
+        for composite, result in zip(self.ledger, found, strict=True):
+            columns = self.ledger[composite]
+            for name, values in {**result.ledger.entries, CLOSURE: result.ledger.closure}.items():
+                columns.setdefault(name, np.zeros(len(self.counts)))[batch] = values.numpy()
+            if composite not in self.rules:
+                counts: dict[str, int] = defaultdict(int)
+                for entry in result.trace:
+                    counts[f"{entry.kind}: {entry.rule}"] += 1
+                self.rules[composite], self.used[composite] = dict(counts), result.composite
+
+    def add_groups(self, i: int, values: FloatArray, masks: NDArray[np.bool_], whole: NDArray[np.bool_]) -> None:
+        """Example `i`: `values` `[composites, features]`, a mask a group `[groups, features]`, and of what counts at all."""
+        magnitude, inside = np.abs(values), masks.T.astype(values.dtype)
+        self.group_sums[:, 0, i], self.group_sums[:, 1, i] = magnitude @ inside, values @ inside
+        self.totals[:, i], self.sizes[i], self.counts[i] = magnitude[:, whole].sum(1), masks.sum(1), whole.sum()
+
+    def finish(self) -> Explained:
+        """The tables of the whole run."""
+        assert self.scores is not None, "nothing was explained"
+        groups = {name: self._groups(c) for c, name in enumerate(self.ledger)}
+        summaries = tuple(_summary(c, self.used[c], columns) for c, columns in self.ledger.items())
+        return Explained(self.scores, groups, int((self.totals[0] <= 0).sum()), summaries, self.rules)
+
+    def _groups(self, c: int) -> GroupTable:
+        (absolute, net), total, present = self.group_sums[c], self.totals[c], self.sizes > 0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share, direction = absolute / total[:, None], net / total[:, None]
+            size = self.sizes / self.counts[:, None]
+        usable = present & (total > 0)[:, None]
+        return GroupTable(
+            names=self.names,
+            share=np.where(usable, share, np.nan),
+            net=np.where(usable, direction, np.nan),
+            size=np.where(present, size, np.nan),
+            present=present,
+        )
+
+
+def _summary(composite: str, used: str, columns: Mapping[str, FloatArray]) -> LedgerSummary:
+    closure = columns[CLOSURE]
+    entries = {name: columns[name] for name in sorted(columns.keys() - {CLOSURE})}
+    scale = sum(np.abs(column) for column in entries.values())
+    return LedgerSummary(
+        composite=composite,
+        used=used,
+        entries={name: float(np.median(column / np.maximum(scale, 1e-30))) for name, column in entries.items()},
+        closure_median=float(np.median(closure)),
+        closure_max=float(closure.max()),
+        n=len(closure),
+    )

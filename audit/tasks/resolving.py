@@ -1,0 +1,58 @@
+"""From what a config names to what it stands for: paths, built-ins, composites and classes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from audit.errors import ConfigError, did_you_mean
+from audit.loading import LoadedConfig
+from audit.models.builtin import PREFIX, builtin_data, builtin_model
+from audit.relevance.explainer import composite_name, make_composite
+
+
+def resolve_model(loaded: LoadedConfig) -> str:
+    """Folder of the model, relative to the config; a built-in model; else the name is left for the hub."""
+    path = loaded.config.model.source
+    if path.startswith(PREFIX):
+        return str(builtin_model(path.removeprefix(PREFIX)))
+    local = (loaded.folder / path).absolute()
+    return str(local) if local.exists() or path.startswith((".", "/", "~")) else path
+
+
+def resolve_data(loaded: LoadedConfig) -> Path:
+    """File of the data, relative to the config, or a built-in dataset."""
+    path = loaded.config.data.path
+    return builtin_data(path.removeprefix(PREFIX)) if path.startswith(PREFIX) else (loaded.folder / path).absolute()
+
+
+def composites(loaded: LoadedConfig) -> dict[str, Any]:
+    """What is explained under, by the name that a report shows."""
+    named: dict[str, Any] = {}
+    for i, given in enumerate(loaded.config.relevance.composites):
+        where, name = loaded.at("relevance", "composites", i), composite_name(given)
+        if name in named:
+            raise ConfigError(f"{where}: {name} stands twice; keep one, or give it a name of its own")
+        named[name] = make_composite(given, where)
+    return named
+
+
+def contrast(loaded: LoadedConfig, classes: Sequence[str]) -> tuple[int, int | None]:
+    """Indices of the classes `favour` and `against` (None: the logit of `favour` alone is explained)."""
+    target = loaded.config.target
+    favour = class_index(classes, loaded.at("target", "favour"), target.favour)
+    against = None if target.against is None else class_index(classes, loaded.at("target", "against"), target.against)
+    if against is None and len(classes) == 2:
+        against = 1 - favour
+    if against == favour:
+        raise ConfigError(
+            f"{loaded.at('target')}: favour and against are both {target.favour!r}; name two different classes"
+        )
+    return favour, against
+
+
+def class_index(classes: Sequence[str], where: str, name: str) -> int:
+    """Which logit the class is; raises `ConfigError` that starts with `where`, the place where the name was given."""
+    if name not in classes:
+        allowed = f"it has {', '.join(classes)}{did_you_mean(name, classes)}"
+        raise ConfigError(f"{where}: the model has no class {name!r}; {allowed}")
+    return classes.index(name)

@@ -1,0 +1,130 @@
+"""What a kind of data adds to an audit: its own reading, relevance and pictures, in stages that are the same for all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, final
+
+import numpy as np
+from rich.table import Table
+
+from audit.data.examples import Examples
+from audit.loading import LoadedConfig
+from audit.records import ExampleTable, Exhibit, Token
+from audit.relevance.explainer import Advance, Explainer
+from audit.relevance.sums import Explained
+from audit.stats.cases import Evidence
+from audit.tasks.resolving import class_index
+
+
+class Classifier(Protocol):
+    """What every loaded model tells about itself; `classes[i]` names logit i."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def architecture(self) -> str: ...
+    @property
+    def parameters(self) -> int: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
+class Common(Protocol):
+    """What the relevance stage hands on; `common` is there for every task."""
+
+    @property
+    def common(self) -> Explained: ...
+
+
+E = TypeVar("E", bound=Common)
+
+
+class Task(Protocol[E]):
+    """An audit of texts or of images whose model and data are loaded; nothing is explained yet."""
+
+    @property
+    def noun(self) -> str:
+        """What one example is called."""
+        ...
+
+    @property
+    def loaded(self) -> LoadedConfig: ...
+    @property
+    def model(self) -> Classifier: ...
+    @property
+    def explainer(self) -> Explainer[Any]: ...
+    @property
+    def data(self) -> Examples[Any]: ...
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Of each step so far."""
+        ...
+
+    def explain(self, chosen: Sequence[int] | None = None, advance: Advance = ...) -> E:
+        """Relevance of the chosen examples (default: all)."""
+        ...
+
+    def evidence(self, explained: E, examples: ExampleTable) -> Evidence:
+        """What the statistics are asked of, with this task's interventions and references."""
+        ...
+
+    def exhibits(self, examples: ExampleTable) -> tuple[Exhibit, ...]:
+        """Misclassified examples with the relevance of predicted minus true class."""
+        ...
+
+    def parts(self, explained: E, evidence: Evidence) -> dict[str, Any]:
+        """Fields of the record that this task alone fills."""
+        ...
+
+    def plan(self) -> Table:
+        """What the data hold of the declared groups or regions, and what will not be testable."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One explained input; `ledger` maps an entry to its part of the explained logit.
+
+    A text has `tokens`, an image `regions` (region, net, share, size; each a share) and its overlay as a PNG file.
+    """
+
+    explained: str
+    composite: str
+    output: float
+    predicted: str
+    ledger: Mapping[str, float]
+    tokens: tuple[Token, ...] = ()
+    regions: tuple[tuple[str, float, float, float], ...] = ()
+    picture: bytes = b""
+
+    @classmethod
+    def of(cls, result: Any, explained: str, classes: Sequence[str], **shown: Any) -> "Explanation":
+        """From an `lrp.Relevance` of one input."""
+        return cls(
+            explained=explained,
+            composite=result.composite,
+            output=float(result.ledger.output[0]),
+            predicted=classes[int(result.output[0].argmax())],
+            ledger={name: float(value[0]) for name, value in result.ledger.entries.items()}
+            | {"residual": float(result.ledger.residual[0])},
+            **shown,
+        )
+
+
+def named(explainer: Explainer[Any], classes: Sequence[str], target: str | None) -> tuple[Any, str]:
+    """What `lrp.attribute` takes as target, and how it is called: class `target`, or the contrast of the config."""
+    if target is not None:
+        return class_index(classes, "--target", target), target
+    pair = (explainer.favour, explainer.against)
+    return explainer.target, " - ".join(classes[i] for i in pair if i is not None)
+
+
+def misclassified(examples: ExampleTable, first: Sequence[bool]) -> list[int]:
+    """Examples whose prediction is wrong: those of `first` before the others, then the most confident first."""
+    wrong = np.flatnonzero(examples.label != examples.predicted)
+    lead = examples.scores.max(axis=1) - examples.scores[np.arange(len(examples.label)), examples.label]
+    return sorted(wrong.tolist(), key=lambda i: (not first[i], -lead[i], i))

@@ -1,0 +1,248 @@
+"""Audits of texts: declared terms, word groups, swaps of terms, tokens of misclassified texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, final
+
+from rich.table import Table
+
+from audit.aggregation import count_terms, mentions
+from audit.checks.intervention import SwappedText, swap_effects
+from audit.config import Config
+from audit.data.examples import Examples
+from audit.data.terms import Matcher, build_matcher, swap_terms, words
+from audit.data.text import TextRow, load_texts
+from audit.errors import ConfigError
+from audit.loading import LoadedConfig
+from audit.models.huggingface import TextModel, load_text_model
+from audit.progress import progress, timed
+from audit.records import ExampleTable, Exhibit, FloatArray, Lexicon, Match, SwapTable, TermCount
+from audit.relevance.explainer import Advance, Explainer, contrast_logit
+from audit.relevance.texts import (
+    ExplainedTexts,
+    TextExplainer,
+    TextReader,
+    explain_texts,
+    explain_tokens,
+    score_texts,
+    visible_ends,
+)
+from audit.stats.cases import Evidence
+from audit.stats.families import term_effects
+from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model
+from audit.tasks.task import Explanation, misclassified, named
+
+Declared = dict[tuple[str, str], tuple[str, ...]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TextTask:
+    """Model, data and lexicons are loaded, and every declared term is found."""
+
+    noun: ClassVar[str] = "text"
+    loaded: LoadedConfig
+    model: TextModel
+    data: Examples[TextRow]
+    matcher: Matcher
+    matches: tuple[tuple[Match, ...], ...]
+    declared: Declared
+    explainer: TextExplainer
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Config:
+        """The resolved config."""
+        return self.loaded.config
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Of the usable rows."""
+        return tuple(row.text for row in self.data.payload)
+
+    def explain(self, chosen: Sequence[int] | None = None, advance: Advance = lambda n: None) -> ExplainedTexts:
+        """Relevance of the chosen texts (default: all)."""
+        indices = range(len(self.data)) if chosen is None else chosen
+        return explain_texts(
+            self.explainer,
+            [self.data.payload[i].text for i in indices],
+            [self.matches[i] for i in indices],
+            self.declared,
+            words=words,
+            batch_tokens=self.config.model.batch_tokens,
+            advance=advance,
+        )
+
+    def evidence(self, explained: ExplainedTexts, examples: ExampleTable) -> Evidence:
+        """Words, groups and the effects of swapped terms."""
+        with timed(self.seconds, "interventions"):
+            swaps = _swaps(self, explained.common.scores)
+        return Evidence(
+            config=self.config,
+            examples=examples,
+            words=explained.words,
+            groups=explained.common.groups[self.explainer.names[0]],
+            mentions={a: mentions(self.matches, a) for a in dict.fromkeys(a for a, _ in self.declared)},
+            swaps=swaps,
+            composites=self.explainer.names,
+            favourable=self.explainer.favour,
+        )
+
+    def exhibits(self, examples: ExampleTable) -> tuple[Exhibit, ...]:
+        """Misclassified texts, those that mention a declared term first, then the most confident."""
+        if not self.config.report.show_text:
+            return ()
+        found = []
+        for i in misclassified(examples, first=[bool(m) for m in self.matches])[: self.config.report.examples]:
+            target = (int(examples.predicted[i]), int(examples.label[i]))
+            tokens, result = explain_tokens(
+                self.explainer,
+                self.data.payload[i].text,
+                self.matches[i],
+                target=target,
+                composite=self.explainer.first,
+            )
+            found.append(
+                Exhibit(
+                    id=str(examples.id[i]),
+                    label=self.model.classes[target[1]],
+                    predicted=self.model.classes[target[0]],
+                    margin=float(result.ledger.output[0]),
+                    tokens=tokens,
+                )
+            )
+        return tuple(found)
+
+    def parts(self, explained: ExplainedTexts, evidence: Evidence) -> dict[str, Any]:
+        """Terms with their effects, lexicons and how many texts were cut."""
+        terms = self.terms()
+        return {
+            "terms": terms,
+            "lexicons": _lexicons(self, {(t.attribute, t.group, t.term) for t in terms}),
+            "effects": term_effects(evidence, self.model.classes),
+            "truncated": int(explained.truncated.sum()),
+        }
+
+    def terms(self) -> tuple[TermCount, ...]:
+        """How often each declared term was found in the data."""
+        fewest = self.config.statistics.min_examples_per_term
+        return count_terms(self.declared, self.texts, self.matches, min_examples=fewest)
+
+    def plan(self) -> Table:
+        """Groups with a term in the data; those without are in the last row."""
+        counted, statistics, empty = self.terms(), self.config.statistics, []
+        table = Table(
+            "attribute", "group", "terms seen", f"in {statistics.min_examples_per_term}+ examples", "enough terms"
+        )
+        for attribute, group in self.declared:
+            mine = [term for term in counted if (term.attribute, term.group) == (attribute, group)]
+            tested = sum(term.tested for term in mine)
+            verdict = (
+                "yes" if tested >= statistics.min_terms else f"no: relevance NOT TESTABLE below {statistics.min_terms}"
+            )
+            if mine:
+                table.add_row(attribute, group, str(len(mine)), str(tested), verdict)
+            else:
+                empty.append(f"{attribute}.{group}")
+        if empty:
+            table.add_row("(any)", f"no term seen: {', '.join(empty)}", "0", "0", "no")
+        return table
+
+
+def load_text_task(loaded: LoadedConfig) -> TextTask:
+    """Load model, data and lexicons and find every declared term."""
+    config, seconds = loaded.config, dict[str, float]()
+    with timed(seconds, "model"):
+        model, explainer, matcher = _load_model(loaded)
+    with timed(seconds, "data"):
+        data = load_texts(
+            config.data, resolve_data(loaded), classes=model.classes, labels=config.model.labels, seed=config.seed
+        )
+        matches = _matches(config, matcher, data, explainer)
+    return TextTask(loaded, model, data, matcher, matches, _declared(matcher, matches), explainer, seconds)
+
+
+def explain_text(loaded: LoadedConfig, text: str, target: str | None) -> Explanation:
+    """One text by the config's model and first composite, on its contrast logit or on the logit of class `target`."""
+    if not text.strip():
+        raise ConfigError("the text to explain is empty; give at least one word")
+    model, explainer, matcher = _load_model(loaded)
+    chosen, explained = named(explainer, model.classes, target)
+    tokens, result = explain_tokens(explainer, text, matcher.find(text), target=chosen, composite=explainer.first)
+    return Explanation.of(result, explained, model.classes, tokens=tokens)
+
+
+def _load_model(loaded: LoadedConfig) -> tuple[TextModel, TextExplainer, Matcher]:
+    """What needs no data."""
+    chosen = composites(loaded)
+    matcher = build_matcher(loaded.config.groups, loaded.folder)
+    model = load_text_model(loaded.config.model, resolve_model(loaded))
+    favour, against = contrast(loaded, model.classes)
+    reader = TextReader(model.tokenizer, model.max_length)
+    return model, Explainer(model.model, reader, favour, against, chosen), matcher
+
+
+def _matches(
+    config: Config, matcher: Matcher, data: Examples[TextRow], explainer: TextExplainer
+) -> tuple[tuple[Match, ...], ...]:
+    """Declared terms of each text, as far as the model reads it: what truncation cuts off can have no effect."""
+    ends = visible_ends(explainer, [row.text for row in data.payload])
+    allowed = {block.attribute: block.only for block in config.groups if block.spans}
+    return tuple(
+        tuple(
+            match
+            for match in (*matcher.find(row.text), *(s for s in row.spans if s.attribute in allowed))
+            if match.end <= end and match.group in (allowed.get(match.attribute) or (match.group,))
+        )
+        for row, end in zip(data.payload, ends, strict=True)
+    )
+
+
+def _declared(matcher: Matcher, matches: Sequence[Sequence[Match]]) -> Declared:
+    """Terms of each group: those of the lexicon, then what patterns and spans found."""
+    declared = {key: dict.fromkeys(terms) for key, terms in matcher.terms.items()}
+    for row in matches:
+        for m in row:
+            declared.setdefault((m.attribute, m.group), {})[m.term] = None
+    return {key: tuple(terms) for key, terms in declared.items()}
+
+
+def _swaps(task: TextTask, scores: FloatArray) -> dict[str, SwapTable]:
+    found = {attribute: _swapped(task, attribute) for attribute in task.matcher.data}
+    with progress("interventions", sum(map(len, found.values()))) as advance:
+        return {
+            attribute: swap_effects(
+                rows,
+                scores,
+                score=lambda texts: score_texts(
+                    task.explainer, texts, batch_tokens=task.config.model.batch_tokens, advance=advance
+                ),
+                contrast=lambda logits: contrast_logit(task.explainer, logits),
+            )
+            for attribute, rows in found.items()
+        }
+
+
+def _swapped(task: TextTask, attribute: str) -> list[SwappedText]:
+    lexicon = task.matcher.data[attribute]
+    swapped = [
+        (i, swap_terms(text, [m for m in found if m.attribute == attribute], lexicon))
+        for i, (text, found) in enumerate(zip(task.texts, task.matches, strict=True))
+        if any(m.attribute == attribute for m in found)
+    ]
+    return [SwappedText(i, swap.text, swap.source, swap.target) for i, swap in swapped if swap is not None]
+
+
+def _lexicons(task: TextTask, seen: set[tuple[str, str, str]]) -> tuple[Lexicon, ...]:
+    return tuple(
+        lexicon.model_copy(
+            update={
+                "never_seen": {
+                    group: tuple(t for t in terms if (attribute, group, t) not in seen)
+                    for (attribute, group), terms in task.declared.items()
+                    if attribute == lexicon.attribute
+                }
+            }
+        )
+        for lexicon in task.matcher.lexicons
+    )
