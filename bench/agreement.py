@@ -32,7 +32,7 @@ def masked_effects(
         if len(found) >= OCCURRENCES
         for k in rng.permutation(len(found))[:OCCURRENCES]
     ]
-    mask = explainer.tokenizer.mask_token
+    mask = explainer.reader.tokenizer.mask_token
     masked = [texts[i][:start] + mask + texts[i][end:] for _, i, start, end in chosen]
     after = contrast_logit(explainer, score_texts(explainer, masked, batch_tokens=2048))
     effect = margin[[i for _, i, _, _ in chosen]] - after
