@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
@@ -53,18 +53,15 @@ def test_masks_follow_an_image_whose_pixels_are_their_coordinates(
     np.testing.assert_array_equal(map_masks(masks, steps, shift), expected)
 
 
-@given(geometries())
-def test_nearest_takes_the_pixel_under_the_centre(case: tuple[int, int, Preprocessing, tuple[int, int]]) -> None:
-    width, height, steps, shift = case
-    left, _, right, _ = steps.crop or (0, 0, width, height)
-    assume(isinstance(steps.resize, tuple) and steps.center_crop is None)
-    y, x = np.mgrid[:height, :width]
-    seen = map_pixels(np.stack([x, y, x], axis=2).astype(np.uint8), steps, shift)
-    exact = (np.arange(steps.resize[0]) + 0.5) * (right - left) / steps.resize[0]
-    columns = left + shift[0] + np.floor(exact)
+@given(st.integers(0, 20), st.integers(1, 200), st.integers(1, 200), st.integers(-20, 20), st.booleans())
+def test_nearest_takes_the_pixel_under_the_centre(left: int, wide: int, new: int, dx: int, flip: bool) -> None:
+    steps = Preprocessing(crop=(20 + left, 0, 20 + left + wide, 1), resize=(new, 1), filter="nearest", flip=flip)
+    ramp = np.repeat(np.arange(40 + left + wide, dtype=np.uint16)[np.newaxis, :, np.newaxis], 3, axis=2)
+    low = map_pixels((ramp % 256).astype(np.uint8), steps, (dx, 0))[0, :, 0].astype(int)
+    seen = low[::-1] if flip else low
+    exact = (np.arange(new) + 0.5) * wide / new
     clear = np.abs(exact - np.round(exact)) > 1e-6  # on the edge of two pixels either is right
-    shown = seen[0, ::-1, 0] if steps.flip else seen[0, :, 0]
-    np.testing.assert_array_equal(shown[clear], columns[clear])
+    np.testing.assert_array_equal(seen[clear], ((20 + left + dx + np.floor(exact)) % 256)[clear])
 
 
 @pytest.mark.parametrize("size", SIZES)
