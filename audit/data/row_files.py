@@ -20,6 +20,7 @@ MAX_ROW_LINES: Final = 1_000  # lines of a CSV row in quotes: bounds what an unc
 MAX_NAMES: Final = 100
 CURE: Final = "data.columns says which column holds what (id: null numbers the rows)"
 BATCH: Final = 4_096
+FOLDER_COLUMNS: Final = ("id", "image", "label")
 
 
 @final
@@ -194,10 +195,27 @@ def _cells(column: Any) -> list[Any]:
     return list(column.to_pylist())
 
 
+def _folder_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """A row per file of a folder per class, by name; id and image are the path, label the class. What is hidden is skipped."""
+    other = [name for name in columns if name not in FOLDER_COLUMNS]
+    if other:
+        raise DataError(
+            f"{path}: a folder per class has the columns {', '.join(FOLDER_COLUMNS)}, not {other[0]!r}; "
+            "write a CSV file with a column for the image's path to give more"
+        )
+    for name in sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir()):
+        label, *rest = name.split("/")
+        if any(part.startswith(".") for part in (label, *rest)):
+            continue
+        cells = {"id": name, "image": name, "label": label}
+        problem = None if rest else ("malformed row", f"{name} lies beside the folders of the classes, in none")
+        yield Row(0, tuple(cells[column] for column in columns), problem)
+
+
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 FORMATS: Final[Mapping[str, Callable[[Path, Sequence[str]], Iterator[Row]]]] = MappingProxyType(
-    {"csv": _csv_rows, "jsonl": _jsonl_rows, "parquet": _parquet_rows}
+    {"csv": _csv_rows, "jsonl": _jsonl_rows, "parquet": _parquet_rows, "folder": _folder_rows}
 )

@@ -219,7 +219,7 @@ def test_mapping_to_a_class_that_the_model_lacks_is_refused(tmp_path: Path) -> N
 
 
 def test_every_format_has_a_suffix() -> None:
-    assert set(SUFFIXES.values()) == set(FORMATS)
+    assert {*SUFFIXES.values(), "folder"} == set(FORMATS)
 
 
 def test_labels_are_names_indices_or_mapped(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_three_formats_give_the_same_data(tmp_path: Path) -> None:
     parquet.write_table(
         pyarrow.Table.from_pylist([row | {"sex": row["sex"] or None} for row in rows]), tmp_path / "a.parquet"
     )
-    for kind in FORMATS:
+    for kind in sorted(set(SUFFIXES.values())):
         data = load(tmp_path / f"a.{kind}", cluster="film", spans="s", attributes={"gender": "sex"})
         assert data.id.tolist() == ["1", "2", "3"]
         assert texts(data) == tuple(row["text"] for row in rows)

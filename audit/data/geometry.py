@@ -1,0 +1,104 @@
+"""Crop, resize, centre crop and flip of photographs and, by nearest neighbour, of their region masks: one list of steps for both.
+
+Sizes are rounded as the Pillow-based image processors of transformers round them, so a model gets the pixels that it was
+trained on. Cost: one Pillow resize an image and one a region.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from audit.config import Preprocessing
+from audit.data.examples import BadRow
+
+MAX_PIXELS: Final = 89_478_485  # Pillow's own limit: a quarter of a gigabyte of RGB
+FILTERS: Final = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+Pixels = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
+
+
+def map_pixels(pixels: Pixels, steps: Preprocessing, shift: tuple[int, int] = (0, 0)) -> Pixels:
+    """Photograph [h, w, 3] to the model's pixels [H, W, C] in the declared channel order; grey is Pillow's L, before resizing.
+
+    `shift` (dx, dy) moves the crop. BadRow if the crop leaves the photograph.
+    """
+    image = Image.fromarray(pixels)
+    placed = np.asarray(_placed(image.convert("L") if steps.channels == "grey" else image, steps, shift, steps.filter))
+    if steps.channels == "grey":
+        return placed[:, :, np.newaxis]
+    return np.ascontiguousarray(placed[:, :, ::-1]) if steps.channels == "bgr" else placed
+
+
+def map_masks(masks: Bools, steps: Preprocessing, shift: tuple[int, int] = (0, 0)) -> Bools:
+    """Masks [r, h, w] to [r, H, W] by the same steps, nearest neighbour; what a centre crop pads is in no mask."""
+    placed = [np.asarray(_placed(Image.fromarray(mask.view(np.uint8)), steps, shift, "nearest")) for mask in masks]
+    return np.stack(placed).astype(np.bool_)
+
+
+def normalise(pixels: Pixels, steps: Preprocessing) -> NDArray[np.float32]:
+    """Pixels [n, H, W, C] to the model's input [n, C, H, W]: (pixels / scale - mean) / std."""
+    mean, std = (np.asarray(values, dtype=np.float32) for values in (steps.mean, steps.std))
+    scaled = (pixels.astype(np.float32) / np.float32(steps.scale) - mean) / std
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+
+def output_size(steps: Preprocessing) -> tuple[int, int] | None:
+    """Width and height of the model's input, or None where they depend on the photograph."""
+    if steps.center_crop is not None:
+        return _pair(steps.center_crop)
+    if isinstance(steps.resize, tuple):
+        return steps.resize
+    if steps.crop is None:
+        return None
+    left, top, right, bottom = steps.crop
+    return _resized((right - left, bottom - top), steps.resize)
+
+
+def _placed(image: Image.Image, steps: Preprocessing, shift: tuple[int, int], name: str) -> Image.Image:
+    if steps.crop is not None:
+        image = image.crop(_shifted(steps.crop, shift, image.size))
+    size = _resized(image.size, steps.resize)
+    if size != image.size:
+        image = image.resize(size, FILTERS[name])
+    if steps.center_crop is not None:
+        width, height = _pair(steps.center_crop)
+        left, top = (image.width - width) // 2, (image.height - height) // 2  # negative: Pillow pads with 0
+        image = image.crop((left, top, left + width, top + height))
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if steps.flip else image
+
+
+def _shifted(crop: Sequence[int], shift: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    (left, top, right, bottom), (dx, dy) = crop, shift
+    box = left + dx, top + dy, right + dx, bottom + dy
+    if not (0 <= box[0] < box[2] <= size[0] and 0 <= box[1] < box[3] <= size[1]):
+        raise BadRow("crop outside", f"crop {list(box)} of a photograph of {size[0]} x {size[1]} pixels")
+    return box
+
+
+def _resized(size: tuple[int, int], resize: Any) -> tuple[int, int]:
+    """The size after resizing; the longer side is rounded down."""
+    if resize is None:
+        return size
+    width, height = size
+    if isinstance(resize, tuple):
+        new: tuple[int, int] = resize
+    else:
+        new = (resize, int(resize * height / width)) if width <= height else (int(resize * width / height), resize)
+    if new[0] * new[1] > MAX_PIXELS:
+        raise BadRow("image too large", f"{width} x {height} becomes {new[0]} x {new[1]}; at most {MAX_PIXELS} pixels")
+    return new
+
+
+def _pair(side: int | tuple[int, int]) -> tuple[int, int]:
+    return side if isinstance(side, tuple) else (side, side)
