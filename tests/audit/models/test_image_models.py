@@ -73,12 +73,12 @@ def test_hugging_face_folder_loads_as_a_function_to_logits(tmp_path: Path) -> No
     config = Model(path="x", preprocessing=SQUARE)
     loaded = load_image_model(config, str(tmp_path), tmp_path, "LABEL_1")
     assert loaded.model(torch.zeros(2, 3, 8, 8)).shape == (2, 2)
-    with pytest.raises(ModelError, match="declare model.preprocessing"):
+    with pytest.raises(ModelError, match=r"declare model\.preprocessing"):
         load_image_model(Model(path="x"), str(tmp_path), tmp_path, "LABEL_1")
 
 
 def test_padding_cannot_be_expressed() -> None:
-    with pytest.raises(ModelError, match="do_pad: True, which a config cannot say; declare model.preprocessing"):
+    with pytest.raises(ModelError, match="do_pad: True, which a config cannot say"):
         translated({"do_pad": True}, "x")
 
 
