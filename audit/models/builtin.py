@@ -21,14 +21,18 @@ from numpy.typing import NDArray
 
 from audit.errors import ConfigError, OutputError
 from audit.models.fine_tuning import RECIPE, fine_tune
+from audit.models.marked_photographs import CLASSES as FACE_OR_NOT
+from audit.models.marked_photographs import SIDE, train, write_photographs
 from audit.models.sources import ENCODER, REVIEWS, find
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import nn
 
 PREFIX = "builtin:"
 SPLIT_SEED = 20
 TRAIN_ROWS = 3200
+PHOTOGRAPH_SEED = 0
 
 
 def builtin_model(name: str) -> Path:
@@ -141,5 +145,49 @@ def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
     return folder
 
 
-MODELS: Mapping[str, Callable[[], Path]] = MappingProxyType({"film_reviews": _film_model})
-DATA: Mapping[str, Callable[[], Path]] = MappingProxyType({"film_reviews": _film_data})
+def _gender_model() -> Path:
+    def port(folder: Path) -> None:
+        from audit.models.face_gender import gender_network
+
+        values = {"resize": [32, 32], "mean": [122.782, 117.001, 104.298], "scale": 1.0, "std": [256.0]}
+        _save_module(folder, gender_network(), "audit.models.face_gender:network", ["female", "male"], values)
+
+    return build_once(_cache_root() / "face_gender-2.0.0", port)
+
+
+def _marked_data() -> Path:
+    def write(folder: Path) -> None:
+        write_photographs(folder, PHOTOGRAPH_SEED)
+
+    return build_once(_cache_root() / "marked_photographs-1" / "data", write) / "photographs.csv"
+
+
+def _photograph_model(*, marked: bool) -> Path:
+    def make(folder: Path) -> None:
+        values = {"resize": [SIDE, SIDE], "channels": "grey", "mean": [0.5], "std": [0.5]}
+        model = train(PHOTOGRAPH_SEED, marked=marked)
+        _save_module(folder, model, "audit.models.marked_photographs:network", list(FACE_OR_NOT), values)
+
+    return build_once(_cache_root() / "marked_photographs-1" / ("marked" if marked else "unmarked"), make)
+
+
+def _save_module(folder: Path, model: "nn.Module", module: str, classes: list[str], preprocessing: object) -> None:
+    """Weights, and model.json: the block `model` of a config that loads them."""
+    from safetensors.torch import save_file
+
+    save_file(model.state_dict(), folder / "model.safetensors")
+    said = {"module": module, "weights": "model.safetensors", "classes": classes, "preprocessing": preprocessing}
+    (folder / "model.json").write_text(json.dumps(said), encoding="utf-8")
+
+
+MODELS: Mapping[str, Callable[[], Path]] = MappingProxyType(
+    {
+        "film_reviews": _film_model,
+        "face_gender": _gender_model,
+        "marked_photographs": lambda: _photograph_model(marked=True),
+        "unmarked_photographs": lambda: _photograph_model(marked=False),
+    }
+)
+DATA: Mapping[str, Callable[[], Path]] = MappingProxyType(
+    {"film_reviews": _film_data, "marked_photographs": _marked_data}
+)

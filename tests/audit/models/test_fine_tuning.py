@@ -9,7 +9,8 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from audit.config import Model
 from audit.models.fine_tuning import Recipe, fine_tune
-from audit.models.huggingface import load_text_model, weights_fingerprint
+from audit.models.huggingface import load_text_model
+from audit.models.pretrained import weights_fingerprint
 
 WORDS = ["[PAD]", "[UNK]", "a", "good", "bad", "film"]
 TEXTS = ["a good film", "bad film", "good", "a bad", "film a good", "a film bad"] * 4

@@ -32,7 +32,8 @@ from transformers import (
 
 from audit.config import Model
 from audit.errors import ModelError
-from audit.models.huggingface import load_text_model, weights_fingerprint
+from audit.models.huggingface import load_text_model
+from audit.models.pretrained import weights_fingerprint
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}

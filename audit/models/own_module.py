@@ -1,0 +1,92 @@
+"""Imports a torch module of the user's own and fills it with a state dict, read without running any pickled code."""
+
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audit.errors import ModelError
+from audit.files import file_sha256
+from audit.models.pretrained import as_model_error, check_finite, first_line
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def own_module(source: str, weights: Path, folder: Path) -> "tuple[nn.Module, str]":
+    """What `source` (module:function) returns, with `weights`, and the sha256 over its code and weights.
+
+    The module is found in `folder` first. Raises ModelError with the cure.
+    """
+    import torch
+
+    name, function = source.split(":")
+    with _first_on_path(folder):
+        try:
+            make = getattr(importlib.import_module(name), function, None)
+            if not callable(make):
+                raise ModelError(f"model.module: {name} has no function {function!r}; name one that returns the module")
+            code, model = inspect.getsource(sys.modules[name]), make()
+        except ModelError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ModelError(
+                f"model.module: {source} fails with {type(error).__name__}: {first_line(error)}; it must be found in "
+                f"{folder} or be installed, and return a torch.nn.Module when called without arguments"
+            ) from error
+    if not isinstance(model, torch.nn.Module):
+        raise ModelError(f"model.module: {source} returns a {type(model).__name__}; return a torch.nn.Module")
+    _fill(model, _state(weights), weights)
+    check_finite(model, str(weights))
+    return model, hashlib.sha256(f"{code}\0{source}\0{file_sha256(weights)}".encode()).hexdigest()
+
+
+@contextmanager
+def _first_on_path(folder: Path) -> Iterator[None]:
+    """`folder` leads sys.path inside the block; modules found in it are forgotten, for another folder may have the name."""
+    path, known = list(sys.path), set(sys.modules)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        for name in set(sys.modules) - known:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and Path(file).resolve().is_relative_to(folder.resolve()):
+                del sys.modules[name]
+
+
+def _state(weights: Path) -> "Mapping[str, Tensor]":
+    import torch
+    from safetensors.torch import load_file
+
+    if not weights.is_file():
+        raise ModelError(f"model.weights: {weights}: no such file; give the state dict, relative to the config")
+    with as_model_error(str(weights), "the state dict"):
+        safe = weights.suffix == ".safetensors"
+        state = load_file(weights) if safe else torch.load(weights, weights_only=True, map_location="cpu")
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ModelError(f"{weights}: holds no state dict of tensors; save model.state_dict() alone")
+    return state
+
+
+def _fill(model: "nn.Module", state: "Mapping[str, Tensor]", weights: Path) -> None:
+    wanted = model.state_dict()
+    shapes = {key for key in wanted.keys() & state.keys() if wanted[key].shape != state[key].shape}
+    found = (
+        ("missing", wanted.keys() - state.keys()),
+        ("not in the module", state.keys() - wanted.keys()),
+        ("of another shape", shapes),
+    )
+    for what, keys in found:
+        if keys:
+            raise ModelError(
+                f"{weights}: {len(keys)} weights are {what}, such as {min(keys)!r}; "
+                "give the state dict that was saved from this module"
+            )
+    model.load_state_dict(dict(state))

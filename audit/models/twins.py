@@ -1,0 +1,47 @@
+"""Re-initialised twins: the architecture of a model with random weights, a reference for what content alone explains."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def reinitialised(model: nn.Module, seed: int, batch: Tensor) -> nn.Module:
+    """A copy with fresh weights: Kaiming normal (fan in), zero biases; BatchNorm statistics estimated on `batch`.
+
+    `batch` `[n, channels, height, width]`. The model and the caller's random state are left alone.
+    """
+    twin = copy.deepcopy(model)
+    devices = [batch.device] if batch.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), torch.no_grad():
+        torch.manual_seed(seed)
+        for module in twin.modules():
+            _reset(module)
+        norms = [module for module in twin.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+        momenta = [norm.momentum for norm in norms]
+        twin.eval()
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the cumulative mean of all passes
+            norm.train()
+        if norms:
+            twin(batch)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+    return twin.eval()
+
+
+def _reset(module: nn.Module) -> None:
+    """The parameters of one module, not of its children."""
+    reset = getattr(module, "reset_parameters", None)
+    if callable(reset):
+        reset()
+    known = callable(reset)
+    for name, weight in module.named_parameters(recurse=False):
+        if name.endswith("bias"):
+            weight.zero_()
+        elif name.endswith("weight") and weight.dim() >= 2:
+            nn.init.kaiming_normal_(weight)
+        elif not known:
+            weight.normal_(float(weight.mean()), float(weight.std(correction=0)))

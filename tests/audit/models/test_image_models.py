@@ -1,0 +1,92 @@
+"""Image models: what is right loads, and every way not to fit is named."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import ViTConfig, ViTForImageClassification
+
+from audit.config import Model, Preprocessing
+from audit.errors import ModelError
+from audit.models.image_models import load_image_model
+from audit.models.image_settings import translated
+from audit.models.twins import reinitialised
+
+CODE = """
+from torch import nn
+def make(): return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
+def one(): return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 1))
+def flat(): return nn.Sequential(nn.Linear(8, 2))
+def broken(): raise ValueError("no luck")
+def number(): return 3
+"""
+SQUARE = Preprocessing(resize=(8, 8))
+
+
+def block(folder: Path, function: str = "make", outputs: int = 2, **changes: Any) -> Model:
+    (folder / "own.py").write_text(CODE)
+    state = {"1.weight": torch.randn(outputs, 192), "1.bias": torch.zeros(outputs), **changes.pop("state", {})}
+    save_file(state, folder / "w.safetensors")
+    given = {"weights": "w.safetensors", "classes": ("a", "b"), "preprocessing": SQUARE, **changes}
+    return Model(module=f"own:{function}", **given)
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "size": ({"preprocessing": Preprocessing(resize=(9, 8))}, r"cannot read float32 \[2, 3, 8, 9\]"),
+    "channels": ({"preprocessing": Preprocessing(resize=(8, 8), channels="grey")}, "cannot read float32"),
+    "no size": ({"preprocessing": Preprocessing()}, "gives no fixed size"),
+    "classes": ({"classes": ("a", "b", "c")}, "2 outputs, but classes are"),
+    "extra key": ({"state": {"2.weight": torch.zeros(1)}}, "1 weights are not in the module, such as '2.weight'"),
+    "missing keys": ({"function": "flat"}, "weights are missing, such as '0.bias'"),
+    "shape": ({"function": "one"}, "of another shape"),
+    "NaN": ({"state": {"1.bias": torch.full((2,), torch.nan)}}, "holds NaN or infinity"),
+    "no function": ({"function": "nothing"}, "has no function 'nothing'"),
+    "raises": ({"function": "broken"}, "fails with ValueError: no luck"),
+    "no module": ({"function": "number"}, "returns a int"),
+    "no weights": ({"weights": "other.pt"}, "no such file"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_does_not_fit_is_named(name: str, tmp_path: Path) -> None:
+    changes, message = BAD[name]
+    with pytest.raises(ModelError, match=message):
+        load_image_model(block(tmp_path, **changes), "", tmp_path, "b")
+
+
+def test_one_output_becomes_two_logits(tmp_path: Path) -> None:
+    loaded = load_image_model(block(tmp_path, "one", 1), "", tmp_path, "b")
+    logits = loaded.model(torch.randn(3, 3, 8, 8))
+    assert logits.shape == (3, 2) and not logits[:, 0].any() and logits[:, 1].all()
+
+
+def test_of_many_labels_the_favoured_one_is_audited(tmp_path: Path) -> None:
+    loaded = load_image_model(block(tmp_path, multi_label=True), "", tmp_path, "b")
+    assert loaded.classes == ("not b", "b") and "one of 2 labels" in loaded.notes[0]
+
+
+def test_hugging_face_folder_loads_as_a_function_to_logits(tmp_path: Path) -> None:
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    ViTForImageClassification(ViTConfig(image_size=8, patch_size=4, **small)).save_pretrained(tmp_path)
+    config = Model(path="x", preprocessing=SQUARE)
+    loaded = load_image_model(config, str(tmp_path), tmp_path, "LABEL_1")
+    assert loaded.model(torch.zeros(2, 3, 8, 8)).shape == (2, 2)
+    with pytest.raises(ModelError, match=r"declare model\.preprocessing"):
+        load_image_model(Model(path="x"), str(tmp_path), tmp_path, "LABEL_1")
+
+
+def test_padding_cannot_be_expressed() -> None:
+    with pytest.raises(ModelError, match="do_pad: True, which a config cannot say"):
+        translated({"do_pad": True}, "x")
+
+
+def test_twin_is_seeded_and_leaves_model_and_random_state_alone() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU()).eval()
+    batch, before = torch.randn(8, 3, 8, 8), model[0].weight.clone()
+    state = torch.get_rng_state()
+    first, again, other = (reinitialised(model, seed, batch)(batch) for seed in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert 0.3 < first.std() < 3
+    assert torch.equal(torch.get_rng_state(), state) and torch.equal(model[0].weight, before)
