@@ -30,7 +30,7 @@ from audit.stats.questions import QUESTIONS
 from audit.stats.verdicts import gate_state, withhold
 from audit.store.runs import new_run_folder, write_manifest, write_record
 
-RELEVANCE_QUESTIONS = ("contrast", "reliance", "disparity")  # the others rest on predictions alone
+RELEVANCE_QUESTIONS = ("contrast", "reliance", "disparity", "errors")  # the others rest on predictions alone
 
 
 @final
