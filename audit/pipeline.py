@@ -31,7 +31,7 @@ from audit.store.runs import new_run_folder, write_manifest, write_record
 from audit.tasks.resolving import resolve_data
 from audit.tasks.task import Task
 
-RELEVANCE_QUESTIONS = ("contrast", "reliance", "disparity")  # the others rest on predictions alone
+RELEVANCE_QUESTIONS = ("contrast", "reliance", "disparity", "errors")  # the others rest on predictions alone
 
 
 @final

@@ -78,6 +78,36 @@ class GroupTable:
 
 @final
 @dataclass(frozen=True, slots=True)
+class RegionTable:
+    """Relevance of image regions; the last region is "outside". NaN where a region is absent or the map is empty.
+
+    `net[c]` `[n, r]` is signed relevance inside over sum |R|, on the fixed contrast logit under composite `c`; `share[c]`
+    is that of |R|. `block` `[n, r]` is the image's swap block for the region, -1 where absent, and `place` its own column in
+    `swapped[c]` `[n, r, s]`: net of image i inside the mask of member s of its block, NaN behind the block's size. `overlap`
+    `[r]` is the mean intersection over union of own mask with the others of its block, `aligned` `[r]` whether the region
+    is the same in every photograph, `jitter` the pixels of random crop shift under which all four were measured (0: none).
+    `twin_rows` `[m]` are the examples that the k twins explained, with the first composite: `twin_share` and `twin_swap`
+    (own net minus mean net of the block's other masks) `[k, m, r]`, `twin_margin` and `twin_predicted` `[k, m]`.
+    """
+
+    names: tuple[str, ...]
+    net: Mapping[str, FloatArray]
+    share: Mapping[str, FloatArray]
+    block: IntArray
+    place: IntArray
+    swapped: Mapping[str, FloatArray]
+    overlap: FloatArray
+    aligned: NDArray[np.bool_]
+    jitter: int
+    twin_rows: IntArray
+    twin_share: FloatArray
+    twin_swap: FloatArray
+    twin_margin: FloatArray
+    twin_predicted: IntArray
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class SwapTable:
     """Row per swapped text: effect of `target` instead of `source` on the contrast logit, and whether the prediction flips."""
 

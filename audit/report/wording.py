@@ -52,6 +52,10 @@ QUESTIONS: Final[dict[str, tuple[str, str]]] = {
     "intervention": ("Swaps", "Does the prediction change when a group's words are swapped for another group's?"),
     "reliance": ("Reliance", "Do the words of a group carry more relevance than comparable other words?"),
     "disparity": ("Relevance disparity", "Is the same kind of word relied on more for one group than for another?"),
+    "errors": (
+        "Misclassified against correct",
+        "Do misclassified photographs of a group have their relevance elsewhere, at equal confidence?",
+    ),
     "outcome": ("Outcome gaps", "Do rates of favourable or wrong predictions differ between groups?"),
 }
 GLOSSARY: Final[dict[str, str]] = {
@@ -89,6 +93,8 @@ def pair(finding: Finding) -> str:
 
 def quantity(finding: Finding) -> str:
     """Which quantity of the question, where it has several: a rate, a feature, flips; else empty."""
+    if "region" in finding.details:
+        return f"share of {finding.details['region']}"
     part = finding.details.get("measure") or finding.details.get("feature")
     if part:
         return f"share of {part} words" if finding.question == "disparity" else str(part)

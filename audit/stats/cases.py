@@ -20,6 +20,7 @@ from audit.records import (
     GroupTable,
     IntArray,
     Opinion,
+    RegionTable,
     SwapTable,
     Test,
     Verdict,
@@ -27,7 +28,7 @@ from audit.records import (
 )
 from audit.stats.intervals import missing
 from audit.stats.multiplicity import adjusted_level, holm
-from audit.stats.questions import QUESTIONS
+from audit.stats.questions import asked
 from audit.stats.verdicts import decide, detectable_against, detectable_effect, needed_n, standard_error
 
 NO_GROUP = ("(none)", "(several)", "unknown")
@@ -36,16 +37,20 @@ NO_GROUP = ("(none)", "(several)", "unknown")
 @final
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the questions are asked of. `mentions[attribute]` names the group each text mentions; `swaps[attribute]` its interventions."""
+    """What the questions are asked of: texts have `words`, images `regions`.
+
+    `mentions[attribute]` names the group each text mentions; `swaps[attribute]` its interventions.
+    """
 
     config: Config
     examples: ExampleTable
-    words: WordTable
+    words: WordTable | None
     groups: GroupTable
     mentions: Mapping[str, NDArray[np.str_]]
     swaps: Mapping[str, SwapTable]
     composites: tuple[str, ...]
     favourable: int
+    regions: RegionTable | None = None
 
     @property
     def scale(self) -> float:
@@ -76,6 +81,7 @@ class Case:
     opinions: tuple[Opinion, ...] = ()
     null: FloatArray = field(default_factory=lambda: np.zeros(0))
     details: Mapping[str, JsonValue] = field(default_factory=dict)
+    of_regions: bool = False
 
 
 def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
@@ -89,7 +95,7 @@ def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
 def _finding(case: Case, p_adjusted: float | None, m: int, config: Config, alpha: float) -> Finding:
     estimate = case.estimate(adjusted_level(alpha, m))
     verdict, reason = decide(estimate, case.estimate(1 - 2 * alpha / max(m, 1)), p_adjusted, case.margin, alpha)
-    question, inconclusive = QUESTIONS[case.question], verdict is Verdict.INCONCLUSIVE
+    question, inconclusive = asked(case.question, of_regions=case.of_regions), verdict is Verdict.INCONCLUSIVE
     return Finding(
         id=case.id,
         question=case.question,
@@ -137,24 +143,28 @@ def _needed(case: Case, estimate: Estimate, alpha: float) -> int | None:
     return None if se is None or room <= 0 else needed_n(se, estimate.n, room, alpha)
 
 
-def not_testable(question: str, attribute: str, groups: tuple[str, ...], reason: str) -> Case:
+def not_testable(
+    question: str, attribute: str, groups: tuple[str, ...], reason: str, *, of_regions: bool = False
+) -> Case:
     """The row that says why nothing could be tested."""
+    entry = asked(question, of_regions=of_regions)
     return Case(
         id=f"{question}.{attribute}.not_testable",
         question=question,
         attribute=attribute,
         groups=groups,
-        estimand=QUESTIONS[question].estimand.format(group="each group's", other="the other groups'", measure="rate"),
+        estimand=entry.estimand.format(group="each group's", other="the other groups'", measure="rate"),
         test="none",
         p=None,
-        estimate=lambda level: missing(reason, level=level, unit=QUESTIONS[question].unit),
+        estimate=lambda level: missing(reason, level=level, unit=entry.unit),
+        of_regions=of_regions,
     )
 
 
-def by_attribute(words: WordTable) -> dict[str, dict[str, IntArray]]:
-    """Word types of each group, by attribute."""
+def by_attribute(words: WordTable | None) -> dict[str, dict[str, IntArray]]:
+    """Word types of each group, by attribute; images have none."""
     grouped: dict[str, dict[str, IntArray]] = {}
-    for (attribute, group), types in words.groups.items():
+    for (attribute, group), types in words.groups.items() if words else ():
         grouped.setdefault(attribute, {})[group] = types
     return grouped
 
@@ -163,3 +173,9 @@ def group_columns(evidence: Evidence) -> dict[str, NDArray[np.str_]]:
     """Group of each example by what its text mentions and by the data's own columns."""
     mentioned = {f"{name} (mentioned)": column for name, column in evidence.mentions.items()}
     return {**mentioned, **evidence.examples.attributes}
+
+
+def group_pairs(column: NDArray[np.str_]) -> list[tuple[str, str]]:
+    """Two groups: their pair. More: each against the rest."""
+    names = [name for name in np.unique(column).tolist() if name not in NO_GROUP]
+    return [(names[0], names[1])] if len(names) == 2 else [(name, "rest") for name in names]

@@ -1,24 +1,26 @@
 """Every declared question in one table, and the description that goes with them: effects by term, mean shares."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Final
 
 import numpy as np
 
 from audit.records import Estimate, Finding, TermEffect
-from audit.stats.cases import Evidence, settle
+from audit.stats.cases import Case, Evidence, settle
 from audit.stats.group_gaps import disparity_cases, intervention_cases, outcome_cases
 from audit.stats.intervals import mean_interval
 from audit.stats.placebos import Pool, build_pool
+from audit.stats.region_gaps import error_cases, region_disparity_cases
+from audit.stats.regions import region_reliance_cases
 from audit.stats.word_groups import contrast_cases, reliance_cases
 
 
 def answer(evidence: Evidence, rng: Mapping[str, np.random.Generator]) -> tuple[Finding, ...]:
     """Every finding of every question; `rng` has one generator per question, so that adding one changes no other."""
-    pool = build_pool(evidence.words)
+    pool = build_pool(evidence.words) if evidence.words else None
     findings: list[Finding] = []
-    for question, collect in COLLECTORS.items():
-        cases = list(collect(evidence, pool, rng[question]))
+    for question, collectors in COLLECTORS.items():
+        cases = [case for collect in collectors for case in collect(evidence, pool, rng[question])]
         findings += settle(cases, evidence.config)
     return tuple(findings)
 
@@ -39,6 +41,8 @@ def term_effects(
 ) -> tuple[TermEffect, ...]:
     """Mean net relevance of each declared term (first composite, in sd of the logit) over all examples and per true class."""
     words, examples, effects = evidence.words, evidence.examples, []
+    if words is None:
+        return ()
     values = words.relevance[evidence.composites[0]] / evidence.scale
     for (attribute, group), types in words.groups.items():
         for kind in types.tolist():
@@ -74,10 +78,14 @@ def share_means(evidence: Evidence) -> dict[str, Estimate]:
     }
 
 
-COLLECTORS: dict[str, Callable[[Evidence, Pool, np.random.Generator], Sequence[Any]]] = {
-    "contrast": contrast_cases,
-    "intervention": intervention_cases,
-    "reliance": reliance_cases,
-    "disparity": disparity_cases,
-    "outcome": outcome_cases,
+Collect = Callable[[Evidence, Pool | None, np.random.Generator], Sequence[Case]]
+COLLECTORS: Final[
+    dict[str, tuple[Collect, ...]]
+] = {  # one that lacks its evidence (words, regions, swaps) finds no case
+    "contrast": (contrast_cases,),
+    "intervention": (intervention_cases,),
+    "reliance": (reliance_cases, region_reliance_cases),
+    "disparity": (disparity_cases, region_disparity_cases),
+    "errors": (error_cases,),
+    "outcome": (outcome_cases,),
 }

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from scipy import stats as distributions
 
 from audit.records import FloatArray, IntArray, SwapTable
-from audit.stats.cases import NO_GROUP, Case, Evidence, by_attribute, group_columns, not_testable
+from audit.stats.cases import NO_GROUP, Case, Evidence, by_attribute, group_columns, group_pairs, not_testable
 from audit.stats.intervals import effective_n, mean_interval, wilson
 from audit.stats.performance import MEASURES, Gap, outcome_gaps
 from audit.stats.placebos import Pool
@@ -19,7 +19,7 @@ from audit.stats.questions import QUESTIONS
 from audit.stats.tests import brunner_munzel, sign_flip, stratified_permutation
 
 
-def intervention_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) -> Sequence[Case]:
+def intervention_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator) -> Sequence[Case]:
     """Paired term swaps between two groups: effect on the contrast logit, and flips."""
     cases: list[Case] = []
     smallest = evidence.config.statistics.min_group_size
@@ -83,7 +83,7 @@ def _above(successes: NDArray[np.bool_], cluster: IntArray, margin: float) -> fl
     return float(distributions.norm.sf((successes.mean() - margin) / np.sqrt(margin * (1 - margin) / n)))
 
 
-def outcome_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) -> Sequence[Case]:
+def outcome_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator) -> Sequence[Case]:
     """Rates of each group against the other or the rest."""
     cases: list[Case] = []
     for attribute, column in group_columns(evidence).items():
@@ -142,12 +142,11 @@ def _outcome_case(attribute: str, gaps: _Gaps, key: tuple[str, str], margin: flo
     )
 
 
-def disparity_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) -> Sequence[Case]:
+def disparity_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator) -> Sequence[Case]:
     """Relevance of one attribute's words between the groups of another: only there do both groups have the feature."""
     cases: list[Case] = []
     for attribute, column in group_columns(evidence).items():
-        names = [name for name in np.unique(column).tolist() if name not in NO_GROUP]
-        pairs = [(names[0], names[1])] if len(names) == 2 else [(name, "rest") for name in names]
+        pairs = group_pairs(column)
         short: list[str] = []
         for feature in by_attribute(evidence.words):
             if feature != attribute.removesuffix(" (mentioned)"):
@@ -156,7 +155,8 @@ def disparity_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) ->
                 short += lacking
         if short:
             needed = f"{evidence.config.statistics.min_group_size} examples a side are needed"
-            cases.append(not_testable("disparity", attribute, tuple(names), f"{'; '.join(short)}; {needed}"))
+            names = tuple(dict.fromkeys(name for pair in pairs for name in pair if name != "rest"))
+            cases.append(not_testable("disparity", attribute, names, f"{'; '.join(short)}; {needed}"))
     return cases
 
 

@@ -9,7 +9,8 @@ from typing import Final, Literal, final
 class Question:
     """One declared test family; `estimand` is a template over {group}, {other} and, for outcome, {measure}.
 
-    `inconclusive` is the reason to give for an INCONCLUSIVE finding, where that of every other question would not fit.
+    `inconclusive` is the reason to give for an INCONCLUSIVE finding, where that of every other question would not fit;
+    `of_regions` is the question as it is asked of image regions, where it differs.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Question:
     direction: Literal["greater", "two-sided"]
     margin: str | None
     inconclusive: str = ""
+    of_regions: "Question | None" = None
 
 
 QUESTIONS: Final[dict[str, Question]] = {
@@ -31,6 +33,16 @@ QUESTIONS: Final[dict[str, Question]] = {
         "greater",
         None,
         "not shown to be among the most used word groups, which never says unused",
+        Question(
+            "reliance",
+            "reliance on regions",
+            "mean signed relevance inside the mask of {group} minus that inside masks of other images of the same class and "
+            "region size, on the contrast logit, as a share of |R|",
+            "share of |R|, own mask minus masks of other images",
+            "two-sided",
+            None,
+            "not shown to push the prediction in one direction, which never says unused",
+        ),
     ),
     "contrast": Question(
         "contrast",
@@ -50,6 +62,16 @@ QUESTIONS: Final[dict[str, Question]] = {
         "two-sided",
         "disparity",
     ),
+    "errors": Question(
+        "errors",
+        "misclassified against correct",
+        "Cliff's delta of the relevance of a region, misclassified against correct photographs of {group}, "
+        "within strata of label and confidence",
+        "Cliff's delta",
+        "two-sided",
+        None,
+        "misclassified and correct photographs are not shown to differ at equal confidence",
+    ),
     "outcome": Question(
         "outcome",
         "outcome gaps",
@@ -67,3 +89,8 @@ QUESTIONS: Final[dict[str, Question]] = {
         "swap",
     ),
 }
+
+
+def asked(question: str, *, of_regions: bool) -> Question:
+    """The question as it is put to words or to image regions."""
+    return (QUESTIONS[question].of_regions if of_regions else None) or QUESTIONS[question]

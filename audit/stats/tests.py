@@ -44,7 +44,7 @@ def brunner_munzel(
     Mathematical Statistics 28).
     """
     layer = np.zeros(len(values), dtype=int) if strata is None else np.unique(strata, return_inverse=True)[1]
-    keep = np.isfinite(values) & _comparable(layer, group, cluster, np.isfinite(values))
+    keep = np.isfinite(values) & comparable(layer, group, cluster, np.isfinite(values))
     x, g, unit, layer, dropped = values[keep], group[keep], cluster[keep], layer[keep], int((~keep).sum())
     if len(x) == 0:
         return missing("fewer than 2 independent units in a group", level=level, unit=UNIT, dropped=dropped), None
@@ -62,7 +62,7 @@ def brunner_munzel(
     return inside, float(2 * stats.t.sf(abs(theta - 0.5) / found.se, found.df))
 
 
-def _comparable(layer: IntArray, group: BoolArray, cluster: NDArray[Any], finite: BoolArray) -> BoolArray:
+def comparable(layer: IntArray, group: BoolArray, cluster: NDArray[Any], finite: BoolArray) -> BoolArray:
     """Rows whose stratum has at least 2 clusters of each group."""
     fine = [
         code
@@ -162,10 +162,10 @@ def _permute_within(
         for start in range(0, resamples, step):
             block = np.tile(group[rows], (min(step, resamples - start), 1))
             sums[start : start + step] += rng.permuted(block, axis=1, out=block) @ centred[rows]
-    return _exceeding(float(centred[group].sum()), sums)
+    return exceeding(float(centred[group].sum()), sums)
 
 
-def _exceeding(observed: float, draws: FloatArray) -> float:
+def exceeding(observed: float, draws: FloatArray) -> float:
     """(1 + draws at least as far from 0) / (1 + draws); the tolerance counts ties that rounding would split."""
     return float(1 + (np.abs(draws) >= abs(observed) * (1 - 1e-9)).sum()) / (1 + len(draws))
 
@@ -186,7 +186,7 @@ def sign_flip(values: FloatArray, *, cluster: NDArray[Any], rng: np.random.Gener
     step = max(1, BLOCK // units)
     sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
     draws = [(2.0 * rng.integers(0, 2, (size, units), dtype=np.int8) - 1) @ sums for size in sizes]
-    return _exceeding(observed, np.concatenate(draws))
+    return exceeding(observed, np.concatenate(draws))
 
 
 def two_proportions(values: BoolArray, group: BoolArray, *, cluster: NDArray[Any]) -> float | None:

@@ -13,9 +13,12 @@ from audit.stats.placebos import Pool, usable
 from audit.stats.questions import QUESTIONS
 
 
-def reliance_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) -> Sequence[Case]:
+def reliance_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator) -> Sequence[Case]:
     """Each group's enrichment, ranked among placebo groups."""
-    cases, first, design = [], evidence.composites[0], _design(evidence)
+    if pool is None:
+        return ()
+    cases: list[Case] = []
+    first, design = evidence.composites[0], _design(evidence)
     for attribute, groups in by_attribute(evidence.words).items():
         for group, types in _testable(pool, groups, evidence.config).items():
             kept = usable(pool, types, min_examples=design.min_examples)
@@ -30,9 +33,12 @@ def reliance_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) -> 
     return cases
 
 
-def contrast_cases(evidence: Evidence, pool: Pool, rng: np.random.Generator) -> Sequence[Case]:
+def contrast_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator) -> Sequence[Case]:
     """Mean relevance of one group's words minus another's, ranked among placebo pairs."""
-    cases, first, design = [], evidence.composites[0], _design(evidence)
+    if pool is None:
+        return ()
+    cases: list[Case] = []
+    first, design = evidence.composites[0], _design(evidence)
     for attribute, groups in by_attribute(evidence.words).items():
         testable = _testable(pool, groups, evidence.config)
         for (name, a), (other, b) in _pairs(testable):

@@ -1,0 +1,286 @@
+"""Cases on image regions between sides of the photographs: groups of people, and misclassified against correct.
+
+Relevance moves with confidence, and groups differ in it: sides are compared within strata of |margin|. Content moves
+relevance even in networks that have learned nothing, so groups are referenced to re-initialised twins. Cost: one rank
+test per region, comparison and twin.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from audit.records import Estimate, FloatArray, IntArray, Opinion, RegionTable
+from audit.stats.cases import NO_GROUP, Case, Evidence, group_columns, group_pairs, not_testable
+from audit.stats.group_gaps import confidence_strata
+from audit.stats.intervals import BoolArray
+from audit.stats.mask_swap import referenced
+from audit.stats.placebos import Pool
+from audit.stats.questions import QUESTIONS
+from audit.stats.regions import twin_details
+from audit.stats.tests import brunner_munzel, comparable, stratified_permutation
+
+Strata = Callable[[IntArray, IntArray, FloatArray], NDArray[np.str_]]
+
+
+def _bins(label: IntArray, predicted: IntArray, margin: FloatArray) -> NDArray[np.str_]:
+    """Label x prediction x bins of |margin|: 8 for 250 rows, 11 for 1,000.
+
+    Groups 1 to 3 apart in confidence (sd 1.4) differ within bins too: quintiles reject up to 30 % of true nulls at 1,000
+    rows, these 3 to 9 % from 250 to 4,000. A bin's remainder falls with the square of their number, a standard error with
+    the root of the rows.
+    """
+    return confidence_strata(label, predicted, margin, bins=max(5, round(2 * len(margin) ** 0.25)))
+
+
+MATCHED: Final[dict[str, Strata]] = {
+    "label, prediction and confidence": _bins,
+    "label and confidence": lambda label, predicted, margin: _bins(label, 0 * label, margin),
+    "confidence": lambda label, predicted, margin: _bins(0 * label, 0 * label, margin),
+}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Photographs `side` against the other `rows` `[n]`, within strata of what `matched` names; `twins` are asked of `twin_rows`."""
+
+    question: str
+    id: str
+    attribute: str
+    groups: tuple[str, ...]
+    sides: tuple[str, str]
+    rows: BoolArray
+    side: BoolArray
+    matched: str
+    estimand: str
+    margin: float | None = None
+    twin_rows: BoolArray | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """The rows of a comparison that have a value, as the rank tests take them."""
+
+    values: FloatArray
+    side: BoolArray
+    strata: NDArray[np.str_]
+    cluster: IntArray
+
+    @property
+    def matched(self) -> BoolArray:
+        """Rows whose stratum holds at least 2 clusters of each side."""
+        layer = np.unique(self.strata, return_inverse=True)[1]
+        return comparable(layer, self.side, self.cluster, np.ones(len(layer), dtype=bool))
+
+    def delta(self, level: float) -> tuple[Estimate, float | None]:
+        """Overlap-weighted Cliff's delta and the p of its rank test."""
+        return brunner_munzel(self.values, self.side, cluster=self.cluster, strata=self.strata, level=level)
+
+
+def region_disparity_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator) -> Sequence[Case]:
+    """Share of each region between the groups of each attribute, at equal label, prediction and confidence."""
+    if evidence.regions is None:
+        return ()
+    cases: list[Case] = []
+    for attribute, column in group_columns(evidence).items():
+        names = tuple(name for name in np.unique(column).tolist() if name not in NO_GROUP)
+        short: list[str] = []
+        for compared in _groups(evidence, attribute, column):
+            found, lacking = _answered(evidence, evidence.regions, compared, rng)
+            cases += found
+            short += lacking
+            if any(NO_STRATUM in reason for reason in lacking):
+                found, lacking = _answered(evidence, evidence.regions, _at_equal_confidence(evidence, compared), rng)
+                cases += found
+                short += [f"correctly classified: {reason}" for reason in lacking]
+        if short or len(names) < 2:
+            reason = "; ".join(short) or "fewer than two groups occur"
+            cases.append(not_testable("disparity", attribute, names, reason))
+    return cases
+
+
+NO_STRATUM: Final = "no stratum holds both"
+
+
+def _groups(evidence: Evidence, attribute: str, column: NDArray[np.str_]) -> Iterator[_Comparison]:
+    known = ~np.isin(column, NO_GROUP)
+    for name, other in group_pairs(column):
+        rows = known if other == "rest" else known & np.isin(column, (name, other))
+        yield _Comparison(
+            question="disparity", id=f"{attribute}.{name}-{other}", attribute=attribute, groups=(name, other),
+            sides=(name, other), rows=rows, side=column == name, matched="label, prediction and confidence",
+            estimand=QUESTIONS["disparity"].estimand.format(group=name, other=other),
+            margin=evidence.config.margins.disparity, twin_rows=rows,
+        )  # fmt: skip
+
+
+def _at_equal_confidence(evidence: Evidence, compared: _Comparison) -> _Comparison:
+    """Where the group decides the label: correct photographs, equal in confidence alone.
+
+    What the photographs show differs too, so it has no margin. Twins know no right answer: all their photographs count.
+    """
+    name, other = compared.groups
+    correct = evidence.examples.predicted == evidence.examples.label
+    return _Comparison(
+        question="disparity", id=f"{compared.id}.correct", attribute=compared.attribute, groups=compared.groups,
+        sides=compared.sides, rows=compared.rows & correct, side=compared.side, matched="confidence",
+        estimand=f"Cliff's delta of the relevance of a feature both groups have, {name} against {other}, correctly "
+        "classified, within strata of confidence alone: labels differ between the groups, so what is shown differs too",
+        twin_rows=compared.rows,
+    )  # fmt: skip
+
+
+def error_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator) -> Sequence[Case]:
+    """Share of each region, misclassified against correct photographs of a group, before and after matching confidence."""
+    if evidence.regions is None:
+        return ()
+    examples, cases = evidence.examples, []
+    wrong = examples.predicted != examples.label
+    for attribute, column in (group_columns(evidence) or {"all": np.full(len(wrong), "photographs")}).items():
+        short: dict[str, list[str]] = {}
+        for name in (name for name in np.unique(column).tolist() if name not in NO_GROUP):
+            compared = _Comparison(
+                question="errors", id=f"{attribute}.{name}", attribute=attribute, groups=(name,),
+                sides=("misclassified", "correct"), rows=column == name, side=wrong, matched="label and confidence",
+                estimand=QUESTIONS["errors"].estimand.format(group=name),
+            )  # fmt: skip
+            found, short[name] = _answered(evidence, evidence.regions, compared, rng)
+            cases += found
+        lacking = {name: reasons for name, reasons in short.items() if reasons}
+        if lacking:
+            reason = "; ".join(f"{name}: {'; '.join(reasons)}" for name, reasons in lacking.items())
+            cases.append(not_testable("errors", attribute, tuple(lacking), reason))
+    return cases
+
+
+def _answered(
+    evidence: Evidence, regions: RegionTable, compared: _Comparison, rng: np.random.Generator
+) -> tuple[list[Case], list[str]]:
+    """A case for every region that can be compared, and reasons that hold the names of the others."""
+    cases: list[Case] = []
+    lacking: dict[str, list[str]] = {}
+    for r, name in enumerate(regions.names):
+        reason = _untestable(evidence, regions, compared, r)
+        if reason:
+            lacking.setdefault(reason, []).append(name)
+        elif reason is not None:
+            cases.append(_case(evidence, regions, compared, r, rng))
+    return cases, [f"{', '.join(names)}: {reason}" for reason, names in lacking.items()]
+
+
+def _untestable(evidence: Evidence, regions: RegionTable, compared: _Comparison, r: int) -> str | None:
+    """Why the sides cannot be compared on a region; empty if they can; None if no photograph at all has the region."""
+    if not np.isfinite(regions.share[evidence.composites[0]][:, r]).any():
+        return None
+    sample, smallest = _sample(evidence, regions, compared, r), evidence.config.statistics.min_group_size
+    sizes = int(sample.side.sum()), int((~sample.side).sum())
+    if min(sizes) < smallest:
+        counts = ", ".join(f"{side} {n}" for side, n in zip(compared.sides, sizes, strict=True))
+        return f"photographs with relevance there: {counts}; {smallest} a side are needed"
+    if not sample.matched.any():
+        return f"{NO_STRATUM} {' and '.join(compared.sides)} at equal {compared.matched}"
+    return ""
+
+
+def _sample(
+    evidence: Evidence, regions: RegionTable, compared: _Comparison, r: int, composite: str | None = None
+) -> _Sample:
+    share, examples = regions.share[composite or evidence.composites[0]][:, r], evidence.examples
+    rows = np.flatnonzero(compared.rows & np.isfinite(share))
+    return _rows(evidence, compared, rows, share[rows], examples.predicted[rows], examples.margin[rows])
+
+
+def _rows(
+    evidence: Evidence, compared: _Comparison, rows: IntArray, values: FloatArray, predicted: IntArray, margin: FloatArray
+) -> _Sample:  # fmt: skip
+    strata = MATCHED[compared.matched](evidence.examples.label[rows], predicted, margin)
+    return _Sample(values, compared.side[rows], strata, evidence.examples.cluster[rows])
+
+
+def _case(
+    evidence: Evidence, regions: RegionTable, compared: _Comparison, r: int, rng: np.random.Generator
+) -> Case:  # fmt: skip
+    sample, name, resamples = (
+        _sample(evidence, regions, compared, r),
+        regions.names[r],
+        evidence.config.statistics.permutations,
+    )
+    p, twins, lacking = _reference(evidence, regions, compared, r)
+    ranked = sample.delta(0.95)[1]
+    permuted, _ = stratified_permutation(
+        sample.values, sample.side, strata=sample.strata, cluster=sample.cluster, rng=rng, resamples=resamples
+    )
+    tests = "stratified Brunner-Munzel, stratified permutation" + (" and the reference of twins" if twins else "")
+    return Case(
+        id=f"{compared.question}.{name}.{compared.id}",
+        question=compared.question,
+        attribute=compared.attribute,
+        groups=compared.groups,
+        estimand=f"{compared.estimand}; feature: share of region {name}",
+        test=f"largest p of {tests}",
+        p=None if ranked is None or permuted is None or lacking else max(ranked, permuted, p or 0.0),
+        estimate=lambda level: _noting(sample.delta(level)[0], lacking),
+        margin=compared.margin,
+        composite=evidence.composites[0],
+        resamples=resamples,
+        opinions=tuple(
+            Opinion(composite=other, estimate=estimate, p=rank)
+            for other in evidence.composites[1:]
+            for estimate, rank in [_sample(evidence, regions, compared, r, other).delta(0.95)]
+        ),
+        details={"region": name, **_described(compared, sample), **twins},
+        of_regions=True,
+    )
+
+
+def _described(compared: _Comparison, sample: _Sample) -> Mapping[str, JsonValue]:
+    """What matching loses on each side, and the difference without it."""
+    lost = ~sample.matched
+    unmatched, p = brunner_munzel(sample.values, sample.side, cluster=sample.cluster)
+    first, second = (int((lost & side).sum()) for side in (sample.side, ~sample.side))
+    return {
+        "matched on": compared.matched,
+        "rows lost to empty strata": {compared.sides[0]: first, compared.sides[1]: second},
+        "unmatched": unmatched.model_dump(),
+        "p unmatched": p,
+    }
+
+
+def _noting(estimate: Estimate, reason: str) -> Estimate:
+    return estimate.model_copy(update={"reason": reason}) if reason else estimate
+
+
+def _reference(
+    evidence: Evidence, regions: RegionTable, compared: _Comparison, r: int
+) -> tuple[float | None, Mapping[str, JsonValue], str]:
+    """p of the trained delta among the twins' on their images, what to record, and why there is none where one is due."""
+    if compared.twin_rows is None or not len(regions.twin_share):
+        return None, {}, ""
+    chosen = regions.twin_rows
+    share = regions.share[evidence.composites[0]][chosen, r]
+    examples, asked = evidence.examples, compared.rows[chosen]
+    own = _delta(evidence, compared, chosen, asked, share, examples.predicted[chosen], examples.margin[chosen])
+    twins = np.array([
+        _delta(evidence, compared, chosen, compared.twin_rows[chosen], values[:, r], predicted, margin)
+        for values, predicted, margin in zip(regions.twin_share, regions.twin_predicted, regions.twin_margin, strict=True)
+    ])  # fmt: skip
+    p, t = referenced(own, twins)
+    reason = "no stratum of the twins' images holds both sides: raise statistics.twin_examples" if p is None else ""
+    return p, {**twin_details(p, t, twins), "delta on the twins' images": None if np.isnan(own) else own}, reason
+
+
+def _delta(
+    evidence: Evidence, compared: _Comparison, chosen: IntArray, asked: BoolArray, share: FloatArray, predicted: IntArray,
+    margin: FloatArray,
+) -> float:  # fmt: skip
+    """Cliff's delta of one model on the images the twins explained; NaN where no stratum holds both sides."""
+    keep = asked & np.isfinite(share)
+    if not keep.any():
+        return float("nan")
+    value = _rows(evidence, compared, chosen[keep], share[keep], predicted[keep], margin[keep]).delta(0.95)[0].value
+    return float("nan") if value is None else value

@@ -1,0 +1,141 @@
+"""Cases on image regions: does relevance follow a region's own mask more than the masks of comparable images?"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from pydantic import JsonValue
+
+from audit.records import Estimate, FloatArray, Opinion, RegionTable
+from audit.stats.cases import Case, Evidence, not_testable
+from audit.stats.intervals import mean_interval
+from audit.stats.mask_swap import MaskSwap, leave_one_out, mask_swap, referenced
+from audit.stats.placebos import Pool
+from audit.stats.questions import asked
+
+MOST_OVERLAP: Final = 0.95  # beyond it, 60 images miss 10 % of relevance on the region more often than they find it
+SHOWN: Final = 999  # draws of the null that the record keeps
+
+
+def region_reliance_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator) -> Sequence[Case]:
+    """Each region's net relevance under its own mask against other images' masks, referenced to the twins."""
+    regions, short = evidence.regions, {}
+    if regions is None:
+        return ()
+    cases = []
+    for r, name in enumerate(regions.names[:-1]):
+        reason = _untestable(regions, r, evidence.config.statistics.min_group_size)
+        if reason:
+            short[name] = reason
+        else:
+            cases.append(_swap_case(evidence, regions, r, rng))
+    if short:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in short.items())
+        cases.append(not_testable("reliance", "regions", tuple(short), reasons, of_regions=True))
+    return cases
+
+
+def _untestable(regions: RegionTable, r: int, smallest: int) -> str:
+    """Why swapping masks of a region would say nothing, with advice; empty if it says something."""
+    held = int(np.isfinite(next(iter(regions.net.values()))[:, r]).sum())
+    advice = "set statistics.jitter, which shifts the crop and the mask with the photograph by known random pixels"
+    if held < smallest:
+        return f"{held} photographs hold it and have a map; {smallest} are needed"
+    if regions.aligned[r] and not regions.jitter:
+        return f"it is the same in every photograph, so that swapped masks are equal: {advice}"
+    if not (regions.block[:, r] >= 0).any():
+        return "no two photographs of one class hold it, so there is no mask to swap with"
+    if regions.overlap[r] > MOST_OVERLAP:
+        cure = f"raise it above {regions.jitter}" if regions.jitter else advice
+        return f"masks of swapped photographs overlap by {regions.overlap[r]:.2f} (at most {MOST_OVERLAP}): {cure}"
+    return ""
+
+
+def _swap_case(evidence: Evidence, regions: RegionTable, r: int, rng: np.random.Generator) -> Case:
+    statistics, question = evidence.config.statistics, asked("reliance", of_regions=True)
+    tests = {
+        name: mask_swap(
+            regions.swapped[name][:, r], regions.block[:, r], regions.place[:, r],
+            cluster=evidence.examples.cluster, rng=rng, resamples=statistics.permutations,
+        )
+        for name in evidence.composites
+    }  # fmt: skip
+    first, name = tests[evidence.composites[0]], regions.names[r]
+    p, twins = _twins(regions, r, first)
+    alone = len(regions.twin_swap) == 0
+    lacking = "" if alone or p is not None else "the twins have no maps that the region could be referenced to"
+    return Case(
+        id=f"reliance.regions.{name}",
+        question="reliance",
+        attribute="regions",
+        groups=(name,),
+        estimand=question.estimand.format(group=name),
+        test="mask swap within class and region size"
+        + ("" if alone else "; larger p of it and the reference of twins"),
+        p=None if first.p is None or lacking else max(first.p, p or 0.0),
+        estimate=lambda level: _mean(evidence, regions, r, first, level, lacking),
+        composite=evidence.composites[0],
+        resamples=statistics.permutations,
+        opinions=tuple(
+            Opinion(composite=other, estimate=_mean(evidence, regions, r, test, 0.95), p=test.p)
+            for other, test in tests.items()
+            if test is not first
+        ),
+        null=first.null[:SHOWN],
+        details={"p of the mask swap": first.p, **twins, **_described(evidence, regions, r, first)},
+        of_regions=True,
+    )
+
+
+def _mean(
+    evidence: Evidence, regions: RegionTable, r: int, test: MaskSwap, level: float, lacking: str = ""
+) -> Estimate:
+    """Mean of own minus other masks; images without a map are `dropped`, those without the region no part of it."""
+    held, unit = regions.block[:, r] >= 0, asked("reliance", of_regions=True).unit
+    found = mean_interval(test.influence[held], cluster=evidence.examples.cluster[held], level=level, unit=unit)
+    return found.model_copy(update={"reason": lacking}) if lacking else found
+
+
+def _twins(regions: RegionTable, r: int, test: MaskSwap) -> tuple[float | None, dict[str, JsonValue]]:
+    """p of the trained model among its twins, on the images that the twins explained."""
+    if not len(regions.twin_swap):
+        return None, {}
+    values = [_known_mean(swap[:, r]) for swap in regions.twin_swap]
+    own = _known_mean(test.difference[regions.twin_rows])
+    p, t = referenced(own, np.array(values))
+    return p, twin_details(p, t, np.array(values))
+
+
+def twin_details(p: float | None, t: float | None, twins: FloatArray) -> dict[str, JsonValue]:
+    """What the record keeps of a reference: p, t, the twins' values, and how many of them it would flag."""
+    alone, known = leave_one_out(twins), twins[np.isfinite(twins)]
+    return {
+        "p of the reference": p,
+        "t of the reference": t,
+        "twins": known.tolist(),
+        "twins flagged at .05 by the others": int((alone <= 0.05).sum()),
+    }
+
+
+def _known_mean(values: FloatArray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _described(evidence: Evidence, regions: RegionTable, r: int, test: MaskSwap) -> dict[str, JsonValue]:
+    """Share, overlap and the means per class: directions that cancel over all classes show there."""
+    examples, held = evidence.examples, regions.block[:, r] >= 0
+    share = mean_interval(
+        regions.share[evidence.composites[0]][held, r], cluster=examples.cluster[held], unit="share of |R|"
+    )
+    classes = np.unique(examples.label[held]).tolist()
+    return {
+        "share": share.model_dump(),
+        "overlap of swapped masks": float(regions.overlap[r]),
+        "jitter in pixels": regions.jitter,
+        "own minus other masks, by class": {
+            str(k): None if np.isnan(mean) else mean
+            for k in classes
+            for mean in [_known_mean(test.difference[held & (examples.label == k)])]
+        },
+    }

@@ -1,0 +1,237 @@
+"""What is asked of image regions: reliance, disparity and errors, with simulated error rates (fixed seeds)."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audit.records import Estimate, Finding, Verdict
+from audit.stats.cases import Case, Evidence
+from audit.stats.families import COLLECTORS, answer, share_means, term_effects
+from audit.stats.questions import QUESTIONS
+from audit.stats.region_gaps import error_cases, region_disparity_cases
+from audit.stats.regions import region_reliance_cases
+from tests.audit.stats.photographs import MIDDLE, evidence, following, maps, masks, region_table, scaled
+
+N = 120
+
+
+def asked(given: Evidence) -> dict[str, Finding]:
+    found = answer(given, {name: np.random.default_rng([5, i]) for i, name in enumerate(QUESTIONS)})
+    assert len({finding.id for finding in found}) == len(found)
+    return {finding.id: finding for finding in found}
+
+
+def reliance(weight: float, twins: int = 0, twin_weight: float = 0.0, seed: int = 0, **changes: Any) -> Evidence:
+    """Two regions, only the relevance of `marker` follows its masks; in the twins by `twin_weight` of a random model."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 2, N)
+    marker, other = masks(rng, N, 3), masks(rng, N, 3)
+    copies = [following(maps(rng, N), marker, twin_weight * rng.random()) for _ in range(twins)]
+    table = region_table(
+        rng, label, following(maps(rng, N), marker, weight), {"marker": marker, "other": other}, copies
+    )
+    return evidence(replace(table, **changes), label, label, rng.normal(size=N), permutations=999)
+
+
+def test_the_region_that_relevance_follows_is_found_and_the_other_is_not() -> None:
+    found = asked(reliance(0.2, twins=20))
+    marker, other = found["reliance.regions.marker"], found["reliance.regions.other"]
+    assert marker.verdict is Verdict.DIFFERENT and marker.estimate.value is not None
+    assert 0.1 < marker.estimate.value < 0.2
+    assert other.verdict is Verdict.INCONCLUSIVE and "never says unused" in other.reason
+    assert marker.test.family == "reliance on regions" and marker.test.m == 2
+    assert marker.estimate.unit == "share of |R|, own mask minus masks of other images"
+    assert [opinion.composite for opinion in marker.second_opinion] == ["second"]
+    assert marker.second_opinion[0].p is not None and marker.second_opinion[0].p < 0.05
+    assert isinstance(marker.details["share"], dict) and 0.2 < marker.details["share"]["value"] < 0.9
+    assert "reliance.regions.outside" not in found
+
+
+def test_relevance_that_follows_masks_in_untrained_twins_too_is_no_reliance() -> None:
+    alone, among = asked(reliance(0.1)), asked(reliance(0.1, twins=24, twin_weight=0.25))
+    one, two = alone["reliance.regions.marker"], among["reliance.regions.marker"]
+    assert one.verdict is Verdict.DIFFERENT and two.verdict is Verdict.INCONCLUSIVE
+    assert one.test.p is not None and two.test.p is not None and one.test.p < 0.01 < 0.05 < two.test.p
+    assert two.details["p of the mask swap"] == pytest.approx(one.test.p, abs=0.01)
+    assert isinstance(two.details["twins"], list) and len(two.details["twins"]) == 24
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"aligned": np.array([True, False, False])}, "same in every photograph.*set statistics.jitter"),
+        ({"overlap": np.array([0.99, 0.2, 0.2])}, r"overlap by 0.99 \(at most 0.95\): set statistics.jitter"),
+        ({"overlap": np.array([0.99, 0.2, 0.2]), "jitter": 2}, "overlap by 0.99.*raise it above 2"),
+        (
+            {"net": {"first": np.full((N, 3), [np.nan, 0.1, 0.1])}},
+            "0 photographs hold it and have a map; 20 are needed",
+        ),
+    ],
+)
+def test_a_region_that_cannot_be_swapped_is_not_testable_and_says_what_to_do(
+    changes: dict[str, Any], reason: str
+) -> None:
+    given = reliance(0.2, **changes)
+    cases = {case.id: case for case in region_reliance_cases(given, None, np.random.default_rng(0))}
+    row = cases["reliance.regions.not_testable"]
+    assert re.search(reason, row.estimate(0.95).reason)
+    assert row.groups == ("marker",) and "reliance.regions.marker" not in cases
+
+
+def test_a_region_alone_in_its_class_has_nothing_to_swap_with() -> None:
+    rng, label = np.random.default_rng(4), np.arange(40) // 2
+    table = region_table(rng, label, maps(rng, 40), {"marker": masks(rng, 40, 3)})
+    alone = replace(table, block=np.full((40, 2), -1), place=np.full((40, 2), -1))
+    found = asked(evidence(alone, label, label, rng.normal(size=40)))
+    assert "no mask to swap with" in found["reliance.regions.not_testable"].reason
+
+
+def test_an_aligned_region_under_jitter_is_tested() -> None:
+    assert "reliance.regions.marker" in asked(reliance(0.2, aligned=np.ones(3, dtype=bool), jitter=3))
+
+
+def test_twins_without_maps_leave_no_verdict() -> None:
+    given = reliance(0.2, twins=20)
+    assert given.regions is not None
+    empty = replace(given.regions, twin_swap=np.full_like(given.regions.twin_swap, np.nan))
+    found = asked(replace(given, regions=empty))["reliance.regions.marker"]
+    assert found.verdict is Verdict.NOT_TESTABLE and "twins have no maps" in found.reason
+
+
+def test_images_without_a_map_are_dropped_and_those_without_the_region_are_not() -> None:
+    rng = np.random.default_rng(2)
+    label, marker, relevance = rng.integers(0, 2, N), masks(rng, N, 3), maps(rng, N)
+    marker[:30], relevance[30:35] = False, np.nan
+    table = region_table(rng, label, relevance, {"marker": marker})
+    found = asked(evidence(table, label, label, rng.normal(size=N)))["reliance.regions.marker"]
+    assert (found.estimate.n, found.estimate.dropped) == (N - 35, 5)
+
+
+def test_texts_are_asked_nothing_of_regions_and_images_nothing_of_words() -> None:
+    given = reliance(0.0)
+    questions = {finding.question for finding in asked(given).values()}
+    assert questions == {"reliance", "errors"}
+    assert term_effects(given, ("a", "b")) == ()
+    assert set(share_means(given)) == {"marker", "other", "outside"}
+    without = replace(given, regions=None)
+    assert asked(without) == {} and set(COLLECTORS) == set(QUESTIONS)
+
+
+def people(
+    rng: np.random.Generator, n: int, effect: float = 0.0, content: float = 0.0, twins: int = 0, confident: float = 1.0
+) -> Evidence:
+    """Two groups; the share of a fixed region grows with confidence, in which the groups differ by `confident`.
+
+    `effect`: what the trained model adds for group a; `content`: what group a's photographs add in any model.
+    """
+    label, group = rng.integers(0, 2, n), rng.integers(0, 2, n)
+    part = np.zeros((24, 24), dtype=bool)
+    part[5:11, 6:18] = True
+    inside = np.broadcast_to(part.ravel(), (n, 576))
+
+    def model(added: float, margin: np.ndarray) -> np.ndarray:
+        drawn = np.exp(0.5 * np.abs(margin) + added * group + 0.5 * rng.normal(size=n))
+        return scaled(np.where(inside, drawn[:, None], 3.0) * MIDDLE.ravel())
+
+    margins = [(confident * group + rng.gamma(2, size=n)) * rng.choice([-1, 1], n) for _ in range(twins + 1)]
+    copies = [model(content + 0.1 * rng.normal(), margin) for margin in margins[1:]]
+    table = region_table(
+        rng, label, model(effect + content, margins[0]), {"part": inside}, copies, np.array(margins[1:])
+    )
+    predicted = np.where(rng.random(n) < 0.85, label, 1 - label)
+    return evidence(table, label, predicted, margins[0], who=np.where(group == 1, "a", "b"))
+
+
+def part_of(given: Evidence, collect: Callable[..., Any], id_: str, seed: int = 0) -> Case:
+    return {case.id: case for case in collect(given, None, np.random.default_rng(seed))}[id_]
+
+
+@pytest.mark.parametrize(("n", "confident", "times"), [(250, 1.0, 100), (1000, 2.0, 40)])
+def test_confidence_that_differs_between_groups_is_no_disparity(n: int, confident: float, times: int) -> None:
+    rng, p, unmatched = np.random.default_rng(21), [], []
+    for _ in range(times):
+        case = part_of(people(rng, n, confident=confident), region_disparity_cases, "disparity.part.who.a-b")
+        p.append(case.p)
+        unmatched.append(case.details["p unmatched"])
+    assert None not in p and np.mean([value <= 0.05 for value in p if value is not None]) <= 0.08
+    assert np.mean([isinstance(value, float) and value <= 0.05 for value in unmatched]) > 0.5
+
+
+def test_a_disparity_at_equal_confidence_is_found_with_its_lost_rows_per_group() -> None:
+    given = people(np.random.default_rng(22), 400, effect=0.8, confident=3.0)
+    found = asked(given)["disparity.part.who.a-b"]
+    assert found.verdict in (Verdict.BREACH, Verdict.DIFFERENT) and found.estimate.value is not None
+    assert found.estimate.value > 0.3
+    lost = found.details["rows lost to empty strata"]
+    assert isinstance(lost, dict) and set(lost) == {"a", "b"} and sum(lost.values()) == found.estimate.dropped > 0
+    assert [opinion.composite for opinion in found.second_opinion] == ["second"]
+
+
+def test_what_the_photographs_show_is_no_disparity_once_twins_show_it_too() -> None:
+    rng = np.random.default_rng(23)
+    alone = asked(people(rng, 300, content=0.4))["disparity.part.who.a-b"]
+    among = asked(people(rng, 300, content=0.4, twins=20))["disparity.part.who.a-b"]
+    beyond = asked(people(rng, 300, content=0.4, effect=1.0, twins=20))["disparity.part.who.a-b"]
+    assert alone.verdict is not Verdict.INCONCLUSIVE and among.verdict is Verdict.INCONCLUSIVE
+    assert beyond.verdict in (Verdict.BREACH, Verdict.DIFFERENT)
+    assert isinstance(among.details["t of the reference"], float) and abs(among.details["t of the reference"]) < 2.1
+
+
+def test_a_group_that_is_the_label_is_not_testable_and_compared_at_equal_confidence_without_a_margin() -> None:
+    given = people(np.random.default_rng(24), 400, effect=0.8, twins=20)
+    same = replace(given.examples, attributes={"who": np.array(["a", "b"])[given.examples.label]})
+    found = asked(replace(given, examples=same))
+    row = found["disparity.who.not_testable"]
+    assert row.verdict is Verdict.NOT_TESTABLE
+    assert "no stratum holds both a and b at equal label, prediction and confidence" in row.reason
+    compared = found["disparity.part.who.a-b.correct"]
+    assert compared.margin is None and "confidence alone" in compared.estimand
+    assert compared.details["matched on"] == "confidence" and compared.verdict is Verdict.INCONCLUSIVE
+
+
+def test_strata_that_the_images_of_the_twins_lack_leave_no_verdict() -> None:
+    given = people(np.random.default_rng(25), 300, twins=20)
+    assert given.regions is not None
+    rows = np.flatnonzero(given.examples.attributes["who"] == "a")
+    few = replace(
+        given.regions, twin_rows=rows, twin_share=given.regions.twin_share[:, rows],
+        twin_swap=given.regions.twin_swap[:, rows], twin_margin=given.regions.twin_margin[:, rows],
+        twin_predicted=given.regions.twin_predicted[:, rows],
+    )  # fmt: skip
+    found = asked(replace(given, regions=few))["disparity.part.who.a-b"]
+    assert found.verdict is Verdict.NOT_TESTABLE and "raise statistics.twin_examples" in found.reason
+
+
+def test_groups_too_small_to_compare_are_listed_with_their_counts() -> None:
+    given = people(np.random.default_rng(26), 200)
+    who = np.where(np.arange(200) < 12, "a", "b")
+    found = asked(replace(given, examples=replace(given.examples, attributes={"who": who})))
+    assert "part, outside: photographs with relevance there: a 12, b 188" in found["disparity.who.not_testable"].reason
+
+
+def test_errors_that_are_only_less_confident_do_not_differ_once_confidence_is_matched() -> None:
+    rng = np.random.default_rng(27)
+    cases = []
+    for _ in range(80):
+        given = people(rng, 300)
+        unsure = np.abs(given.examples.margin) < rng.gamma(1.5, size=300)
+        wrong = replace(given.examples, predicted=np.where(unsure, 1 - given.examples.label, given.examples.label))
+        cases.append(part_of(replace(given, examples=wrong), error_cases, "errors.part.who.b"))
+    assert np.mean([case.p is not None and case.p <= 0.05 for case in cases]) <= 0.1
+    assert np.mean([isinstance(p, float) and p <= 0.05 for case in cases for p in [case.details["p unmatched"]]]) > 0.5
+    assert all(isinstance(Estimate.model_validate(case.details["unmatched"]).value, float) for case in cases)
+    assert cases[0].groups == ("b",) and set(cases[0].details["rows lost to empty strata"]) == {
+        "misclassified",
+        "correct",
+    }
+
+
+def test_too_few_errors_are_counted() -> None:
+    given = people(np.random.default_rng(28), 100)
+    right = replace(given.examples, predicted=given.examples.label)
+    row = asked(replace(given, examples=right))["errors.who.not_testable"]
+    assert "a: part, outside: photographs with relevance there: misclassified 0" in row.reason
