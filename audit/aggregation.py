@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audit.records import Distribution, Estimate, ExampleTable, FloatArray, GroupTable, Match, TermCount
+from audit.records import Distribution, Estimate, TermCount
+from audit.tables import ExampleTable, FloatArray, GroupTable, Match
 
 if TYPE_CHECKING:
     import pandas as pd

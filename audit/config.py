@@ -85,6 +85,36 @@ class Preprocessing(Block):
                 raise ValueError(f"{key} has {len(values)} values for {n} channels; give 1 or {n}")
         return self
 
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of the model's input, or None where they depend on the photograph."""
+        if self.center_crop is not None:
+            return self.center_crop if isinstance(self.center_crop, tuple) else (self.center_crop, self.center_crop)
+        if isinstance(self.resize, tuple):
+            return self.resize
+        if self.crop is None:
+            return None
+        left, top, right, bottom = self.crop
+        return self.resized((right - left, bottom - top))
+
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height after resizing; the longer side is rounded down, as image processors of transformers do."""
+        if self.resize is None or isinstance(self.resize, tuple):
+            return self.resize or size
+        width, height = size
+        if width <= height:
+            return self.resize, int(self.resize * height / width)
+        return int(self.resize * width / height), self.resize
+
+    @property
+    def bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The model's inputs for the darkest and the brightest pixel, each a value a channel."""
+        channels = max(len(self.mean), len(self.std))
+        mean, std = (values * (channels // len(values)) for values in (self.mean, self.std))
+        return tuple(
+            tuple((level / self.scale - m) / s for m, s in zip(mean, std, strict=True)) for level in (0.0, 255.0)
+        )  # type: ignore[return-value]
+
 
 class Model(Block):
     """The classifier under audit: a folder or hub name, or for images also a module of your own with its weights."""

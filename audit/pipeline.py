@@ -19,7 +19,7 @@ from audit.loading import load_config
 from audit.preparation import prepare, protocol_sha256
 from audit.progress import progress, timed
 from audit.recording import Answers, Start, make_record
-from audit.records import AuditRecord, ExampleTable
+from audit.records import AuditRecord
 from audit.relevance.explainer import contrast_logit
 from audit.relevance.sums import Explained
 from audit.report.render import render
@@ -28,6 +28,7 @@ from audit.stats.families import answer, share_means
 from audit.stats.questions import QUESTIONS
 from audit.stats.verdicts import gate_state, withhold
 from audit.store.runs import new_run_folder, write_manifest, write_record
+from audit.tables import ExampleTable
 from audit.tasks.resolving import resolve_data
 from audit.tasks.task import Task
 

@@ -7,15 +7,7 @@ from typing import Any, final
 import numpy as np
 
 from audit.provenance import provenance
-from audit.records import (
-    AuditRecord,
-    DataRecord,
-    Distribution,
-    Exhibit,
-    Finding,
-    Gate,
-    ModelRecord,
-)
+from audit.records import AuditRecord, DataRecord, Distribution, Exhibit, Finding, Gate, ModelRecord
 from audit.stats.cases import Evidence
 from audit.stats.families import below_chance
 from audit.stats.intervals import wilson

@@ -10,9 +10,9 @@ import pandas as pd
 from scipy import stats
 
 from audit.data.terms import words
-from audit.records import FloatArray, WordTable
 from audit.relevance.explainer import contrast_logit
 from audit.relevance.texts import TextExplainer, score_texts
+from audit.tables import FloatArray, WordTable
 
 OCCURRENCES = 12
 

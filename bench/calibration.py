@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from audit.records import IntArray, WordTable
 from audit.stats.nulls import Design, contrast_test, reliance_test
 from audit.stats.placebos import build_pool
+from audit.tables import IntArray, WordTable
 
 SIZES = (4, 6, 8, 12, 18, 26)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForImageClassification, ViTConfig
 
 from audit.errors import ModelError
-from audit.models.face_gender import GENDER, gender_network, port_error
+from audit.models.face_gender import network as gender_network
 from audit.models.heads import Logits
 from audit.models.sources import Source, find
 
@@ -60,4 +60,4 @@ def small_vit(pixels: Tensor, classes: Tensor, *, epochs: int = 40) -> nn.Module
     return Logits(network)
 
 
-__all__ = ["GENDER", "Logits", "efficientnet_lite0", "gender_network", "port_error", "small_vit"]
+__all__ = ["Logits", "efficientnet_lite0", "gender_network", "small_vit"]

@@ -11,9 +11,9 @@ from audit.config import Model
 from audit.data.terms import words
 from audit.models.builtin import builtin_data, builtin_model
 from audit.models.huggingface import load_text_model
-from audit.records import FloatArray, IntArray
 from audit.relevance.explainer import Explainer, contrast_logit
 from audit.relevance.texts import ExplainedTexts, TextExplainer, TextReader, explain_texts
+from audit.tables import FloatArray, IntArray
 from bench.agreement import agreement, masked_effects
 from bench.calibration import false_alarms
 

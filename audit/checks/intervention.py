@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 
-from audit.records import FloatArray, SwapTable
+from audit.tables import FloatArray, SwapTable
 
 
 @final

@@ -19,7 +19,7 @@ from audit.config import Data
 from audit.data.row_files import Row, is_whole, read_rows
 from audit.errors import DataError, did_you_mean
 from audit.files import file_sha256
-from audit.records import IntArray
+from audit.tables import IntArray
 
 P = TypeVar("P")
 UNKNOWN: Final = "unknown"

@@ -5,7 +5,7 @@ trained on. Cost: one Pillow resize an image and one a region.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,26 +53,14 @@ def normalise(pixels: Pixels, steps: Preprocessing) -> NDArray[np.float32]:
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
-def output_size(steps: Preprocessing) -> tuple[int, int] | None:
-    """Width and height of the model's input, or None where they depend on the photograph."""
-    if steps.center_crop is not None:
-        return _pair(steps.center_crop)
-    if isinstance(steps.resize, tuple):
-        return steps.resize
-    if steps.crop is None:
-        return None
-    left, top, right, bottom = steps.crop
-    return _resized((right - left, bottom - top), steps.resize)
-
-
 def _placed(image: Image.Image, steps: Preprocessing, shift: tuple[int, int], name: str) -> Image.Image:
     if steps.crop is not None:
         image = image.crop(_shifted(steps.crop, shift, image.size))
-    size = _resized(image.size, steps.resize)
+    size = _resized(image.size, steps)
     if size != image.size:
         image = image.resize(size, FILTERS[name])
     if steps.center_crop is not None:
-        width, height = _pair(steps.center_crop)
+        width, height = steps.size or image.size
         left, top = (image.width - width) // 2, (image.height - height) // 2  # negative: Pillow pads with 0
         image = image.crop((left, top, left + width, top + height))
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if steps.flip else image
@@ -86,19 +74,9 @@ def _shifted(crop: Sequence[int], shift: tuple[int, int], size: tuple[int, int])
     return box
 
 
-def _resized(size: tuple[int, int], resize: Any) -> tuple[int, int]:
-    """The size after resizing; the longer side is rounded down."""
-    if resize is None:
-        return size
-    width, height = size
-    if isinstance(resize, tuple):
-        new: tuple[int, int] = resize
-    else:
-        new = (resize, int(resize * height / width)) if width <= height else (int(resize * width / height), resize)
-    if new[0] * new[1] > MAX_PIXELS:
-        raise BadRow("image too large", f"{width} x {height} becomes {new[0]} x {new[1]}; at most {MAX_PIXELS} pixels")
+def _resized(size: tuple[int, int], steps: Preprocessing) -> tuple[int, int]:
+    width, height = new = steps.resized(size)
+    if width * height > MAX_PIXELS:
+        detail = f"{size[0]} x {size[1]} becomes {width} x {height}; at most {MAX_PIXELS} pixels"
+        raise BadRow("image too large", detail)
     return new
-
-
-def _pair(side: int | tuple[int, int]) -> tuple[int, int]:
-    return side if isinstance(side, tuple) else (side, side)

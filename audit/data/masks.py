@@ -20,7 +20,7 @@ from audit.data.geometry import Bools
 from audit.data.images import ImageRow, read_masks
 from audit.data.regions import Regions
 from audit.errors import DataError
-from audit.records import IntArray
+from audit.tables import IntArray
 
 
 @final

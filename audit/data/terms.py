@@ -27,7 +27,7 @@ from audit.data.lexicon_file import (
     shipped,
 )
 from audit.errors import ConfigError, did_you_mean
-from audit.records import Match
+from audit.tables import Match
 
 __all__ = ["LexiconData", "Matcher", "Swap", "Term", "build_matcher", "load_lexicon", "shipped", "swap_terms", "words"]
 

@@ -8,7 +8,7 @@ from typing import Any, Final, final
 
 from audit.config import Data
 from audit.data.examples import BadRow, Examples, Reader, is_blank, is_name, load_examples
-from audit.records import Match
+from audit.tables import Match
 
 MAX_TEXT: Final = 131_072  # characters; the csv module's own limit, kept for all formats
 

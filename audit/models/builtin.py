@@ -147,10 +147,10 @@ def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
 
 def _gender_model() -> Path:
     def port(folder: Path) -> None:
-        from audit.models.face_gender import gender_network
+        from audit.models.face_gender import network
 
         values = {"resize": [32, 32], "mean": [122.782, 117.001, 104.298], "scale": 1.0, "std": [256.0]}
-        _save_module(folder, gender_network(), "audit.models.face_gender:network", ["female", "male"], values)
+        _save_module(folder, network(), "audit.models.face_gender:network", ["female", "male"], values)
 
     return build_once(_cache_root() / "face_gender-2.0.0", port)
 

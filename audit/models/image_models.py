@@ -82,21 +82,6 @@ def load_image_model(config: Model, path: str, folder: Path, favour: str) -> Ima
     )
 
 
-def input_size(preprocessing: Preprocessing) -> tuple[int, int]:
-    """Width and height of every input; raises ModelError when they would depend on the photograph."""
-    size = preprocessing.center_crop or preprocessing.resize
-    if isinstance(preprocessing.center_crop, int):
-        return preprocessing.center_crop, preprocessing.center_crop
-    if isinstance(size, tuple):
-        return size
-    if preprocessing.crop is None:
-        raise ModelError("model.preprocessing: gives no fixed size; declare resize: [width, height] or center_crop")
-    left, top, right, bottom = preprocessing.crop
-    width, height = right - left, bottom - top
-    factor = 1.0 if size is None else size / min(width, height)
-    return round(width * factor), round(height * factor)
-
-
 def _is_builtin(config: Model) -> bool:
     return (config.path or "").startswith(BUILTIN)
 
@@ -132,7 +117,8 @@ def _pretrained(config: Model, path: str) -> _Raw:
             raise ModelError(f"{path}: is a {made_for}, not a ...ForImageClassification; fine-tune it as one first")
         preprocessing = config.preprocessing or folder_preprocessing(path, source)
         model = pretrained_weights(AutoModelForImageClassification, config, path, settings, source)
-    names = config.classes or tuple(str(settings.id2label[index]) for index in sorted(settings.id2label))
+    labels = sorted((int(index), str(name)) for index, name in (settings.id2label or {}).items())
+    names = config.classes or tuple(name for _, name in labels)
     local = Path(path).is_dir()
     return _Raw(
         Logits(model),
@@ -172,7 +158,10 @@ def _grey(preprocessing: Preprocessing) -> "Tensor":
     """Two equal images, float32 `[2, channels, height, width]`."""
     import torch
 
-    width, height = input_size(preprocessing)
+    size = preprocessing.size
+    if size is None:
+        raise ModelError("model.preprocessing: gives no fixed size; declare resize: [width, height] or center_crop")
+    width, height = size
     channels = 1 if preprocessing.channels == "grey" else 3
     level = (127.5 / preprocessing.scale - np.array(preprocessing.mean)) / np.array(preprocessing.std)
     values = torch.from_numpy(np.broadcast_to(level, (channels,)).astype(np.float32))

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, final
 import numpy as np
 
 from audit.errors import AuditError, ConfigError, ModelError
-from audit.records import FloatArray
+from audit.tables import FloatArray
 
 R = TypeVar("R")
 Advance = Callable[[int], None]

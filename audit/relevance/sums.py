@@ -8,8 +8,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.records import FloatArray, GroupTable, LedgerSummary
+from audit.records import LedgerSummary
 from audit.relevance.explainer import Explainer, check_finite
+from audit.tables import FloatArray, GroupTable
 
 CLOSURE = "closure"
 

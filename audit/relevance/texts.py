@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.records import FloatArray, IntArray, Match, Token, WordTable
+from audit.records import Token
 from audit.relevance.explainer import Advance, Explainer, attribute, check_finite
 from audit.relevance.sums import Explained, Sums
 from audit.relevance.words import Words, WordSums
+from audit.tables import FloatArray, IntArray, Match, WordTable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -6,7 +6,7 @@ from typing import IO, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.records import FloatArray, IntArray, Match, WordTable
+from audit.tables import FloatArray, IntArray, Match, WordTable
 
 Words = Callable[[str], Sequence[tuple[int, int, str]]]
 MIN_TYPE_EXAMPLES = 5

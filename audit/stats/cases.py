@@ -12,24 +12,12 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from audit.config import Config
-from audit.records import (
-    Estimate,
-    ExampleTable,
-    Finding,
-    FloatArray,
-    GroupTable,
-    IntArray,
-    Opinion,
-    RegionTable,
-    SwapTable,
-    Test,
-    Verdict,
-    WordTable,
-)
+from audit.records import Estimate, Finding, Opinion, Test, Verdict
 from audit.stats.intervals import missing
 from audit.stats.multiplicity import adjusted_level, holm
 from audit.stats.questions import asked
 from audit.stats.verdicts import decide, detectable_against, detectable_effect, needed_n, standard_error
+from audit.tables import ExampleTable, FloatArray, GroupTable, IntArray, RegionTable, SwapTable, WordTable
 
 NO_GROUP = ("(none)", "(several)", "unknown")
 

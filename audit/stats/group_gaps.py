@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from scipy import stats as distributions
 
-from audit.records import FloatArray, IntArray, SwapTable
 from audit.stats.cases import NO_GROUP, Case, Evidence, by_attribute, group_columns, group_pairs, not_testable
 from audit.stats.intervals import effective_n, mean_interval, wilson
 from audit.stats.performance import MEASURES, Gap, outcome_gaps
 from audit.stats.placebos import Pool
 from audit.stats.questions import QUESTIONS
 from audit.stats.tests import brunner_munzel, sign_flip, stratified_permutation
+from audit.tables import FloatArray, IntArray, SwapTable
 
 
 def intervention_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator) -> Sequence[Case]:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from audit.records import Estimate, FloatArray
+from audit.records import Estimate
+from audit.tables import FloatArray
 
 BoolArray = NDArray[np.bool_]
 FEW_CLUSTERS: Final = 30

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from audit.records import FloatArray, IntArray
 from audit.stats.intervals import BoolArray
 from audit.stats.tests import BLOCK, exceeding, sign_flip
+from audit.tables import FloatArray, IntArray
 
 
 @final

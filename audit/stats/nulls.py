@@ -11,9 +11,10 @@ from typing import Final, final
 import numpy as np
 from scipy import stats
 
-from audit.records import Estimate, FloatArray, IntArray
+from audit.records import Estimate
 from audit.stats.intervals import difference_interval, mean_interval, missing
 from audit.stats.placebos import NEAREST, Placebos, Pool, draw_pairs, draw_placebos, usable
+from audit.tables import FloatArray, IntArray
 
 CELLS: Final = 2**22
 SHORTFALL: Final = 0.1

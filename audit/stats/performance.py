@@ -11,9 +11,10 @@ from typing import Any, Final, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.records import Estimate, IntArray
+from audit.records import Estimate
 from audit.stats.intervals import BoolArray, missing, newcombe, wilson
 from audit.stats.tests import two_proportions
+from audit.tables import IntArray
 
 
 @final

@@ -10,7 +10,7 @@ from typing import Final, final
 
 import numpy as np
 
-from audit.records import FloatArray, IntArray, WordTable
+from audit.tables import FloatArray, IntArray, WordTable
 
 LADDER: Final = (1, 2, 4, 8, 16, 10**9)
 WIDTH: Final = 0.4  # log2 of document frequency

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from audit.records import Estimate, FloatArray, IntArray, Opinion, RegionTable
+from audit.records import Estimate, Opinion
 from audit.stats.cases import NO_GROUP, Case, Evidence, group_columns, group_pairs, not_testable
 from audit.stats.group_gaps import confidence_strata
 from audit.stats.intervals import BoolArray
@@ -22,6 +22,7 @@ from audit.stats.placebos import Pool
 from audit.stats.questions import QUESTIONS
 from audit.stats.regions import twin_details
 from audit.stats.tests import brunner_munzel, comparable, stratified_permutation
+from audit.tables import FloatArray, IntArray, RegionTable
 
 Strata = Callable[[IntArray, IntArray, FloatArray], NDArray[np.str_]]
 

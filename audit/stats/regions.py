@@ -6,12 +6,13 @@ from typing import Final
 import numpy as np
 from pydantic import JsonValue
 
-from audit.records import Estimate, FloatArray, Opinion, RegionTable
+from audit.records import Estimate, Opinion
 from audit.stats.cases import Case, Evidence, not_testable
 from audit.stats.intervals import mean_interval
 from audit.stats.mask_swap import MaskSwap, leave_one_out, mask_swap, referenced
 from audit.stats.placebos import Pool
 from audit.stats.questions import asked
+from audit.tables import FloatArray, RegionTable
 
 MOST_OVERLAP: Final = 0.95  # beyond it, 60 images miss 10 % of relevance on the region more often than they find it
 SHOWN: Final = 999  # draws of the null that the record keeps

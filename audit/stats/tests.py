@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from audit.records import Estimate, FloatArray, IntArray
+from audit.records import Estimate
 from audit.stats.intervals import (
     BoolArray,
     critical,
@@ -22,6 +22,7 @@ from audit.stats.intervals import (
     spread,
     wilson_bounds,
 )
+from audit.tables import FloatArray, IntArray
 
 BLOCK: Final = 2**22
 UNIT: Final = "Cliff's delta"

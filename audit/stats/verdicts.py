@@ -6,7 +6,8 @@ from math import ceil
 import numpy as np
 from scipy import stats
 
-from audit.records import Estimate, Finding, FloatArray, Gate, Verdict
+from audit.records import Estimate, Finding, Gate, Verdict
+from audit.tables import FloatArray
 
 
 def decide(

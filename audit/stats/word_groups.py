@@ -6,11 +6,12 @@ from functools import partial
 import numpy as np
 
 from audit.config import Config
-from audit.records import Estimate, IntArray, Opinion
+from audit.records import Estimate, Opinion
 from audit.stats.cases import Case, Evidence, by_attribute, not_testable
 from audit.stats.nulls import Design, PlaceboTest, contrast, contrast_test, enrichment, reliance_test
 from audit.stats.placebos import Pool, usable
 from audit.stats.questions import QUESTIONS
+from audit.tables import IntArray
 
 
 def reliance_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator) -> Sequence[Case]:

@@ -9,10 +9,11 @@ from rich.table import Table
 
 from audit.data.examples import Examples
 from audit.loading import LoadedConfig
-from audit.records import ExampleTable, Exhibit, Token
+from audit.records import Exhibit, Token
 from audit.relevance.explainer import Advance, Explainer
 from audit.relevance.sums import Explained
 from audit.stats.cases import Evidence
+from audit.tables import ExampleTable
 from audit.tasks.resolving import class_index
 
 

@@ -16,7 +16,7 @@ from audit.errors import ConfigError
 from audit.loading import LoadedConfig
 from audit.models.huggingface import TextModel, load_text_model
 from audit.progress import progress, timed
-from audit.records import ExampleTable, Exhibit, FloatArray, Lexicon, Match, SwapTable, TermCount
+from audit.records import Exhibit, Lexicon, TermCount
 from audit.relevance.explainer import Advance, Explainer, contrast_logit
 from audit.relevance.texts import (
     ExplainedTexts,
@@ -29,6 +29,7 @@ from audit.relevance.texts import (
 )
 from audit.stats.cases import Evidence
 from audit.stats.families import term_effects
+from audit.tables import ExampleTable, FloatArray, Match, SwapTable
 from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model
 from audit.tasks.task import Explanation, misclassified, named
 

@@ -8,9 +8,9 @@ import pytest
 import lrp
 from audit.config import Groups
 from audit.data.terms import build_matcher, words
-from audit.records import Match
 from audit.relevance.explainer import Explainer, contrast_logit
 from audit.relevance.texts import TextExplainer, TextReader, encode, explain_texts, explain_tokens, score_texts
+from audit.tables import Match
 
 TEXTS = [
     "she met his mother.",

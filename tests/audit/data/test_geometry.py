@@ -8,7 +8,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from audit.config import Preprocessing
 from audit.data.examples import BadRow
-from audit.data.geometry import FILTERS, MAX_PIXELS, map_masks, map_pixels, normalise, output_size
+from audit.data.geometry import FILTERS, MAX_PIXELS, map_masks, map_pixels, normalise
 
 SIZES = [(31, 47), (64, 64), (97, 40), (250, 250), (333, 500), (23, 301)]  # width, height
 
@@ -107,7 +107,7 @@ def test_pixels_equal_those_of_transformers_convnext(size: tuple[int, int]) -> N
 @given(geometries())
 def test_output_size_is_the_size_of_the_output(case: tuple[int, int, Preprocessing, tuple[int, int]]) -> None:
     width, height, steps, shift = case
-    said = output_size(steps)
+    said = steps.size
     seen = map_pixels(np.zeros((height, width, 3), dtype=np.uint8), steps, shift)
     free = steps.center_crop is None and not isinstance(steps.resize, tuple) and steps.crop is None
     assert said is None if free else said == (seen.shape[1], seen.shape[0])

@@ -20,7 +20,7 @@ from audit.data.examples import SUFFIXES, Examples, Quarantined, write_quarantin
 from audit.data.row_files import FORMATS, MAX_LINE, MAX_ROW_LINES
 from audit.data.text import MAX_TEXT, TextRow, load_texts
 from audit.errors import DataError
-from audit.records import Match
+from audit.tables import Match
 
 CLASSES = ("rotten", "fresh")
 HEAD = b"id,text,label\n"

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from audit.config import IMAGE_GATES, Config, Data, Model, Region, Statistics, Target
-from audit.records import ExampleTable, GroupTable, RegionTable
 from audit.stats.cases import Evidence
 from audit.stats.mask_swap import swap_blocks
+from audit.tables import ExampleTable, GroupTable, RegionTable
 
 SIDE = 24
 Y, X = np.mgrid[:SIDE, :SIDE]

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from audit.records import FloatArray, IntArray, WordTable
 from audit.stats import nulls, placebos
+from audit.tables import FloatArray, IntArray, WordTable
 
 EXAMPLES, TYPES, TOPICS = 600, 700, 40
 

@@ -1,0 +1,112 @@
+"""What stages hand to each other in memory: frozen dataclasses over numpy arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One occurrence of a declared term: characters `start:end` of the text, `term` as the lexicon spells it."""
+
+    start: int
+    end: int
+    attribute: str
+    group: str
+    term: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ExampleTable:
+    """Row per used example. `margin` is the explained contrast logit; `scores` is `[examples, classes]` logits."""
+
+    id: NDArray[np.str_]
+    label: IntArray
+    predicted: IntArray
+    margin: FloatArray
+    scores: FloatArray
+    cluster: IntArray
+    attributes: Mapping[str, NDArray[np.str_]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WordTable:
+    """Row per (example, word type): how often the word occurs there and its mean relevance per occurrence.
+
+    `types[i]` is a lower-case word, or a declared term as its lexicon spells it. `relevance[c]` is signed, on the contrast
+    logit under composite `c`; `magnitude[c]` is |R|. `average[c]` is `[examples]`: mean |R| per word of the example.
+    `embedding` is `[types, d]`: the model's own input embedding, mean over sub-words. `groups[(attribute, group)]` holds type indices.
+    """
+
+    example: IntArray
+    type: IntArray
+    count: IntArray
+    relevance: Mapping[str, FloatArray]
+    magnitude: Mapping[str, FloatArray]
+    average: Mapping[str, FloatArray]
+    types: tuple[str, ...]
+    embedding: FloatArray
+    groups: Mapping[tuple[str, str], IntArray]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class GroupTable:
+    """`[examples, groups]` of the first composite: share of |R|, net R / sum |R|, share of tokens, presence; NaN where absent."""
+
+    names: tuple[str, ...]
+    share: FloatArray
+    net: FloatArray
+    size: FloatArray
+    present: NDArray[np.bool_]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RegionTable:
+    """Relevance of image regions; the last region is "outside". NaN where a region is absent or the map is empty.
+
+    `net[c]` `[n, r]` is signed relevance inside over sum |R|, on the fixed contrast logit under composite `c`; `share[c]`
+    is that of |R|. `block` `[n, r]` is the image's swap block for the region, -1 where absent, and `place` its own column in
+    `swapped[c]` `[n, r, s]`: net of image i inside the mask of member s of its block, NaN behind the block's size. `overlap`
+    `[r]` is the mean intersection over union of own mask with the others of its block, `aligned` `[r]` whether the region
+    is the same in every photograph, `jitter` the pixels of random crop shift under which all four were measured (0: none).
+    `twin_rows` `[m]` are the examples that the k twins explained, with the first composite: `twin_share` and `twin_swap`
+    (own net minus mean net of the block's other masks) `[k, m, r]`, `twin_margin` and `twin_predicted` `[k, m]`.
+    """
+
+    names: tuple[str, ...]
+    net: Mapping[str, FloatArray]
+    share: Mapping[str, FloatArray]
+    block: IntArray
+    place: IntArray
+    swapped: Mapping[str, FloatArray]
+    overlap: FloatArray
+    aligned: NDArray[np.bool_]
+    jitter: int
+    twin_rows: IntArray
+    twin_share: FloatArray
+    twin_swap: FloatArray
+    twin_margin: FloatArray
+    twin_predicted: IntArray
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SwapTable:
+    """Row per swapped text: effect of `target` instead of `source` on the contrast logit, and whether the prediction flips."""
+
+    example: IntArray
+    source: NDArray[np.str_]
+    target: NDArray[np.str_]
+    delta: FloatArray
+    flipped: NDArray[np.bool_]
