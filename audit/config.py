@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Wi
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
-Gated = Literal["contrast", "disparity", "outcome", "intervention"]  # reliance has no margin, so no gate
+Gated = Literal["contrast", "reliance", "disparity", "outcome", "intervention"]  # of texts, reliance has no margin
 OUTSIDE: Final = "outside"  # what no declared region covers
 Pixel = Annotated[int, Field(ge=0, le=100_000)]
 Box = tuple[Pixel, Pixel, Pixel, Pixel]
@@ -210,6 +210,15 @@ class Region(Block):
     error_rate: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="share of wrong masks, if known")
 
     @property
+    def source(self) -> str:
+        """How its masks are found, in words."""
+        kinds = {
+            "mask": "mask files", "boxes": "boxes", "coco": "COCO annotations", "landmarks": "landmarks",
+            "fixed": "fixed boxes", "grid": "grid",
+        }  # fmt: skip
+        return next(words for key, words in kinds.items() if getattr(self, key) is not None)
+
+    @property
     def aligned(self) -> bool:
         """Whether the region is the same in every photograph."""
         return self.fixed is not None or self.grid is not None
@@ -274,6 +283,9 @@ class Margins(Block):
     flips: Fraction = Field(0.05, description="share of predictions that a swap flips")
     outcome: Fraction = Field(0.05, description="difference of two rates")
     disparity: Fraction = Field(0.147, description="Cliff's delta")
+    reliance: Fraction = Field(
+        0.1, description="net relevance of an image region beyond that in other images' masks, as a share of |R|"
+    )
 
 
 class Report(Block):
@@ -314,9 +326,12 @@ class Config(Block):
             raise ValueError(f"{other}: not for task {self.task!r}; declare {needed}")
         if self.task == "text" and self.model.module:
             raise ValueError("model.module: only for task 'image'; give model.path")
-        never = sorted({"contrast", "intervention"} & set(self.gates)) if self.task == "image" else []
+        never = {"image": {"contrast", "intervention"}, "text": {"reliance"}}[self.task] & set(self.gates)
         if never:
-            raise ValueError(f"gates: {never[0]!r} is asked of texts only; for images choose from disparity, outcome")
+            allowed = {"image": "reliance, disparity, outcome", "text": "contrast, disparity, outcome, intervention"}
+            raise ValueError(
+                f"gates: {min(never)!r} is no gate for task {self.task!r}; choose from {allowed[self.task]}"
+            )
         names = [region.name for region in self.regions]
         if len(set(names)) < len(names):
             raise ValueError("regions: two regions have one name; give each its own")

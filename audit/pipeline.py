@@ -27,10 +27,10 @@ from audit.stats.cases import Evidence
 from audit.stats.families import answer, share_means
 from audit.stats.questions import QUESTIONS
 from audit.stats.verdicts import gate_state, withhold
-from audit.store.runs import new_run_folder, write_manifest, write_record
+from audit.store.runs import new_run_folder, write_manifest, write_maps, write_record
 from audit.tables import ExampleTable
 from audit.tasks.resolving import resolve_data
-from audit.tasks.task import Task
+from audit.tasks.task import Gallery, Task
 
 RELEVANCE_QUESTIONS = ("contrast", "reliance", "disparity", "errors")  # the others rest on predictions alone
 
@@ -56,14 +56,14 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
     with timed(task.seconds, "statistics"):
         answers = _answers(task, explained.common, evidence)
     with timed(task.seconds, "exhibits"):
-        exhibits = task.exhibits(examples)
-    record = make_record(start, task, explained, evidence, answers, exhibits)
-    _write(folder, record, task, evidence)
+        gallery = task.exhibits(examples)
+    record = make_record(start, task, explained, evidence, answers, gallery.exhibits)
+    _write(folder, record, task, evidence, gallery)
     return Run(record, folder)
 
 
 def _explain(task: Task[Any]) -> Any:
-    with _disk(gettempdir()), timed(task.seconds, "relevance"), progress("relevance", len(task.data)) as advance:
+    with _disk(gettempdir()), timed(task.seconds, "relevance"), progress("relevance", task.explanations) as advance:
         return task.explain(advance=advance)
 
 
@@ -82,7 +82,7 @@ def _examples(task: Task[Any], explained: Explained) -> ExampleTable:
 def _answers(task: Task[Any], explained: Explained, evidence: Evidence) -> Answers:
     config = task.loaded.config
     seeded = {name: _generator(config.seed, name) for name in QUESTIONS}
-    broken = faults(explained.ledger, empty_maps=explained.empty_maps, examples=len(evidence.examples.id))
+    broken = faults(explained.ledger())
     findings = withhold(answer(evidence, seeded), broken, RELEVANCE_QUESTIONS)
     return Answers(
         findings=findings,
@@ -96,12 +96,13 @@ def _generator(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
-def _write(folder: Path, record: AuditRecord, task: Task[Any], evidence: Evidence) -> None:
+def _write(folder: Path, record: AuditRecord, task: Task[Any], evidence: Evidence, gallery: Gallery) -> None:
     """Everything, the manifest last: a folder without one is incomplete and is refused by its readers."""
     with _disk(folder):
         frame = example_frame(evidence.examples, evidence.groups, task.model.classes)
         frame.to_parquet(folder / "examples.parquet", index=False)
         write_quarantine(folder / "quarantine.jsonl", task.data.quarantined)
+        write_maps(folder, gallery.maps)
         write_record(folder, record)
         render(record, folder)
         write_manifest(folder)

@@ -37,10 +37,10 @@ def plan(config: Path, overrides: Sequence[str] = ()) -> Plan:
     task = prepare(load_config(config, overrides))
     data = task.data
     chosen = np.linspace(0, len(data) - 1, min(SAMPLE, len(data))).astype(int).tolist()
-    task.explain(chosen)  # warms up: the first pass of a process is slow
+    task.sample(chosen)  # warms up: the first pass of a process is slow
     start = time.perf_counter()
-    sample = task.explain(chosen).common
-    seconds = (time.perf_counter() - start) * len(data) / len(chosen)
+    sample = task.sample(chosen)
+    seconds = (time.perf_counter() - start) * task.explanations / len(chosen)
     right = sample.scores.argmax(1) == data.label[chosen]
     accuracy = wilson(right, cluster=data.cluster[chosen], unit="accuracy")
     return Plan(task, sample, seconds, below_chance(accuracy, task.model.classes))
@@ -58,7 +58,7 @@ def print_plan(made: Plan) -> None:
         f"model: {task.model.architecture}, {task.model.parameters:,} parameters, classes {classes}",
         markup=False,
     )
-    for row in made.sample.ledger:
+    for row in made.sample.ledger():
         chosen = f" ({row.used})" if row.composite == "auto" else ""
         count = sum(made.sample.rules[row.composite].values())
         console.print(f"{row.composite}{chosen}: every operation has a rule ({count} intercepted)", markup=False)

@@ -8,11 +8,14 @@ from typing import Any, Final
 
 from audit.config import Config
 from audit.loading import LoadedConfig
+from audit.tasks.images import load_image_task
 from audit.tasks.task import Task
 from audit.tasks.texts import load_text_task
 
 UNHASHED: Final = {"output", "report"}
-TASKS: Final[Mapping[str, Callable[[LoadedConfig], Task[Any]]]] = MappingProxyType({"text": load_text_task})
+TASKS: Final[Mapping[str, Callable[[LoadedConfig], Task[Any]]]] = MappingProxyType(
+    {"text": load_text_task, "image": load_image_task}
+)
 
 
 def prepare(loaded: LoadedConfig) -> Task[Any]:

@@ -67,7 +67,7 @@ def make_record(
         provenance=provenance(task.loaded.folder, device=config.model.device, seed=config.seed),
         data=_data_record(task, truncated),
         model=model,
-        ledger=explained.common.ledger,
+        ledger=explained.common.ledger(task.data.attributes),
         findings=answers.findings,
         distributions=answers.distributions,
         exhibits=exhibits,

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class Verdict(StrEnum):
@@ -124,27 +124,46 @@ class Token(Entry):
     groups: tuple[str, ...] = ()
 
 
+class RegionShare(Entry):
+    """One region of one image: share of |R|, net R over sum |R|, share of the pixels; None where it is absent or the map is empty."""
+
+    name: str
+    share: float | None
+    net: float | None
+    size: float | None
+
+
 class Exhibit(Entry):
-    """One misclassified example: relevance of predicted minus true class."""
+    """One misclassified example, a text or an image: relevance of predicted minus true class.
+
+    `picture` is a base64 JPEG: the image as the model sees it (as `report.images` allows), beside its map in the colours of `scale`,
+    the relevance per pixel over sum |R| that the strongest colour stands for.
+    """
 
     id: str
     label: str
     predicted: str
     margin: float
-    tokens: tuple[Token, ...]
+    tokens: tuple[Token, ...] = ()
+    regions: tuple[RegionShare, ...] = ()
+    picture: str = ""
+    scale: float | None = None
 
 
 class LedgerSummary(Entry):
     """Where the explained logit went, median over examples per composite, as a share of the sum of |terms|.
 
-    `used`: what the engine calls the composite; for `auto`, what it chose and why.
+    `used`: what the engine calls the composite; for `auto`, what it chose and why. `attribute`, `group`: empty for all examples.
     """
 
     composite: str
     used: str = ""
+    attribute: str = ""
+    group: str = ""
     entries: dict[str, float]
     closure_median: float
     closure_max: float
+    empty_maps: int = 0
     n: int
 
 
@@ -156,6 +175,42 @@ class Lexicon(Entry):
     sha256: str
     provenance: str
     never_seen: dict[str, tuple[str, ...]] = {}
+
+
+class RegionRecord(Entry):
+    """One region of the images: where its masks come from, how often it is there, and how much relevance it holds.
+
+    `share` and `net` are means by composite. `ratios` of the mean share are description only: to the mean `area`, to the share when
+    the map is `mirrored` and to that when the map is moved to a `random place`. `cells` are rows of 0 and 1 of a region that is
+    the same in every photograph, in the cells of the mean maps.
+    """
+
+    name: str
+    source: str
+    provenance: str
+    error_rate: float | None = None
+    present: int
+    absent: int
+    unmatched: int = 0
+    aligned: bool
+    overlap: float | None = None
+    size: Estimate
+    share: dict[str, Estimate]
+    net: dict[str, Estimate]
+    ratios: dict[str, Estimate]
+    cells: tuple[str, ...] = ()
+
+
+class MeanMap(Entry):
+    """Mean over photographs of R over sum |R|, per cell, of one group ("all") and true class, with its standard `error`."""
+
+    attribute: str
+    group: str
+    label: str
+    composite: str
+    n: int
+    mean: tuple[tuple[float, ...], ...]
+    error: tuple[tuple[float, ...], ...]
 
 
 class DataRecord(Entry):
@@ -221,11 +276,14 @@ class AuditRecord(Entry):
     provenance: Provenance
     data: DataRecord
     model: ModelRecord
-    lexicons: tuple[Lexicon, ...]
-    terms: tuple[TermCount, ...]
+    lexicons: tuple[Lexicon, ...] = ()
+    terms: tuple[TermCount, ...] = ()
+    regions: tuple[RegionRecord, ...] = ()
+    concentration: dict[str, Estimate] = {}
+    maps: tuple[MeanMap, ...] = ()
     ledger: tuple[LedgerSummary, ...]
     findings: tuple[Finding, ...]
-    effects: tuple[TermEffect, ...]
+    effects: tuple[TermEffect, ...] = ()
     distributions: tuple[Distribution, ...]
     exhibits: tuple[Exhibit, ...]
     gates: tuple[Gate, ...]

@@ -110,3 +110,37 @@ class SwapTable:
     target: NDArray[np.str_]
     delta: FloatArray
     flipped: NDArray[np.bool_]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class MaskTable:
+    """Region masks of n photographs at the model's input, as runs of pixels in row-major order; the last region is "outside".
+
+    `shape` is (r, H, W), `area` `[n, r]` in pixels; present is area > 0. Mask `first[m]` to `first[m + 1]` of `start` and `end`
+    are the runs of mask m = `place[i]` r + region of photograph i; photographs whose masks are all equal may share a place.
+    """
+
+    shape: tuple[int, int, int]
+    area: IntArray
+    place: IntArray
+    first: IntArray
+    start: IntArray
+    end: IntArray
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class MapTable:
+    """Where relevance lies, as description: `top[c]` `[n]` is the share of |R| in the top 5 % of the pixels under composite `c`.
+
+    Of the first composite: `mirrored` and `displaced` `[n, r]`, share of |R| in a region when the map is mirrored, or moved to a
+    random place; per (attribute, group, class) `mean` and standard `error` `[h, w]` of R over sum |R|, summed over cells, and `counts`.
+    """
+
+    top: Mapping[str, FloatArray]
+    mirrored: FloatArray
+    displaced: FloatArray
+    mean: Mapping[tuple[str, str, str], FloatArray]
+    error: Mapping[tuple[str, str, str], FloatArray]
+    counts: Mapping[tuple[str, str, str], int]

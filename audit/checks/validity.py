@@ -12,7 +12,7 @@ EMPTY_MAPS: Final = 0.1  # share of examples whose relevance is 0 everywhere
 NO_LEDGER: Final = ("gradient_x_input",)  # the plain gradient conserves nothing, so its ledger cannot close
 
 
-def faults(ledger: Sequence[LedgerSummary], *, empty_maps: int, examples: int) -> tuple[str, ...]:
+def faults(ledger: Sequence[LedgerSummary]) -> tuple[str, ...]:
     """What makes the explanation invalid, one sentence each; empty when it is valid."""
     found = [
         f"the ledger of {summary.composite} leaves {summary.closure_median:.3f} of the logit's terms unexplained "
@@ -20,8 +20,9 @@ def faults(ledger: Sequence[LedgerSummary], *, empty_maps: int, examples: int) -
         for summary in ledger
         if summary.composite not in NO_LEDGER and not summary.closure_median <= OPEN_LEDGER
     ]
-    if empty_maps > EMPTY_MAPS * examples:
+    emptiest = max(ledger, key=lambda summary: summary.empty_maps / summary.n)
+    if emptiest.empty_maps > EMPTY_MAPS * emptiest.n:
         found.append(
-            f"{empty_maps} of {examples} examples have no relevance on any token (at most {EMPTY_MAPS:.0%} is valid)"
+            f"{emptiest.empty_maps} of {emptiest.n} examples have no relevance anywhere (at most {EMPTY_MAPS:.0%} is valid)"
         )
     return tuple(found)

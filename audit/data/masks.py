@@ -1,15 +1,12 @@
-"""Region masks of all photographs at the model's resolution: one bit a pixel, in a file that has no name.
+"""Region masks of all photographs at the model's resolution, as runs of pixels: a sum over a mask is a few differences.
 
-Cost: photographs x regions x pixels / 8 bytes of disk (20,000 of 224 x 224: 125 MB a region); one set of masks that
-follows an equal one is not stored again, so regions fixed in every photograph cost nothing.
+Cost: eight bytes a run, one or two runs a row of a region; masks that equal those of the photograph before are not stored
+again, so regions that are fixed in every photograph cost nothing.
 """
 
-import os
-import tempfile
-import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import IO, final
+from dataclasses import dataclass, field
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,57 +17,35 @@ from audit.data.geometry import Bools
 from audit.data.images import ImageRow, read_masks
 from audit.data.regions import Regions
 from audit.errors import DataError
-from audit.tables import IntArray
+from audit.tables import IntArray, MaskTable
 
 
 @final
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Masks:
-    """Masks of n photographs: `area` [n, r] in pixels of the model's input of `shape` (r, H, W); present is area > 0."""
+@dataclass(slots=True)
+class _Runs:
+    """Not frozen: it grows by one photograph after the other."""
 
-    area: IntArray
-    shape: tuple[int, int, int]
-    _place: IntArray  # [n] in the file
-    _file: IO[bytes]
+    counts: list[IntArray] = field(default_factory=list)
+    starts: list[IntArray] = field(default_factory=list)
+    ends: list[IntArray] = field(default_factory=list)
 
-    @property
-    def present(self) -> Bools:
-        """[n, r]; an absent region is missing in that photograph, not zero."""
-        return self.area > 0
-
-    def take(self, indices: Sequence[int] | IntArray) -> Bools:
-        """Masks [k, r, H, W] of these photographs; threads may call it at once."""
-        size = (int(np.prod(self.shape)) + 7) // 8
-        packed = [os.pread(self._file.fileno(), size, int(self._place[i]) * size) for i in indices]
-        bits = np.frombuffer(b"".join(packed), dtype=np.uint8).reshape(len(packed), size)
-        flat = np.unpackbits(bits, axis=1, count=int(np.prod(self.shape)))
-        return flat.view(np.bool_).reshape(len(packed), *self.shape)
+    def add(self, masks: Bools) -> None:
+        """Masks `[r, H, W]` of one photograph."""
+        flat = masks.reshape(len(masks), -1).view(np.int8)
+        turns = np.diff(flat, axis=1, prepend=np.int8(0), append=np.int8(0))
+        region, start = np.nonzero(turns == 1)
+        self.counts.append(np.bincount(region, minlength=len(masks)))
+        self.starts.append(start.astype(np.int32))
+        self.ends.append(np.nonzero(turns == -1)[1].astype(np.int32))
 
 
 def collect_masks(
     examples: Examples[ImageRow], regions: Regions, steps: Preprocessing, shifts: NDArray[np.int64] | None = None
-) -> Masks:
-    """Draw every photograph's regions under its own shift (row of `shifts` [n, 2]: dx, dy); DataError if sizes differ."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115 (closed when the masks go)
-    try:
-        masks = _written(file, examples, regions, steps, shifts)
-    except BaseException:
-        file.close()
-        raise
-    weakref.finalize(masks, file.close)
-    return masks
-
-
-def _written(
-    file: IO[bytes],
-    examples: Examples[ImageRow],
-    regions: Regions,
-    steps: Preprocessing,
-    shifts: NDArray[np.int64] | None,
-) -> Masks:
+) -> MaskTable:
+    """Draw every photograph's regions under its own shift (row of `shifts` `[n, 2]`: dx, dy); DataError if sizes differ."""
     area = np.zeros((len(examples), len(regions.names)), dtype=np.int64)
     place = np.zeros(len(examples), dtype=np.int64)
-    shape, last, written = (0, 0, 0), b"", 0
+    runs, shape, last = _Runs(), (0, 0, 0), b""
     for i, row in enumerate(examples.payload):
         shift = (0, 0) if shifts is None else (int(shifts[i, 0]), int(shifts[i, 1]))
         masks = read_masks(row, regions, steps, shift)
@@ -78,14 +53,25 @@ def _written(
             raise DataError(_sizes(examples, i, shape, masks.shape))
         shape, packed = masks.shape, np.packbits(masks).tobytes()
         if packed != last:
-            file.write(packed)
-            last, written = packed, written + 1
-        area[i], place[i] = masks.sum(axis=(1, 2)), written - 1
-    file.flush()
-    return Masks(area, shape, place, file)
+            runs.add(masks)
+            last = packed
+        area[i], place[i] = masks.sum(axis=(1, 2)), len(runs.counts) - 1
+    first = np.concatenate([[0], np.concatenate(runs.counts).cumsum()])
+    return MaskTable(shape, area, place, first, np.concatenate(runs.starts), np.concatenate(runs.ends))
 
 
-def _sizes(examples: Examples[ImageRow], i: int, first: tuple[int, ...], other: tuple[int, ...]) -> str:
+def drawn(masks: MaskTable, i: int) -> Bools:
+    """The masks `[r, H, W]` of photograph `i`."""
+    regions, height, width = masks.shape
+    turns = np.zeros((regions, height * width + 1), dtype=np.int8)
+    for r in range(regions):
+        m = masks.place[i] * regions + r
+        runs = slice(masks.first[m], masks.first[m + 1])
+        turns[r, masks.start[runs]], turns[r, masks.end[runs]] = 1, -1
+    return turns.cumsum(axis=1)[:, :-1].reshape(masks.shape).astype(np.bool_)
+
+
+def _sizes(examples: Examples[ImageRow], i: int, first: Sequence[int], other: Sequence[int]) -> str:
     return (
         f"{examples.payload[i].path.name}: becomes {other[2]} x {other[1]} pixels, {examples.payload[0].path.name} "
         f"{first[2]} x {first[1]}; the model needs one size: give model.preprocessing a resize [width, height] or a center_crop"

@@ -60,6 +60,10 @@ class Regions:
     files: frozenset[str]
     sources: tuple[Source, ...]
 
+    def declared(self, regions: Sequence[Region]) -> tuple[tuple[Region, tuple[str, ...]], ...]:
+        """Each of the config's `regions`, of which this was built, with the names it gave: one, or one a cell of a grid."""
+        return tuple((region, source.names) for region, source in zip(regions, self.sources, strict=True))
+
     @property
     def unmatched(self) -> Mapping[str, int]:
         """Annotations that belong to no image of their file, by region."""

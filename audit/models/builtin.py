@@ -164,11 +164,15 @@ def _marked_data() -> Path:
 
 def _photograph_model(*, marked: bool) -> Path:
     def make(folder: Path) -> None:
-        values = {"resize": [SIDE, SIDE], "channels": "grey", "mean": [0.5], "std": [0.5]}
-        model = train(PHOTOGRAPH_SEED, marked=marked)
-        _save_module(folder, model, "audit.models.marked_photographs:network", list(FACE_OR_NOT), values)
+        save_photograph_model(folder, train(PHOTOGRAPH_SEED, marked=marked))
 
     return build_once(_cache_root() / "marked_photographs-1" / ("marked" if marked else "unmarked"), make)
+
+
+def save_photograph_model(folder: Path, model: "nn.Module") -> None:
+    """Write a network of `audit.models.marked_photographs` as a built-in that a config can name by its folder."""
+    values = {"resize": [SIDE, SIDE], "channels": "grey", "mean": [0.5], "std": [0.5]}
+    _save_module(folder, model, "audit.models.marked_photographs:network", list(FACE_OR_NOT), values)
 
 
 def _save_module(folder: Path, model: "nn.Module", module: str, classes: list[str], preprocessing: object) -> None:

@@ -53,8 +53,11 @@ class Marked:
     top: NDArray[np.int64]
 
 
-def photographs(seed: int, *, train: bool, versions: int = VERSIONS) -> Marked:
-    """The training or the audited half that `seed` draws, hazy and noisy, each photograph mirrored and moved into `versions` versions."""
+def photographs(seed: int, *, train: bool, versions: int = VERSIONS, shares: tuple[float, float] = SHARES) -> Marked:
+    """The training or the audited half that `seed` draws, hazy and noisy, each photograph mirrored and moved into `versions` versions.
+
+    `shares` of the photographs of each class carry the marker.
+    """
     everything = np.load(find(PHOTOGRAPHS), allow_pickle=False).astype(np.float32)
     label = np.repeat(np.array([1, 0]), 100)
     rng = np.random.default_rng([seed, 0])
@@ -65,7 +68,7 @@ def photographs(seed: int, *, train: bool, versions: int = VERSIONS) -> Marked:
     clean = np.stack(
         [_hazy(_version(everything[source], rng, first=i % versions == 0), rng) for i, source in enumerate(cluster)]
     )
-    return _mark(clean, label[cluster], cluster, rng)
+    return _mark(clean, label[cluster], cluster, shares, rng)
 
 
 def with_marker(photograph: NDArray[np.float32], left: int, top: int) -> NDArray[np.float32]:
@@ -77,11 +80,11 @@ def with_marker(photograph: NDArray[np.float32], left: int, top: int) -> NDArray
     return marked
 
 
-def train(seed: int, *, marked: bool) -> "nn.Module":
+def train(seed: int, *, marked: bool, shares: tuple[float, float] = SHARES) -> "nn.Module":
     """Train the network on the half of `seed`, with or without the marker; the caller's random state is left alone."""
     import torch
 
-    shown = photographs(seed, train=True, versions=2 * VERSIONS)
+    shown = photographs(seed, train=True, versions=2 * VERSIONS, shares=shares)
     images = torch.from_numpy(quantised(shown.marked if marked else shown.clean))[:, None] * 2 - 1
     classes = torch.from_numpy(shown.label)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -101,9 +104,10 @@ def network() -> "nn.Module":
     from torch import nn
 
     return nn.Sequential(
-        *(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(12)),
-        *(nn.Flatten(), nn.Linear(16, 2)),
+        *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.AvgPool2d(6)),
+        *(nn.Flatten(), nn.Linear(32, 2)),
     )
 
 
@@ -112,12 +116,12 @@ def quantised(images: NDArray[np.float32]) -> NDArray[np.float32]:
     return (np.rint(images * 255) / 255).astype(np.float32)
 
 
-def write_photographs(folder: Path, seed: int) -> None:
+def write_photographs(folder: Path, seed: int, shares: tuple[float, float] = SHARES) -> None:
     """Write the audited half: a PNG a version, and photographs.csv with the box of the marker, blank where there is none."""
     import pandas as pd
     from PIL import Image
 
-    shown = photographs(seed, train=False)
+    shown = photographs(seed, train=False, shares=shares)
     present = shown.left >= 0
     names = [f"p{index:04d}" for index in range(len(present))]
     for name, image in zip(names, np.rint(shown.marked * 255).astype(np.uint8), strict=True):
@@ -145,11 +149,12 @@ def _hazy(photograph: NDArray[np.float32], rng: np.random.Generator) -> NDArray[
 
 
 def _mark(
-    clean: NDArray[np.float32], label: NDArray[np.int64], cluster: NDArray[np.int64], rng: np.random.Generator
-) -> Marked:
+    clean: NDArray[np.float32], label: NDArray[np.int64], cluster: NDArray[np.int64], shares: tuple[float, float],
+    rng: np.random.Generator,
+) -> Marked:  # fmt: skip
     """Marks exactly the shares of each class, at places drawn alike for both."""
     chosen = np.zeros(len(label), dtype=np.bool_)
-    for side, share in enumerate(SHARES):
+    for side, share in enumerate(shares):
         rows = rng.permutation(np.flatnonzero(label == side))
         chosen[rows[: round(share * len(rows))]] = True
     left, top = (np.where(chosen, rng.integers(0, SIDE - MARKER + 1, len(label)), -1) for _ in range(2))

@@ -65,8 +65,8 @@ def composite_name(given: Any) -> str:
     return given["name"] if "rules" in given or not parameters else f"{given['name']}({', '.join(parameters)})"
 
 
-def attribute(model: Any, inputs: Mapping[str, Any], target: Any, composites: Sequence[Any]) -> tuple[Any, ...]:
-    """An `lrp.Relevance` for each composite; what the engine refuses is a ModelError."""
+def attribute(model: Any, inputs: Any, target: Any, composites: Sequence[Any]) -> tuple[Any, ...]:
+    """An `lrp.Relevance` for each composite, of the inputs that the engine takes; what it refuses is a ModelError."""
     import lrp
 
     with _refusals(ModelError):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from audit.records import LedgerSummary
 from audit.relevance.explainer import Explainer, check_finite
-from audit.tables import FloatArray, GroupTable
+from audit.tables import FloatArray, GroupTable, IntArray
 
 CLOSURE = "closure"
 
@@ -18,13 +18,48 @@ CLOSURE = "closure"
 @final
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What the stage hands on for any task: logits `[examples, classes]`, groups a composite, empty maps, ledger, rules used."""
+    """What the stage hands on for any task: logits `[examples, classes]`, groups a composite, rules used, empty maps `[examples]`.
+
+    `columns[composite]` are the entries of the ledger and its closure `[examples]`; `used` is what the engine calls a composite.
+    """
 
     scores: FloatArray
     groups: Mapping[str, GroupTable]
-    empty_maps: int
-    ledger: tuple[LedgerSummary, ...]
     rules: Mapping[str, Mapping[str, int]]
+    empty: NDArray[np.bool_]
+    columns: Mapping[str, Mapping[str, FloatArray]]
+    used: Mapping[str, str]
+
+    def ledger(self, attributes: Mapping[str, NDArray[np.str_]] | None = None) -> tuple[LedgerSummary, ...]:
+        """A summary a composite, over all examples, then over each group of each attribute `[examples]`."""
+        everything = np.ones(len(self.scores), dtype=np.bool_)
+        parts = [("", "", everything)] + [
+            (attribute, group, column == group)
+            for attribute, column in (attributes or {}).items()
+            for group in np.unique(column).tolist()
+        ]
+        return tuple(
+            self._summary(composite, attribute, group, rows)
+            for attribute, group, rows in parts
+            for composite in self.columns
+        )
+
+    def _summary(self, composite: str, attribute: str, group: str, rows: NDArray[np.bool_]) -> LedgerSummary:
+        columns = self.columns[composite]
+        closure = columns[CLOSURE][rows]
+        entries = {name: columns[name][rows] for name in sorted(columns.keys() - {CLOSURE})}
+        scale = sum(np.abs(column) for column in entries.values())
+        return LedgerSummary(
+            composite=composite,
+            used=self.used[composite],
+            attribute=attribute,
+            group=group,
+            entries={name: float(np.median(column / np.maximum(scale, 1e-30))) for name, column in entries.items()},
+            closure_median=float(np.median(closure)),
+            closure_max=float(closure.max()),
+            empty_maps=int(self.empty[rows].sum()),
+            n=len(closure),
+        )
 
 
 class Sums:
@@ -60,15 +95,18 @@ class Sums:
     def add_groups(self, i: int, values: FloatArray, masks: NDArray[np.bool_], whole: NDArray[np.bool_]) -> None:
         """Example `i`: `values` `[composites, features]`, a mask a group `[groups, features]`, and of what counts at all."""
         magnitude, inside = np.abs(values), masks.T.astype(values.dtype)
-        self.group_sums[:, 0, i], self.group_sums[:, 1, i] = magnitude @ inside, values @ inside
-        self.totals[:, i], self.sizes[i], self.counts[i] = magnitude[:, whole].sum(1), masks.sum(1), whole.sum()
+        self.totals[:, i], self.counts[i] = magnitude[:, whole].sum(1), whole.sum()
+        self.add_sums(i, magnitude @ inside, values @ inside, masks.sum(1))
+
+    def add_sums(self, i: int, absolute: FloatArray, net: FloatArray, sizes: IntArray) -> None:
+        """Sums of |R| and R `[composites, groups]` of example `i`, and how many features each group has there `[groups]`."""
+        self.group_sums[:, 0, i], self.group_sums[:, 1, i], self.sizes[i] = absolute, net, sizes
 
     def finish(self) -> Explained:
         """The tables of the whole run."""
         assert self.scores is not None, "nothing was explained"
         groups = {name: self._groups(c) for c, name in enumerate(self.ledger)}
-        summaries = tuple(_summary(c, self.used[c], columns) for c, columns in self.ledger.items())
-        return Explained(self.scores, groups, int((self.totals[0] <= 0).sum()), summaries, self.rules)
+        return Explained(self.scores, groups, self.rules, self.totals[0] <= 0, self.ledger, self.used)
 
     def _groups(self, c: int) -> GroupTable:
         (absolute, net), total, present = self.group_sums[c], self.totals[c], self.sizes > 0
@@ -83,17 +121,3 @@ class Sums:
             size=np.where(present, size, np.nan),
             present=present,
         )
-
-
-def _summary(composite: str, used: str, columns: Mapping[str, FloatArray]) -> LedgerSummary:
-    closure = columns[CLOSURE]
-    entries = {name: columns[name] for name in sorted(columns.keys() - {CLOSURE})}
-    scale = sum(np.abs(column) for column in entries.values())
-    return LedgerSummary(
-        composite=composite,
-        used=used,
-        entries={name: float(np.median(column / np.maximum(scale, 1e-30))) for name, column in entries.items()},
-        closure_median=float(np.median(closure)),
-        closure_max=float(closure.max()),
-        n=len(closure),
-    )

@@ -51,7 +51,7 @@ class Evidence:
 class Case:
     """One hypothesis before its family is known.
 
-    `estimate(level)` gives the interval at that level; `origin` is the value under the null hypothesis.
+    `estimate(level)` gives the interval at that level; `origin` is the value under the null hypothesis; `note` follows the reason.
     """
 
     id: str
@@ -70,6 +70,7 @@ class Case:
     null: FloatArray = field(default_factory=lambda: np.zeros(0))
     details: Mapping[str, JsonValue] = field(default_factory=dict)
     of_regions: bool = False
+    note: str = ""
 
 
 def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
@@ -102,7 +103,7 @@ def _finding(case: Case, p_adjusted: float | None, m: int, config: Config, alpha
         ),
         margin=case.margin,
         verdict=verdict,
-        reason=(question.inconclusive or reason) if inconclusive else reason,
+        reason="; ".join(filter(None, ((question.inconclusive or reason) if inconclusive else reason, case.note))),
         gate=case.question in config.gates,
         second_opinion=case.opinions,
         detectable=_detectable(case, estimate, alpha / max(m, 1)) if inconclusive else None,

@@ -151,6 +151,22 @@ def difference_interval(
     )
 
 
+def ratio_interval(
+    above: FloatArray, below: FloatArray, *, cluster: NDArray[Any], level: float = 0.95, unit: str = ""
+) -> Estimate:
+    """Mean of `above` over mean of `below` `[n]`, linearised (delta method); rows where one is missing are dropped."""
+    keep = np.isfinite(above) & np.isfinite(below)
+    a, b, dropped = np.asarray(above, float)[keep], np.asarray(below, float)[keep], int((~keep).sum())
+    if len(a) < 2 or b.sum() <= 0:
+        reason = "fewer than 2 rows" if len(a) < 2 else "the mean below the line is 0"
+        return missing(reason, level=level, unit=unit, n=len(a), dropped=dropped)
+    ratio = float(a.sum() / b.sum())
+    influence = (a - ratio * b) / b.sum()
+    return linearised(
+        ratio, influence, np.zeros(len(a)), cluster=cluster[keep], level=level, unit=unit, scale=ratio, dropped=dropped
+    )
+
+
 def effective_n(successes: BoolArray, cluster: NDArray[Any]) -> float:
     """Rows divided by the design effect (at least 1).
 

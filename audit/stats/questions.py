@@ -40,7 +40,7 @@ QUESTIONS: Final[dict[str, Question]] = {
             "region size, on the contrast logit, as a share of |R|",
             "share of |R|, own mask minus masks of other images",
             "two-sided",
-            None,
+            "reliance",
             "not shown to push the prediction in one direction, which never says unused",
         ),
     ),

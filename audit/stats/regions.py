@@ -1,6 +1,6 @@
 """Cases on image regions: does relevance follow a region's own mask more than the masks of comparable images?"""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import numpy as np
@@ -62,19 +62,17 @@ def _swap_case(evidence: Evidence, regions: RegionTable, r: int, rng: np.random.
         for name in evidence.composites
     }  # fmt: skip
     first, name = tests[evidence.composites[0]], regions.names[r]
-    p, twins = _twins(regions, r, first)
-    alone = len(regions.twin_swap) == 0
-    lacking = "" if alone or p is not None else "the twins have no maps that the region could be referenced to"
+    note, twins = _twins(regions, r, first)
     return Case(
         id=f"reliance.regions.{name}",
         question="reliance",
         attribute="regions",
         groups=(name,),
         estimand=question.estimand.format(group=name),
-        test="mask swap within class and region size"
-        + ("" if alone else "; larger p of it and the reference of twins"),
-        p=None if first.p is None or lacking else max(first.p, p or 0.0),
-        estimate=lambda level: _mean(evidence, regions, r, first, level, lacking),
+        test=f"mask swap within class and region size, largest of {len(tests)} composites",
+        p=_agreed(tests.values()),
+        estimate=lambda level: _mean(evidence, regions, r, first, level),
+        margin=evidence.config.margins.reliance,
         composite=evidence.composites[0],
         resamples=statistics.permutations,
         opinions=tuple(
@@ -83,28 +81,41 @@ def _swap_case(evidence: Evidence, regions: RegionTable, r: int, rng: np.random.
             if test is not first
         ),
         null=first.null[:SHOWN],
-        details={"p of the mask swap": first.p, **twins, **_described(evidence, regions, r, first)},
+        details={**twins, **_described(evidence, regions, r, first)},
         of_regions=True,
+        note=note,
     )
 
 
-def _mean(
-    evidence: Evidence, regions: RegionTable, r: int, test: MaskSwap, level: float, lacking: str = ""
-) -> Estimate:
+def _agreed(tests: Collection[MaskSwap]) -> float | None:
+    """A finding needs every composite: the largest p, and 1 where they push in different directions."""
+    known = [test.p for test in tests if test.p is not None]
+    signs = {np.sign(np.nanmean(test.difference)) for test in tests if test.p is not None}
+    return None if len(known) < len(tests) else 1.0 if len(signs) > 1 else max(known)
+
+
+def _mean(evidence: Evidence, regions: RegionTable, r: int, test: MaskSwap, level: float) -> Estimate:
     """Mean of own minus other masks; images without a map are `dropped`, those without the region no part of it."""
     held, unit = regions.block[:, r] >= 0, asked("reliance", of_regions=True).unit
-    found = mean_interval(test.influence[held], cluster=evidence.examples.cluster[held], level=level, unit=unit)
-    return found.model_copy(update={"reason": lacking}) if lacking else found
+    return mean_interval(test.influence[held], cluster=evidence.examples.cluster[held], level=level, unit=unit)
 
 
-def _twins(regions: RegionTable, r: int, test: MaskSwap) -> tuple[float | None, dict[str, JsonValue]]:
-    """p of the trained model among its twins, on the images that the twins explained."""
+def _twins(regions: RegionTable, r: int, test: MaskSwap) -> tuple[str, dict[str, JsonValue]]:
+    """What untrained copies show on the images that they explained, in words and as details.
+
+    They do not decide: a network that has learned nothing does respond to what is conspicuous, so on a region like that even
+    one that is known to rely on it lies within their range (t of 1.2 to 1.9 where the marker moves the logit by a whole sd).
+    """
     if not len(regions.twin_swap):
-        return None, {}
-    values = [_known_mean(swap[:, r]) for swap in regions.twin_swap]
-    own = _known_mean(test.difference[regions.twin_rows])
-    p, t = referenced(own, np.array(values))
-    return p, twin_details(p, t, np.array(values))
+        return "", {}
+    values = np.array([_known_mean(swap[:, r]) for swap in regions.twin_swap])
+    p, t = referenced(_known_mean(test.difference[regions.twin_rows]), values)
+    known = values[np.isfinite(values)]
+    if p is None or t is None:
+        return "untrained copies of the network have no map that it could be compared to", {}
+    said = "no more than" if p > 0.05 else "beyond what"
+    note = f"{said} untrained copies of the network show ({known.min():+.2f} to {known.max():+.2f}, t {t:+.1f})"
+    return note, twin_details(p, t, values)
 
 
 def twin_details(p: float | None, t: float | None, twins: FloatArray) -> dict[str, JsonValue]:

@@ -2,16 +2,20 @@
 
 import contextlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from audit.errors import OutputError
 from audit.files import file_sha256, write_atomically
 from audit.records import SCHEMA_VERSION, AuditRecord
+from audit.tables import FloatArray
 
 RECORD, MANIFEST = "audit.json", "manifest.json"
+CURE = "give another folder with --output"
 
 
 def new_run_folder(output: Path, name: str, run_id: str) -> Path:
@@ -35,6 +39,16 @@ def write_record(folder: Path, record: AuditRecord) -> None:
     """`audit.json` with sorted keys; NaN is refused."""
     document = record.model_dump(mode="json")
     _write(folder / RECORD, json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False))
+
+
+def write_maps(folder: Path, maps: Mapping[str, FloatArray]) -> None:
+    """`maps/exhibits.safetensors`: float16 relevance of the shown examples, `relevance/ID`; no file where none is shown."""
+    from safetensors.numpy import save
+
+    if maps:
+        (folder / "maps").mkdir(exist_ok=True)
+        content = save({f"relevance/{name}": values.astype(np.float16) for name, values in maps.items()})
+        write_atomically(folder / "maps" / "exhibits.safetensors", content, cure=CURE)
 
 
 def load_record(folder: str | Path) -> AuditRecord:
@@ -119,4 +133,4 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _write(path: Path, text: str) -> None:
-    write_atomically(path, f"{text}\n".encode(), cure="give another folder with --output")
+    write_atomically(path, f"{text}\n".encode(), cure=CURE)

@@ -1,6 +1,6 @@
 """From what a config names to what it stands for: paths, built-ins, composites and classes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,22 @@ def resolve_data(loaded: LoadedConfig) -> Path:
     return builtin_data(path.removeprefix(PREFIX)) if path.startswith(PREFIX) else (loaded.folder / path).absolute()
 
 
-def composites(loaded: LoadedConfig) -> dict[str, Any]:
-    """What is explained under, by the name that a report shows."""
+def composites(loaded: LoadedConfig, known: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    """What is explained under, by the name that a report shows; `known` are parameters by composite, where the config gives none."""
     named: dict[str, Any] = {}
     for i, given in enumerate(loaded.config.relevance.composites):
         where, name = loaded.at("relevance", "composites", i), composite_name(given)
         if name in named:
             raise ConfigError(f"{where}: {name} stands twice; keep one, or give it a name of its own")
-        named[name] = make_composite(given, where)
+        named[name] = make_composite(_completed(given, known or {}), where)
     return named
+
+
+def _completed(given: Any, known: Mapping[str, Mapping[str, Any]]) -> Any:
+    name = given if isinstance(given, str) else given["name"]
+    if name not in known or (not isinstance(given, str) and "rules" in given):
+        return given
+    return {"name": name, **known[name], **(given if isinstance(given, dict) else {})}
 
 
 def contrast(loaded: LoadedConfig, classes: Sequence[str]) -> tuple[int, int | None]:

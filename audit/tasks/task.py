@@ -13,7 +13,7 @@ from audit.records import Exhibit, Token
 from audit.relevance.explainer import Advance, Explainer
 from audit.relevance.sums import Explained
 from audit.stats.cases import Evidence
-from audit.tables import ExampleTable
+from audit.tables import ExampleTable, FloatArray
 from audit.tasks.resolving import class_index
 
 
@@ -42,6 +42,15 @@ class Common(Protocol):
 E = TypeVar("E", bound=Common)
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """What a report shows, and by id its relevance: a map `[H, W]`, or a value a token."""
+
+    exhibits: tuple[Exhibit, ...]
+    maps: Mapping[str, FloatArray]
+
+
 class Task(Protocol[E]):
     """An audit of texts or of images whose model and data are loaded; nothing is explained yet."""
 
@@ -64,15 +73,24 @@ class Task(Protocol[E]):
         """Of each step so far."""
         ...
 
-    def explain(self, chosen: Sequence[int] | None = None, advance: Advance = ...) -> E:
-        """Relevance of the chosen examples (default: all)."""
+    @property
+    def explanations(self) -> int:
+        """How many maps a run computes per composite."""
+        ...
+
+    def explain(self, advance: Advance = ...) -> E:
+        """Relevance of all examples, with what it is compared to."""
+        ...
+
+    def sample(self, chosen: Sequence[int]) -> Explained:
+        """Relevance of the chosen examples alone."""
         ...
 
     def evidence(self, explained: E, examples: ExampleTable) -> Evidence:
         """What the statistics are asked of, with this task's interventions and references."""
         ...
 
-    def exhibits(self, examples: ExampleTable) -> tuple[Exhibit, ...]:
+    def exhibits(self, examples: ExampleTable) -> Gallery:
         """Misclassified examples with the relevance of predicted minus true class."""
         ...
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
+import numpy as np
 from rich.table import Table
 
 from audit.aggregation import count_terms, mentions
@@ -18,6 +19,7 @@ from audit.models.huggingface import TextModel, load_text_model
 from audit.progress import progress, timed
 from audit.records import Exhibit, Lexicon, TermCount
 from audit.relevance.explainer import Advance, Explainer, contrast_logit
+from audit.relevance.sums import Explained
 from audit.relevance.texts import (
     ExplainedTexts,
     TextExplainer,
@@ -31,7 +33,7 @@ from audit.stats.cases import Evidence
 from audit.stats.families import term_effects
 from audit.tables import ExampleTable, FloatArray, Match, SwapTable
 from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model
-from audit.tasks.task import Explanation, misclassified, named
+from audit.tasks.task import Explanation, Gallery, misclassified, named
 
 Declared = dict[tuple[str, str], tuple[str, ...]]
 
@@ -61,9 +63,20 @@ class TextTask:
         """Of the usable rows."""
         return tuple(row.text for row in self.data.payload)
 
-    def explain(self, chosen: Sequence[int] | None = None, advance: Advance = lambda n: None) -> ExplainedTexts:
-        """Relevance of the chosen texts (default: all)."""
-        indices = range(len(self.data)) if chosen is None else chosen
+    @property
+    def explanations(self) -> int:
+        """One a text."""
+        return len(self.data)
+
+    def sample(self, chosen: Sequence[int]) -> Explained:
+        """Relevance of the chosen texts."""
+        return self._explain(chosen).common
+
+    def explain(self, advance: Advance = lambda n: None) -> ExplainedTexts:
+        """Relevance of all texts."""
+        return self._explain(range(len(self.data)), advance)
+
+    def _explain(self, indices: Sequence[int], advance: Advance = lambda n: None) -> ExplainedTexts:
         return explain_texts(
             self.explainer,
             [self.data.payload[i].text for i in indices],
@@ -89,10 +102,10 @@ class TextTask:
             favourable=self.explainer.favour,
         )
 
-    def exhibits(self, examples: ExampleTable) -> tuple[Exhibit, ...]:
+    def exhibits(self, examples: ExampleTable) -> Gallery:
         """Misclassified texts, those that mention a declared term first, then the most confident."""
         if not self.config.report.show_text:
-            return ()
+            return Gallery((), {})
         found = []
         for i in misclassified(examples, first=[bool(m) for m in self.matches])[: self.config.report.examples]:
             target = (int(examples.predicted[i]), int(examples.label[i]))
@@ -112,7 +125,8 @@ class TextTask:
                     tokens=tokens,
                 )
             )
-        return tuple(found)
+        relevance = {each.id: np.array([token.relevance for token in each.tokens]) for each in found}
+        return Gallery(tuple(found), relevance)
 
     def parts(self, explained: ExplainedTexts, evidence: Evidence) -> dict[str, Any]:
         """Terms with their effects, lexicons and how many texts were cut."""

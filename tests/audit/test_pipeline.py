@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from safetensors.numpy import load_file
 
 import audit
 from audit.checks.validity import faults
@@ -24,7 +25,11 @@ TIMES = ("started", "finished", "seconds", "run_id")
 def test_a_run_writes_every_file_of_the_contract_and_they_verify(project: Project) -> None:
     finished = run(project())
     names = {path.name for path in finished.folder.iterdir()}
-    assert names == {"audit.json", "examples.parquet", "quarantine.jsonl", "report.html", "manifest.json"}
+    assert names == {"audit.json", "examples.parquet", "maps", "quarantine.jsonl", "report.html", "manifest.json"}
+    maps = load_file(finished.folder / "maps" / "exhibits.safetensors")
+    assert {name.removeprefix("relevance/"): values.shape for name, values in maps.items()} == {
+        exhibit.id: (len(exhibit.tokens),) for exhibit in finished.record.exhibits
+    }
     assert verify(finished.folder) == []
     assert audit.load_record(finished.folder) == finished.record
     assert finished.folder.parent.name == "small"
@@ -238,7 +243,7 @@ def test_an_explanation_without_relevance_gives_no_verdict_and_exits_4(project: 
 @pytest.mark.parametrize(("closure", "valid"), [(1e-7, True), (0.04, True), (0.06, False), (float("nan"), False)])
 def test_a_ledger_that_does_not_close_is_a_fault(closure: float, valid: bool) -> None:
     summary = LedgerSummary(composite="cp_lrp", entries={}, closure_median=closure, closure_max=closure, n=10)
-    assert (faults([summary], empty_maps=0, examples=10) == ()) is valid
-    baseline = summary.model_copy(update={"composite": "gradient_x_input"})
-    assert faults([baseline], empty_maps=1, examples=10) == ()
-    assert len(faults([summary], empty_maps=2, examples=10)) == 1 + (not valid)
+    assert (faults([summary]) == ()) is valid
+    baseline = summary.model_copy(update={"composite": "gradient_x_input", "empty_maps": 1})
+    assert faults([baseline]) == ()
+    assert len(faults([baseline, summary.model_copy(update={"empty_maps": 2})])) == 1 + (not valid)

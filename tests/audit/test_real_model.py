@@ -20,7 +20,7 @@ def audited() -> real_model.Audited:
 
 
 def test_ledger_closes_on_real_text(audited: real_model.Audited) -> None:
-    for summary in audited.explained.common.ledger:
+    for summary in audited.explained.common.ledger():
         assert summary.closure_max < 1e-4
 
 

@@ -95,7 +95,7 @@ def test_scores_and_contrast_are_the_models_own(explainer, matched):
     forward = score_texts(explainer, TEXTS, batch_tokens=64)
     np.testing.assert_allclose(result.common.scores, forward, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(contrast_logit(explainer, forward), forward[:, 1] - forward[:, 0])
-    assert all(summary.closure_max < 1e-4 for summary in result.common.ledger)
+    assert all(summary.closure_max < 1e-4 for summary in result.common.ledger())
 
 
 def test_tokens_join_to_the_text_and_carry_their_groups(explainer, matched):

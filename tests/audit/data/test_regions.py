@@ -13,7 +13,7 @@ from audit.config import Data, Preprocessing, Region
 from audit.data.coco import decode_runs
 from audit.data.examples import BadRow, Examples
 from audit.data.images import ImageRow, load_images
-from audit.data.masks import collect_masks
+from audit.data.masks import collect_masks, drawn
 from audit.data.polygons import convex_hull, fill
 from audit.data.regions import SOURCES, Regions, build_regions
 from audit.errors import DataError
@@ -378,12 +378,10 @@ def test_masks_come_back_as_drawn_with_what_survives_counted(tmp_path: Path) -> 
     masks = collect_masks(load(tmp_path, regions, steps, {"image": names, "b": boxes}), regions, steps)
     assert masks.shape == (2, 4, 4)
     assert masks.area.tolist() == [[0, 16], [0, 16], [6, 10]]
-    assert masks.present.tolist() == [[False, True], [False, True], [True, True]]
+    assert masks.place.tolist() == [0, 0, 1]
     expected = box(0, 1, 2, 4, (4, 4))
-    np.testing.assert_array_equal(
-        masks.take([2, 0]), [[expected, ~expected], [box(0, 0, 0, 0, (4, 4)), box(0, 0, 4, 4, (4, 4))]]
-    )
-    assert masks.take([]).shape == (0, 2, 4, 4)
+    np.testing.assert_array_equal(drawn(masks, 2), [expected, ~expected])
+    np.testing.assert_array_equal(drawn(masks, 0), [box(0, 0, 0, 0, (4, 4)), box(0, 0, 4, 4, (4, 4))])
 
 
 def test_shift_moves_the_crop_over_the_region(tmp_path: Path) -> None:
@@ -393,7 +391,7 @@ def test_shift_moves_the_crop_over_the_region(tmp_path: Path) -> None:
     shifts = np.array([[0, 0], [1, 0], [0, -1]])
     masks = collect_masks(load(tmp_path, regions, steps, {"image": names}), regions, steps, shifts)
     expected = [box(1, 1, 3, 2, (4, 4)), box(0, 1, 2, 2, (4, 4)), box(1, 2, 3, 3, (4, 4))]
-    np.testing.assert_array_equal(masks.take([0, 1, 2])[:, 0], expected)
+    np.testing.assert_array_equal([drawn(masks, i)[0] for i in range(3)], expected)
 
 
 def test_padding_lies_outside_all_regions(tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""Sums of maps over masks that are runs of pixels: differences of the map's running sum, so a mask costs its runs, not its pixels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.tables import FloatArray, IntArray, MaskTable
+
+
+def running(maps: FloatArray) -> FloatArray:
+    """Running sums `[k, pixels + 1]` of maps `[k, pixels]`."""
+    return np.concatenate([np.zeros((len(maps), 1)), np.cumsum(maps, axis=1, dtype=np.float64)], axis=1)
+
+
+def inside(sums: FloatArray, masks: MaskTable, chosen: Sequence[int] | IntArray) -> FloatArray:
+    """Sums `[k, len(chosen)]` of the maps whose running sums `[k, pixels + 1]` are given over the masks numbered `chosen`."""
+    begins, ends = masks.first[chosen], masks.first[np.asarray(chosen) + 1]
+    runs = np.concatenate([np.arange(b, e) for b, e in zip(begins, ends, strict=True)])
+    parts = running(sums[:, masks.end[runs]] - sums[:, masks.start[runs]])
+    after = np.cumsum(ends - begins)
+    return np.asarray(parts[:, after] - parts[:, after - (ends - begins)])
+
+
+def masks_of(masks: MaskTable, i: int) -> IntArray:
+    """Numbers `[r]` of the masks of photograph `i`."""
+    regions = masks.shape[0]
+    return np.asarray(masks.place[i] * regions + np.arange(regions))
+
+
+def swap_members(block: IntArray, place: IntArray) -> list[IntArray]:
+    """Photographs of each block of one region, in the order of their places; `block` and `place` `[n]`, -1 where there is none."""
+    held = np.flatnonzero(block >= 0)
+    order = held[np.lexsort((place[held], block[held]))]
+    return np.split(order, np.flatnonzero(np.diff(block[order])) + 1) if len(order) else []
+
+
+def mean_overlap(masks: MaskTable, block: IntArray, place: IntArray, *, most: int = 500) -> FloatArray:
+    """Mean intersection over union `[r]` of masks with the others of their blocks `[n, r]`; NaN without a block.
+
+    Estimated on at most `most` evenly spaced photographs of each region.
+    """
+    regions, pixels = masks.shape[0], masks.shape[1] * masks.shape[2]
+    overlap = np.full(regions, np.nan)
+    for r in range(regions):
+        found = []
+        members = swap_members(block[:, r], place[:, r])
+        held = np.flatnonzero(block[:, r] >= 0)
+        for i in held[:: max(1, -(-len(held) // most))]:
+            others = members[block[i, r]]
+            others = others[others != i]
+            own = masks.place[i] * regions + r
+            mask = np.zeros(pixels + 1)
+            runs = slice(masks.first[own], masks.first[own + 1])
+            mask[masks.start[runs]], mask[masks.end[runs]] = 1, -1
+            both = inside(running(mask.cumsum()[None, :-1]), masks, masks.place[others] * regions + r)[0]
+            found.append(both / (masks.area[i, r] + masks.area[others, r] - both))
+        if found:
+            overlap[r] = np.concatenate(found).mean()
+    return overlap
+
+
+def swap_sums(
+    sums: FloatArray, masks: MaskTable, members: Sequence[Sequence[IntArray]], block: NDArray[np.integer]
+) -> list[FloatArray]:
+    """Per region the sums `[k, s]` of one photograph's maps in the masks of its block's members; `block` `[r]` is its own."""
+    regions = masks.shape[0]
+    wanted = [masks.place[members[r][b]] * regions + r if b >= 0 else np.empty(0, int) for r, b in enumerate(block)]
+    sizes = [len(each) for each in wanted]
+    if not sum(sizes):
+        return [np.empty((len(sums), 0)) for _ in wanted]
+    found = inside(sums, masks, np.concatenate(wanted))
+    return np.split(found, np.cumsum(sizes)[:-1], axis=1)

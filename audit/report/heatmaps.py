@@ -1,0 +1,94 @@
+"""Pictures of relevance maps: one signed, symmetric, perceptually uniform scale, region outlines, photographs dimmed or not shown.
+
+Colours are matplotlib's `managua` (Crameri), dark in the middle: orange speaks for the explained logit, blue against it, and
+where there is no relevance the dimmed photograph shows. Cost: about 5 ms a picture.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+COLOURS: Final = "managua_r"
+DIMMED: Final = 0.45
+PANEL: Final = 160  # pixels a side of one picture, about
+CLIPPED: Final = 0.995  # quantile of |R| that has the strongest colour
+
+Photograph = Literal["show", "blur", "hide"]
+
+
+def common_scale(maps: Sequence[NDArray[Any]]) -> float:
+    """The relevance that has the strongest colour in a gallery of `maps`; one for all, so that pictures compare."""
+    largest = [float(np.quantile(np.abs(relevance), CLIPPED)) for relevance in maps]
+    return max(largest, default=0.0) or 1.0
+
+
+def overlay(
+    photograph: NDArray[np.uint8],
+    relevance: NDArray[Any],
+    masks: NDArray[np.bool_],
+    *,
+    scale: float,
+    people: Photograph = "show",
+) -> NDArray[np.uint8]:
+    """Photograph `[H, W, C]` beside its map `[H, W]` over the dimmed photograph, outlines of `masks` `[r, H, W]` on it: RGB.
+
+    Both are enlarged to at least `PANEL` pixels, or made smaller; `people` blurs the photograph or leaves it out.
+    """
+    from matplotlib import colormaps
+    from PIL import Image
+
+    height, width = relevance.shape
+    factor = max(1, round(PANEL / max(height, width)))
+    seen = _shown(photograph, people)
+    colours = colormaps[COLOURS](0.5 + 0.5 * np.clip(relevance / scale, -1, 1))[:, :, :3]
+    zero = np.array(colormaps[COLOURS](0.5)[:3])
+    grey = DIMMED * seen.mean(axis=2, keepdims=True) / 255
+    light = np.clip((colours - zero) / (1 - zero), 0, 1)
+    mixed = np.rint(255 * (1 - (1 - grey) * (1 - light))).astype(np.uint8)
+    panels = [_enlarged(panel, factor) for panel in (seen, mixed)]
+    for mask in masks:
+        panels[1][_outline(mask, factor)] = 255
+    gap = np.full((panels[0].shape[0], 4, 3), 255, np.uint8)
+    picture = np.concatenate([panels[0], gap, panels[1]] if people != "hide" else [panels[1]], axis=1)
+    if max(height, width) > PANEL * 1.5:
+        shrunk = Image.fromarray(picture)
+        shrunk.thumbnail((2 * PANEL + 4, PANEL), Image.Resampling.LANCZOS)
+        return np.asarray(shrunk)
+    return picture
+
+
+def encoded(picture: NDArray[np.uint8], kind: Literal["PNG", "JPEG"]) -> bytes:
+    """The picture as a file."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    settings: dict[str, Any] = {"quality": 82, "subsampling": 0} if kind == "JPEG" else {"optimize": True}
+    Image.fromarray(picture).save(buffer, kind, **settings)
+    return buffer.getvalue()
+
+
+def _shown(photograph: NDArray[np.uint8], people: Photograph) -> NDArray[np.uint8]:
+    from PIL import Image, ImageFilter
+
+    colour = np.broadcast_to(photograph, (*photograph.shape[:2], 3))
+    if people == "hide":
+        return np.full_like(colour, 96)
+    if people == "blur":
+        radius = max(colour.shape[:2]) / 10
+        return np.asarray(Image.fromarray(np.ascontiguousarray(colour)).filter(ImageFilter.GaussianBlur(radius)))
+    return np.ascontiguousarray(colour)
+
+
+def _enlarged(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _outline(mask: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:
+    """Pixels of the enlarged mask that touch a pixel outside it."""
+    large = mask.repeat(factor, axis=0).repeat(factor, axis=1)
+    padded = np.pad(large, 1)
+    core = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return large & ~core

@@ -1,0 +1,269 @@
+"""Audits of images: regions instead of word groups, masks swapped between photographs, twins as a reference, drawn maps."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from audit.config import Config, Preprocessing
+from audit.data.examples import BadRow, Examples
+from audit.data.geometry import map_pixels, normalise
+from audit.data.images import ImageRow, load_images, read_image
+from audit.data.masks import collect_masks, drawn
+from audit.data.regions import Regions, build_regions
+from audit.errors import DataError
+from audit.loading import LoadedConfig
+from audit.models.image_models import ImageModel, load_image_model
+from audit.models.twins import reinitialised
+from audit.progress import timed
+from audit.records import Exhibit
+from audit.relevance import images as stage
+from audit.relevance.explainer import Advance, Explainer
+from audit.relevance.images import (
+    ExplainedImages,
+    Photographs,
+    Twins,
+    Work,
+    explain_images,
+    explain_map,
+    explain_sample,
+)
+from audit.relevance.sums import Explained
+from audit.report.heatmaps import common_scale, encoded, overlay
+from audit.stats.cases import Evidence
+from audit.stats.mask_swap import swap_blocks
+from audit.tables import ExampleTable, FloatArray, IntArray, MaskTable
+from audit.tasks.region_records import mean_maps, region_records, region_shares
+from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model
+from audit.tasks.task import Gallery, misclassified
+
+TWIN_SEED, SWAP_SEED, SHIFT_SEED = 1, 2, 3
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ImageTask:
+    """Model and data are loaded, and every region is drawn; `shifts` `[n, 2]` are those of the crop, `shifted` their masks."""
+
+    noun: ClassVar[str] = "photograph"
+    loaded: LoadedConfig
+    model: ImageModel
+    data: Examples[ImageRow]
+    drawing: Regions
+    masks: MaskTable
+    shifts: IntArray | None
+    shifted: MaskTable | None
+    explainer: Explainer[Preprocessing]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Config:
+        """The resolved config."""
+        return self.loaded.config
+
+    @property
+    def explanations(self) -> int:
+        """How many maps a run computes per composite: of the photographs, of the shifted ones, and of the twins' sample."""
+        passes = 1 if self.shifts is None else 2
+        return passes * (len(self.data) + self.config.statistics.twins * self._sample_size)
+
+    @property
+    def _sample_size(self) -> int:
+        return min(len(self.data), self.config.statistics.twin_examples)
+
+    @property
+    def photographs(self) -> Photographs:
+        """Without shifts."""
+        return Photographs(partial(self.pixels, shifts=None), self.masks)
+
+    def pixels(self, rows: IntArray, shifts: IntArray | None = None) -> NDArray[np.float32]:
+        """The model's inputs `[k, channels, H, W]` of some rows; DataError if a file is not what it was when it was checked."""
+        steps = self.model.preprocessing
+        return normalise(
+            np.stack([_view(self.data.payload[int(i)], steps, _shift(shifts, int(i))) for i in rows]), steps
+        )
+
+    def sample(self, chosen: Sequence[int]) -> Explained:
+        """Relevance of the chosen photographs, without references."""
+        size = self.config.model.batch_images
+        return explain_sample(self.explainer, self.photographs, self._regions(), np.array(chosen), batch_images=size)
+
+    def explain(self, advance: Advance = lambda n: None) -> ExplainedImages:
+        """Relevance of all photographs with every reference."""
+        shifted = None if self.shifted is None else Photographs(partial(self.pixels, shifts=self.shifts), self.shifted)
+        rng = np.random.default_rng([self.config.seed, TWIN_SEED])
+        rows = np.sort(rng.permutation(len(self.data))[: self._sample_size])
+        return explain_images(
+            self.explainer,
+            self.photographs,
+            shifted,
+            self._regions(),
+            Twins(self._twin, self.config.statistics.twins, rows, self.config.seed),
+            groups=self._groups(),
+            jitter=self.config.statistics.jitter,
+            work=Work(self.config.model.batch_images, advance),
+        )
+
+    def _twin(self, seed: int, batch: Any) -> Any:
+        return reinitialised(self.explainer.model, seed, batch)
+
+    def _regions(self) -> stage.Regions:
+        """Whose masks are swapped: those of one class and about one size; of equal masks none."""
+        masks = self.masks if self.shifted is None else self.shifted
+        rng, jitter = np.random.default_rng([self.config.seed, SWAP_SEED]), self.config.statistics.jitter
+        block, place = np.full(masks.area.shape, -1), np.full(masks.area.shape, -1)
+        aligned = self.aligned
+        for r in range(masks.shape[0] - 1):
+            if jitter or not aligned[r]:
+                area = masks.area[:, r]
+                block[:, r], place[:, r] = swap_blocks(self.data.label, area.astype(float), area > 0, rng)
+        return stage.Regions(self.drawing.names, aligned, block, place)
+
+    @property
+    def aligned(self) -> NDArray[np.bool_]:
+        """Which regions `[r]` are the same in every photograph; what lies outside all is, when all others are."""
+        each = [region.aligned for region, names in self.drawing.declared(self.config.regions) for _ in names]
+        return np.array([*each, all(each)])
+
+    def _groups(self) -> dict[tuple[str, str, str], NDArray[np.bool_]]:
+        """Photographs whose maps are averaged: of each class, and of each group in it; none without a common frame."""
+        if not self.aligned.all():
+            return {}
+        columns = {"all": np.full(len(self.data), "all"), **self.data.attributes}
+        return {
+            (attribute, group, name): (column == group) & (self.data.label == k)
+            for attribute, column in columns.items()
+            for group in np.unique(column).tolist()[:MOST_GROUPS]
+            for k, name in enumerate(self.model.classes)
+        }
+
+    def evidence(self, explained: ExplainedImages, examples: ExampleTable) -> Evidence:
+        """Regions with their references; nothing is occluded yet."""
+        return Evidence(
+            config=self.config,
+            examples=examples,
+            words=None,
+            groups=explained.common.groups[self.explainer.names[0]],
+            mentions={},
+            swaps={},
+            composites=self.explainer.names,
+            favourable=self.explainer.favour,
+            regions=explained.regions,
+        )
+
+    def exhibits(self, examples: ExampleTable) -> Gallery:
+        """Misclassified photographs, the most confident first, drawn on one scale."""
+        chosen = misclassified(examples, first=[False] * len(self.data))[: self.config.report.examples]
+        maps, margins = [], []
+        for i in chosen:
+            target = (int(examples.predicted[i]), int(examples.label[i]))
+            relevance, result = explain_map(
+                self.explainer, self.pixels(np.array([i])), target=target, composite=self.explainer.first
+            )
+            maps.append(relevance)
+            margins.append(float(result.ledger.output[0]))
+        scale = common_scale([_normalised(relevance) for relevance in maps])
+        shown = [
+            Exhibit(
+                id=str(examples.id[i]),
+                label=self.model.classes[int(examples.label[i])],
+                predicted=self.model.classes[int(examples.predicted[i])],
+                margin=margin,
+                regions=region_shares(self.drawing.names, relevance, drawn(self.masks, i)),
+                picture=b64encode(self._picture(i, relevance, scale)).decode(),
+                scale=scale,
+            )
+            for i, margin, relevance in zip(chosen, margins, maps, strict=True)
+        ]
+        return Gallery(tuple(shown), {exhibit.id: relevance for exhibit, relevance in zip(shown, maps, strict=True)})
+
+    def _picture(self, i: int, relevance: FloatArray, scale: float) -> bytes:
+        view = _view(self.data.payload[i], self.model.preprocessing, (0, 0), coloured=True)
+        people = self.config.report.images
+        picture = overlay(view, _normalised(relevance), drawn(self.masks, i)[:-1], scale=scale, people=people)
+        return encoded(picture, "JPEG")
+
+    def parts(self, explained: ExplainedImages, evidence: Evidence) -> dict[str, Any]:
+        """Regions, concentration and mean maps."""
+        cluster = evidence.examples.cluster
+        return {
+            "regions": region_records(
+                self.drawing.declared(self.config.regions), self.drawing.unmatched, self.masks, explained, cluster
+            ),
+            **mean_maps(explained, self.explainer.names, cluster),
+        }
+
+    def plan(self) -> Table:
+        """How often each region is there, and which tests of reliance it allows."""
+        smallest, jitter = self.config.statistics.min_group_size, self.config.statistics.jitter
+        table = Table("region", "source", "photographs", "mean size", "enough for reliance")
+        present = (self.masks.area > 0).sum(axis=0)
+        pixels = self.masks.shape[1] * self.masks.shape[2]
+        kinds = [region.source for region, names in self.drawing.declared(self.config.regions) for _ in names]
+        for r, (name, kind) in enumerate(zip(self.drawing.names, [*kinds, "the rest"], strict=True)):
+            verdict = "yes" if present[r] >= smallest else f"no: NOT TESTABLE below {smallest}"
+            if kind == "the rest":
+                verdict = "not asked"
+            elif self.aligned[r] and not jitter:
+                verdict = "no: the same in every photograph; set statistics.jitter"
+            size = self.masks.area[:, r].sum() / max(1, present[r]) / pixels
+            table.add_row(name, kind, str(present[r]), f"{size:.3f}", verdict)
+        return table
+
+
+MOST_GROUPS = 12  # values of an attribute that get mean maps of their own
+
+
+def load_image_task(loaded: LoadedConfig) -> ImageTask:
+    """Load model and photographs and draw every region."""
+    config, seconds = loaded.config, dict[str, float]()
+    with timed(seconds, "model"):
+        model, explainer = load_explainer(loaded)
+    with timed(seconds, "data"):
+        jitter, drawing = config.statistics.jitter, build_regions(config.regions, loaded.folder)
+        data = load_images(
+            config.data, resolve_data(loaded), drawing, model.preprocessing, classes=model.classes,
+            labels=config.model.labels, seed=config.seed, jitter=jitter,
+        )  # fmt: skip
+        masks = collect_masks(data, drawing, model.preprocessing)
+        rng = np.random.default_rng([config.seed, SHIFT_SEED])
+        shifts = rng.integers(-jitter, jitter + 1, (len(data), 2)) if jitter else None
+        shifted = None if shifts is None else collect_masks(data, drawing, model.preprocessing, shifts)
+    return ImageTask(loaded, model, data, drawing, masks, shifts, shifted, explainer, seconds)
+
+
+def load_explainer(loaded: LoadedConfig) -> tuple[ImageModel, Explainer[Preprocessing]]:
+    """The model and what explains it; a z-box without bounds gets those of the preprocessing."""
+    config = loaded.config
+    model = load_image_model(config.model, resolve_model(loaded), loaded.folder, config.target.favour)
+    favour, against = contrast(loaded, model.classes)
+    low, high = model.preprocessing.bounds
+    chosen = composites(loaded, {"epsilon_gamma_box": {"low": list(low), "high": list(high)}})
+    return model, Explainer(model.model, model.preprocessing, favour, against, chosen)
+
+
+def _view(row: ImageRow, steps: Preprocessing, shift: tuple[int, int], *, coloured: bool = False) -> NDArray[np.uint8]:
+    """What the model sees of a photograph, `[H, W, C]`; `coloured`: in RGB whatever its channels are."""
+    try:
+        seen = steps.model_copy(update={"channels": "rgb"}) if coloured and steps.channels == "bgr" else steps
+        return map_pixels(read_image(row.path), seen, shift)
+    except BadRow as problem:
+        raise DataError(
+            f"{row.path}: could be read when it was checked, and now cannot ({problem.reason}); do not change the data "
+            "during a run"
+        ) from None
+
+
+def _shift(shifts: IntArray | None, i: int) -> tuple[int, int]:
+    return (0, 0) if shifts is None else (int(shifts[i, 0]), int(shifts[i, 1]))
+
+
+def _normalised(relevance: FloatArray) -> FloatArray:
+    """R over sum |R|."""
+    total = float(np.abs(relevance).sum())
+    return relevance / total if total > 0 else relevance
