@@ -84,15 +84,21 @@ def report(run_dir: Path, formats: str) -> None:
 
 @main.command()
 @config_argument
-@click.argument("text")
+@click.argument("given", metavar="TEXT|IMAGE")
 @override_option
 @click.option("--composite", default=None, help="Rule set (default: the config's first).")
 @click.option("--target", default=None, help="Class to explain (default: the config's contrast).")
-def explain(config: Path, text: str, overrides: Overrides, composite: str | None, target: str | None) -> None:
-    """Explain the prediction of CONFIG's model for one TEXT: coloured tokens, top tokens, the ledger."""
+@click.option("--output", type=click.Path(path_type=Path), help="PNG of an image (default: NAME.relevance.png here).")
+def explain(
+    config: Path, given: str, overrides: Overrides, composite: str | None, target: str | None, output: Path | None
+) -> None:
+    """Explain CONFIG's model for one TEXT (coloured tokens) or IMAGE (path or id; its map is drawn), with the ledger."""
     from audit import explanation
 
-    explanation.print_explanation(explanation.explain(config, text, overrides, composite=composite, target=target))
+    explained = explanation.explain(config, given, overrides, composite=composite, target=target)
+    explanation.print_explanation(explained)
+    if drawn := explanation.write_picture(explained, output):
+        click.echo(f"drawn: {drawn}")
 
 
 @main.command()

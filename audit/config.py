@@ -302,6 +302,9 @@ class Config(Block):
     name: Name = Field(description="names the output folder; default: the file's name")
     task: Literal["text", "image"] = "text"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    requires: tuple[str, ...] = Field(
+        (), description="what you must supply, in words; told when the data are not there"
+    )
     data: Data
     model: Model
     target: Target

@@ -75,10 +75,12 @@ def load_images(
     labels: Mapping[str, str],
     seed: int,
     jitter: int = 0,
+    inspect: bool = True,
 ) -> Examples[ImageRow]:
     """Read a table, or a folder per class, of photographs; other arguments and errors as for `load_examples`.
 
-    A row is used if its image can be read, its regions drawn, and the crop taken under every shift up to `jitter` pixels.
+    A row is used if its image can be read, its regions drawn, and the crop taken under every shift up to `jitter` pixels;
+    without `inspect` no image is opened.
     Paths, of images and of masks, are relative to the table's folder or to the folder of classes, and stay inside.
     """
     folder = path if path.is_dir() else path.parent
@@ -86,13 +88,15 @@ def load_images(
     def read(cells: Sequence[Any]) -> ImageRow:
         return ImageRow(locate(folder, cells[0]), _region_cells(folder, cells[1:], regions))
 
-    def inspect(row: ImageRow) -> tuple[ImageRow, bytes]:
+    def inspected(row: ImageRow) -> tuple[ImageRow, bytes]:
         with warnings.catch_warnings():  # Pillow's, on files with damaged metadata
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return row, _inspected(row, regions, steps, jitter)
 
-    reader = Reader("photograph", (config.columns.image, *regions.columns), read, inspect, folders=True)
+    reader = Reader(
+        "photograph", (config.columns.image, *regions.columns), read, inspected if inspect else None, folders=True
+    )
     examples = load_examples(config, path, reader, classes=classes, labels=labels, seed=seed)
     check_coco(regions, [row.path.as_posix() for row in examples.payload])
     return examples

@@ -113,6 +113,13 @@ def _film_cache() -> Path:
     return _cache_root() / f"film_reviews-{digest[:12]}"
 
 
+def _recipe_cache(name: str) -> Path:
+    """Cache folder of what the module `audit.models.NAME` makes, named after its code, this module's seed and torch."""
+    code = Path(__file__).with_name(f"{name}.py").read_bytes()
+    identity = b"\0".join([code, str(PHOTOGRAPH_SEED).encode(), version("torch").encode()])
+    return _cache_root() / f"{name}-{hashlib.sha256(identity).hexdigest()[:12]}"
+
+
 def _cache_root() -> Path:
     if own := os.environ.get("LRP_AUDIT_CACHE"):
         return Path(own).expanduser()
@@ -152,21 +159,21 @@ def _gender_model() -> Path:
         values = {"resize": [32, 32], "mean": [122.782, 117.001, 104.298], "scale": 1.0, "std": [256.0]}
         _save_module(folder, network(), "audit.models.face_gender:network", ["female", "male"], values)
 
-    return build_once(_cache_root() / "face_gender-2.0.0", port)
+    return build_once(_recipe_cache("face_gender") / "model", port)
 
 
 def _marked_data() -> Path:
     def write(folder: Path) -> None:
         write_photographs(folder, PHOTOGRAPH_SEED)
 
-    return build_once(_cache_root() / "marked_photographs-1" / "data", write) / "photographs.csv"
+    return build_once(_recipe_cache("marked_photographs") / "data", write) / "photographs.csv"
 
 
 def _photograph_model(*, marked: bool) -> Path:
     def make(folder: Path) -> None:
         save_photograph_model(folder, train(PHOTOGRAPH_SEED, marked=marked))
 
-    return build_once(_cache_root() / "marked_photographs-1" / ("marked" if marked else "unmarked"), make)
+    return build_once(_recipe_cache("marked_photographs") / ("marked" if marked else "unmarked"), make)
 
 
 def save_photograph_model(folder: Path, model: "nn.Module") -> None:

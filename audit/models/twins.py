@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+EPSILON = 1e-5
+
 
 def reinitialised(model: nn.Module, seed: int, batch: Tensor) -> nn.Module:
     """A copy with fresh weights: Kaiming normal (fan in), zero biases; BatchNorm statistics estimated on `batch`.
@@ -24,6 +26,7 @@ def reinitialised(model: nn.Module, seed: int, batch: Tensor) -> nn.Module:
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the cumulative mean of all passes
+            norm.eps = max(norm.eps, EPSILON)  # torch trains with no norm whose eps is 0
             norm.train()
         if norms:
             twin(batch)

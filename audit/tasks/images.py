@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -13,7 +14,7 @@ from rich.table import Table
 from audit.config import Config, Preprocessing
 from audit.data.examples import BadRow, Examples
 from audit.data.geometry import map_pixels, normalise
-from audit.data.images import ImageRow, load_images, read_image
+from audit.data.images import ImageRow, load_images, read_image, read_masks
 from audit.data.masks import collect_masks, drawn
 from audit.data.regions import Regions, build_regions
 from audit.errors import DataError
@@ -40,7 +41,7 @@ from audit.stats.mask_swap import swap_blocks
 from audit.tables import ExampleTable, FloatArray, IntArray, MaskTable
 from audit.tasks.region_records import mean_maps, region_records, region_shares
 from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model
-from audit.tasks.task import Gallery, misclassified
+from audit.tasks.task import Explanation, Gallery, misclassified, named
 
 TWIN_SEED, SWAP_SEED, SHIFT_SEED = 1, 2, 3
 
@@ -235,6 +236,53 @@ def load_image_task(loaded: LoadedConfig) -> ImageTask:
         shifts = rng.integers(-jitter, jitter + 1, (len(data), 2)) if jitter else None
         shifted = None if shifts is None else collect_masks(data, drawing, model.preprocessing, shifts)
     return ImageTask(loaded, model, data, drawing, masks, shifts, shifted, explainer, seconds)
+
+
+def explain_image(loaded: LoadedConfig, given: str, target: str | None) -> Explanation:
+    """One photograph, by its id or path in the data or any other file, by the config's model and first composite.
+
+    In a file that the data do not name only regions without columns are drawn.
+    """
+    drawing = build_regions(loaded.config.regions, loaded.folder)
+    model, explainer = load_explainer(loaded)
+    steps, row = model.preprocessing, _row(loaded, drawing, model, given)
+    chosen, explained = named(explainer, model.classes, target)
+    try:
+        seen, masks = read_image(row.path), read_masks(row, drawing, steps)
+        inputs = normalise(map_pixels(seen, steps)[np.newaxis], steps)
+    except BadRow as problem:
+        raise DataError(f"{row.path}: {problem.reason}: {problem.detail}") from None
+    relevance, result = explain_map(explainer, inputs, target=chosen, composite=explainer.first)
+    shown = _normalised(relevance)
+    picture = overlay(
+        _view(row, steps, (0, 0), coloured=True), shown, masks[:-1], scale=common_scale([shown]), people="show"
+    )
+    return Explanation.of(
+        result,
+        explained,
+        model.classes,
+        regions=region_shares(drawing.names, relevance, masks),
+        picture=encoded(picture, "PNG"),
+        name=row.path.stem,
+    )
+
+
+def _row(loaded: LoadedConfig, drawing: Regions, model: ImageModel, given: str) -> ImageRow:
+    """The row of the data with this id or file, else the file itself."""
+    file, config = Path(given), loaded.config
+    if not file.is_file() or not config.requires or (loaded.folder / config.data.path).exists():
+        data = load_images(
+            config.data.model_copy(update={"limit": None}), resolve_data(loaded), drawing, model.preprocessing,
+            classes=model.classes, labels=config.model.labels, seed=config.seed, inspect=False,
+        )  # fmt: skip
+        for name, row in zip(data.id.tolist(), data.payload, strict=True):
+            if name == given or (file.is_file() and row.path.resolve() == file.resolve()):
+                return row
+    if not file.is_file():
+        raise DataError(
+            f"{given}: is no file, and no id in {config.data.path}; give the id or the path of a photograph"
+        )
+    return ImageRow(file, tuple(None for _ in drawing.columns))
 
 
 def load_explainer(loaded: LoadedConfig) -> tuple[ImageModel, Explainer[Preprocessing]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audit.errors import ConfigError, did_you_mean
+from audit.errors import ConfigError, DataError, did_you_mean
 from audit.loading import LoadedConfig
 from audit.models.builtin import PREFIX, builtin_data, builtin_model
 from audit.relevance.explainer import composite_name, make_composite
@@ -22,7 +22,15 @@ def resolve_model(loaded: LoadedConfig) -> str:
 def resolve_data(loaded: LoadedConfig) -> Path:
     """File of the data, relative to the config, or a built-in dataset."""
     path = loaded.config.data.path
-    return builtin_data(path.removeprefix(PREFIX)) if path.startswith(PREFIX) else (loaded.folder / path).absolute()
+    if path.startswith(PREFIX):
+        return builtin_data(path.removeprefix(PREFIX))
+    found = (loaded.folder / path).absolute()
+    if loaded.config.requires and not found.exists():
+        needed = "; ".join(loaded.config.requires)
+        raise DataError(
+            f"{found}: there is no such data file. This config requires {needed}; name it with --set data.path=FILE"
+        )
+    return found
 
 
 def composites(loaded: LoadedConfig, known: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from audit.data.examples import Examples
 from audit.loading import LoadedConfig
-from audit.records import Exhibit, Token
+from audit.records import Exhibit, RegionShare, Token
 from audit.relevance.explainer import Advance, Explainer
 from audit.relevance.sums import Explained
 from audit.stats.cases import Evidence
@@ -108,7 +108,7 @@ class Task(Protocol[E]):
 class Explanation:
     """One explained input; `ledger` maps an entry to its part of the explained logit.
 
-    A text has `tokens`, an image `regions` (region, net, share, size; each a share) and its overlay as a PNG file.
+    A text has `tokens`, an image `regions` and `picture`, its map over the photograph as a PNG file, called `name`.
     """
 
     explained: str
@@ -117,8 +117,9 @@ class Explanation:
     predicted: str
     ledger: Mapping[str, float]
     tokens: tuple[Token, ...] = ()
-    regions: tuple[tuple[str, float, float, float], ...] = ()
+    regions: tuple[RegionShare, ...] = ()
     picture: bytes = b""
+    name: str = ""
 
     @classmethod
     def of(cls, result: Any, explained: str, classes: Sequence[str], **shown: Any) -> "Explanation":
