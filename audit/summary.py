@@ -73,7 +73,7 @@ def _row(finding: Finding) -> tuple[Text, ...]:
 
 def _question(finding: Finding) -> str:
     """The question, and which quantity where a question has several."""
-    measure = finding.details.get("measure") or finding.details.get("feature")
+    measure = next((finding.details[key] for key in ("measure", "feature", "region") if key in finding.details), None)
     flips = "flips" if finding.id.startswith("intervention.flips") else None
     return " ".join(str(part) for part in (finding.question, measure or flips) if part)
 

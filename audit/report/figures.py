@@ -18,6 +18,10 @@ PLACEBO_NOTE = (
     "The interval shows sampling error only; p ranks the value among placebo words, which differ from each other too, so an "
     "interval that leaves out 0 is not by itself a difference."
 )
+NULLS: Final = {  # by whether masks were swapped: what stands on the axis, and in the caption
+    False: ("placebos", "placebos of no protected group"),
+    True: ("swapped masks", "draws with masks swapped between photographs"),
+}
 MARKERS: Final[dict[Verdict, tuple[str, str]]] = {
     Verdict.BREACH: ("^", VERMILLION),
     Verdict.DIFFERENT: ("D", ORANGE),
@@ -70,7 +74,7 @@ def _forest(name: str, question: str, unit: str, findings: Sequence[Finding]) ->
     caption = (
         f"{question_title(question)}: estimate with its {_kinds([f.estimate for f in rows])}. Grey band: inside the margin "
         f"({margins}); vertical line: no difference. {shapes}. Family: {rows[0].test.family}, m = {rows[0].test.m}."
-        + (f" {PLACEBO_NOTE}" if any(f.null for f in rows) else "")
+        + (f" {PLACEBO_NOTE}" if any(f.null and "placebo" in f.test.name for f in rows) else "")
         + (f" {left} smaller ones are in the table only." if left else "")
     )
     spoken = "; ".join(f"{_label(f)} {interval(f.estimate)}, {f.verdict.value}" for f in rows[:8])
@@ -144,19 +148,19 @@ def _null(name: str, question: str, findings: Sequence[Finding]) -> Figure:
         axes.set_title(shorten(f"{finding.attribute}: {pair(finding)}"), loc="left")
         axes.set_xlabel(f"observed {number(finding.estimate.value)}, n = {finding.estimate.n:,}")
 
-    spoken = "; ".join(
-        f"{_label(f)} observed {number(f.estimate.value)}, placebos {number(min(f.null))} to {number(max(f.null))}"
-        for f in rows
-    )
     left = len(findings) - len(rows)
     many = listed(sorted({f"{len(f.null):,}" for f in rows}))
+    side, said = NULLS["mask swap" in rows[0].test.name]
+    spoken = "; ".join(
+        f"{_label(f)} observed {number(f.estimate.value)}, {side} {number(min(f.null))} to {number(max(f.null))}"
+        for f in rows
+    )
     return Figure(
         name=name,
-        svg=_panels(name, rows, draw, "placebos"),
-        alt=f"Placebo distributions, {question_title(question)}: {spoken}",
-        caption=f"{question_title(question)}, {rows[0].estimate.unit}: grey, what {many} placebos of "
-        "no protected group give; line with triangle, the observed value."
-        + (f" The {len(rows)} with the smallest p of {len(findings)}." if left else ""),
+        svg=_panels(name, rows, draw, side),
+        alt=f"Distributions under no difference, {question_title(question)}: {spoken}",
+        caption=f"{question_title(question)}, {rows[0].estimate.unit}: grey, what {many} {said} give; line with triangle, "
+        "the observed value." + (f" The {len(rows)} with the smallest p of {len(findings)}." if left else ""),
     )
 
 
@@ -265,7 +269,8 @@ def share_chart(distributions: Sequence[Distribution]) -> list[Figure]:
         name="shares",
         svg=_panels("shares", rows, draw, "share of examples"),
         alt=f"Histograms of relevance shares: {spoken}",
-        caption=f"Share of |R| on a group's words, over the examples that hold such words ({listed(sorted({d.composite for d in rows}))}). "
+        caption=f"Share of |R| on a group's words or in a region, over the examples that hold it "
+        f"({listed(sorted({d.composite for d in rows}))}). "
         f"Hatched bar: shares of exactly 0. Same axes in every panel; x ends at the largest share seen. Mean with its "
         f"{_kinds([d.mean for d in rows])}. Description, never a test."
         + _most(len(rows), len(distributions), "groups")

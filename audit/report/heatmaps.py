@@ -60,6 +60,21 @@ def overlay(
     return picture
 
 
+def with_colour_bar(picture: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """The picture with its scale below it: relevance of one pixel over sum |R|, from -scale to scale."""
+    from matplotlib import colormaps
+    from PIL import Image, ImageDraw
+
+    width = picture.shape[1]
+    strip = np.rint(255 * colormaps[COLOURS](np.linspace(0, 1, width))[None, :, :3].repeat(10, 0)).astype(np.uint8)
+    label = Image.new("RGB", (width, 16), "white")
+    write = ImageDraw.Draw(label)
+    for x, anchor, value in ((2, "lt", -scale), (width // 2, "mt", 0.0), (width - 2, "rt", scale)):
+        write.text((x, 3), f"{value:+.2g}" if value else "0", fill="black", anchor=anchor)
+    white = np.full((6, width, 3), 255, np.uint8)
+    return np.concatenate([picture, white, strip, np.asarray(label)])
+
+
 def encoded(picture: NDArray[np.uint8], kind: Literal["PNG", "JPEG"]) -> bytes:
     """The picture as a file."""
     from PIL import Image

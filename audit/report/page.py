@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 import yaml
 from pydantic import JsonValue, ValidationError
 
-from audit.records import AuditRecord, Estimate, Exhibit, Finding, Lexicon, TermCount, Token, Verdict
+from audit.records import AuditRecord, Estimate, Exhibit, Finding, Lexicon, RegionShare, TermCount, Token, Verdict
 from audit.report.text import interval, number
 from audit.report.wording import SEVERITY
 
@@ -15,6 +15,14 @@ MOST_TOKENS, MOST_TOKENS_EACH = 30_000, 1_500
 MOST_TERMS, TOP_TERMS = 500, 12
 STEPS = 5
 MENTIONED = " (mentioned)"
+MOST_PICTURES = 3_500_000  # characters of base64; a page stays below 5 MB
+CONTENTS: Final = (
+    ("verdicts", "Verdicts"), ("untestable", "Not testable"), ("gates", "Gates"), ("effects", "Effects"),
+    ("findings", "Findings"), ("placebos", "Placebos"), ("classes", "Terms by class"), ("regions", "Regions"),
+    ("share", "Shares"), ("terms", "Terms found"), ("examples", "Misclassified examples"), ("data", "Data and model"),
+    ("ledger", "Ledger"), ("limits", "Limits"), ("provenance", "Provenance"), ("glossary", "Glossary"),
+)  # fmt: skip
+OF_TEXTS, OF_IMAGES = ("classes", "terms"), ("regions",)
 RATES = ("rate", "reference rate")
 
 
@@ -141,12 +149,38 @@ def forms(term: TermCount) -> list[tuple[str, int]]:
     return sorted(term.forms.items(), key=lambda item: (-item[1], item[0]))[:8]
 
 
+def contents(images: bool) -> list[tuple[str, str]]:  # noqa: FBT001 - called from the template
+    """Anchors and titles of the sections."""
+    titles = {"placebos": "Other masks"} if images else {}
+    left_out = OF_TEXTS if images else OF_IMAGES
+    return [(anchor, titles.get(anchor, title)) for anchor, title in CONTENTS if anchor not in left_out]
+
+
+def people(record: AuditRecord) -> str:
+    """Whether photographs are shown, blurred or hidden."""
+    report = record.config.get("report")
+    return str(report.get("images", "show")) if isinstance(report, Mapping) else "show"
+
+
+def strongest(exhibit: Exhibit, most: int = 4) -> list[RegionShare]:
+    """Regions of an image with the largest net relevance, either sign."""
+    known = [region for region in exhibit.regions if region.net is not None]
+    return sorted(known, key=lambda region: -abs(region.net or 0.0))[:most]
+
+
+def picture_alt(exhibit: Exhibit) -> str:
+    """What the picture of an image shows to who cannot see it."""
+    parts = [f"{region.name} {number(region.net)}" for region in strongest(exhibit)]
+    return f"Photograph beside its relevance map, predicted {exhibit.predicted}, true {exhibit.label}; net relevance: {', '.join(parts)}"
+
+
 def cards(record: AuditRecord) -> list[Card]:
-    """Exhibits within the page's token budget; none where the config hides dataset text."""
-    shown, tokens = [], 0
+    """Exhibits within the page's budget of tokens and pictures; none where the config hides dataset text."""
+    shown, tokens, pictures = [], 0, 0
     for exhibit in record.exhibits if shows_text(record) else ():
         tokens += min(len(exhibit.tokens), MOST_TOKENS_EACH)
-        if tokens > MOST_TOKENS:
+        pictures += len(exhibit.picture)
+        if tokens > MOST_TOKENS or pictures > MOST_PICTURES:
             break
         shown.append(_card(exhibit))
     return shown

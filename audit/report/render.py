@@ -32,7 +32,7 @@ def html(record: AuditRecord) -> bytes:
     """The report as one HTML page: offline, without JavaScript, dataset text escaped."""
     from markupsafe import Markup
 
-    from audit.report import figures, page, text, wording
+    from audit.report import figures, maps, page, text, wording
 
     css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     shown = page.cards(record)
@@ -49,6 +49,9 @@ def html(record: AuditRecord) -> bytes:
         nulls=figures.nulls(record.findings),
         term_charts=figures.term_charts(record.effects, record.model.classes),
         shares=figures.share_chart(record.distributions),
+        images=bool(record.regions),
+        mean_maps=maps.mean_map_figures(record),
+        scale=maps.colour_bar(record.exhibits[0].scale or 1.0) if record.regions and record.exhibits else None,
         cards=shown,
         cards_left=len(record.exhibits) - len(shown),
     )  # fmt: skip
@@ -59,9 +62,9 @@ FORMATS: Final[dict[str, Callable[[AuditRecord], bytes]]] = {"html": html}
 
 
 def _policy(css: str) -> str:
-    """Content security policy: this style sheet and nothing else."""
+    """Content security policy: this style sheet and pictures inside the page, nothing else."""
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
 @cache

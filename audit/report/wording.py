@@ -50,8 +50,11 @@ QUESTIONS: Final[dict[str, tuple[str, str]]] = {
         "Do the words of one group push the prediction further than the words of another group?",
     ),
     "intervention": ("Swaps", "Does the prediction change when a group's words are swapped for another group's?"),
-    "reliance": ("Reliance", "Do the words of a group carry more relevance than comparable other words?"),
-    "disparity": ("Relevance disparity", "Is the same kind of word relied on more for one group than for another?"),
+    "reliance": ("Reliance", "Do the words of a group, or a region, carry more relevance than comparable others?"),
+    "disparity": (
+        "Relevance disparity",
+        "Is the same kind of word, or region, relied on more for one group than for another?",
+    ),
     "errors": (
         "Misclassified against correct",
         "Do misclassified photographs of a group have their relevance elsewhere, at equal confidence?",
@@ -59,11 +62,16 @@ QUESTIONS: Final[dict[str, tuple[str, str]]] = {
     "outcome": ("Outcome gaps", "Do rates of favourable or wrong predictions differ between groups?"),
 }
 GLOSSARY: Final[dict[str, str]] = {
-    "Relevance": "the part of the explained logit that Layer-wise Relevance Propagation assigns to a word; "
+    "Relevance": "the part of the explained logit that Layer-wise Relevance Propagation assigns to a word or a pixel; "
     "positive pushes towards the explained class, negative away from it.",
     "Contrast logit": "the logit of the favoured class minus that of the other; every effect in this report is measured on it.",
     "sd": "standard deviation; effects are in units of the standard deviation of the contrast logit over the audited examples.",
-    "Share of |R|": "the absolute relevance on a group's words as a part of the absolute relevance of all words of the example.",
+    "Share of |R|": "the absolute relevance on a group's words, or in a region, as a part of that of the whole example.",
+    "Net R": "relevance with its sign, summed: what speaks for the explained class minus what speaks against it.",
+    "Mask swap": "relevance in a region's own mask against that in the masks of other photographs of its class and size; masks "
+    "that sit in the middle of every photograph cannot be swapped, so their crops are shifted by known random pixels.",
+    "Untrained copies": "the same network with random weights, many times: what contrast and architecture alone make of the photographs.",
+    "Concentration": "the share of |R| in the top 5 % of the pixels.",
     "Composite": "the set of propagation rules that computes relevance; the first gives the numbers, others are second opinions.",
     "Estimand": "the quantity that a finding estimates, in words.",
     "Interval": "the range of values that the data support, at the level printed beside it; the level is adjusted for "

@@ -236,6 +236,7 @@ def _case(
         ),
         details={"region": name, **_described(compared, sample), **twins},
         of_regions=True,
+        note=_matching(compared, sample),
     )
 
 
@@ -250,6 +251,15 @@ def _described(compared: _Comparison, sample: _Sample) -> Mapping[str, JsonValue
         "unmatched": unmatched.model_dump(),
         "p unmatched": p,
     }
+
+
+def _matching(compared: _Comparison, sample: _Sample) -> str:
+    """What matching does to the difference and to the rows, in words."""
+    unmatched, p = brunner_munzel(sample.values, sample.side, cluster=sample.cluster)
+    lost = [int((~sample.matched & side).sum()) for side in (sample.side, ~sample.side)]
+    left = " and ".join(f"{n} {side}" for n, side in zip(lost, compared.sides, strict=True))
+    before = "" if unmatched.value is None else f"before matching on {compared.matched} {unmatched.value:+.2f}"
+    return f"{before} (p {'unknown' if p is None else f'{p:.3f}'}); matching leaves out {left}"
 
 
 def _noting(estimate: Estimate, reason: str) -> Estimate:

@@ -35,7 +35,7 @@ from audit.relevance.images import (
     explain_sample,
 )
 from audit.relevance.sums import Explained
-from audit.report.heatmaps import common_scale, encoded, overlay
+from audit.report.heatmaps import common_scale, encoded, overlay, with_colour_bar
 from audit.stats.cases import Evidence
 from audit.stats.mask_swap import swap_blocks
 from audit.tables import ExampleTable, FloatArray, IntArray, MaskTable
@@ -254,9 +254,8 @@ def explain_image(loaded: LoadedConfig, given: str, target: str | None) -> Expla
         raise DataError(f"{row.path}: {problem.reason}: {problem.detail}") from None
     relevance, result = explain_map(explainer, inputs, target=chosen, composite=explainer.first)
     shown = _normalised(relevance)
-    picture = overlay(
-        _view(row, steps, (0, 0), coloured=True), shown, masks[:-1], scale=common_scale([shown]), people="show"
-    )
+    scale, view = common_scale([shown]), _view(row, steps, (0, 0), coloured=True)
+    picture = with_colour_bar(overlay(view, shown, masks[:-1], scale=scale), scale)
     return Explanation.of(
         result,
         explained,

@@ -1,0 +1,157 @@
+"""Mean relevance maps of groups and classes, their differences, and the colour bar of the gallery."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.records import AuditRecord, MeanMap, RegionRecord
+from audit.report.figures import WIDTH, Figure
+from audit.report.heatmaps import CLIPPED, COLOURS
+from audit.report.svg import INK, draw_svg
+from audit.report.text import listed, number, shorten
+
+LEVEL: Final = 1.96  # standard errors: a cell whose 95 % interval holds 0 is dimmed in a difference
+MOST_COLUMNS, MOST_ROWS = 4, 6
+LIGHT: Final = "#f0f0f0"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """One picture: `dimmed` cells are not distinguishable from 0."""
+
+    title: str
+    values: NDArray[Any]
+    dimmed: NDArray[np.bool_]
+    spoken: str
+
+
+def mean_map_figures(record: AuditRecord) -> list[Figure]:
+    """For all photographs and for each attribute: a row per true class, a column per group, and the difference of two groups."""
+    regions = [region for region in record.regions if region.cells]
+    attributes = dict.fromkeys(each.attribute for each in record.maps)
+    return [
+        _figure(f"maps-{i}", attribute, [each for each in record.maps if each.attribute == attribute], regions)
+        for i, attribute in enumerate(attributes, 1)
+    ]
+
+
+def _figure(name: str, attribute: str, maps: Sequence[MeanMap], regions: Sequence[RegionRecord]) -> Figure:
+    groups = list(dict.fromkeys(each.group for each in maps))[:MOST_COLUMNS]
+    labels = list(dict.fromkeys(each.label for each in maps))[:MOST_ROWS]
+    known = {(each.label, each.group): each for each in maps}
+    rows = [_row(known, label, groups, regions) for label in labels]
+    columns = len(groups) + (len(groups) == 2 and any(panel is not None for row in rows for panel in row[2:]))
+    panels = [panel for row in rows for panel in row if panel is not None]
+    scale = max(float(np.quantile(np.abs(panel.values), CLIPPED)) for panel in panels) or 1.0
+
+    def draw(sheet: Any) -> None:
+        grid = sheet.subplots(len(rows), columns, squeeze=False)
+        for axes, panel in zip(grid.ravel(), [panel for row in rows for panel in row[:columns]], strict=True):
+            _picture(axes, panel, scale, regions)
+        _bar(sheet, grid.ravel().tolist(), scale)
+
+    heading = "all photographs" if attribute == "all" else attribute
+    return Figure(
+        name=name,
+        svg=draw_svg(name, (min(WIDTH, 2.3 * columns + 1), 2.2 * len(rows)), draw),
+        alt=f"Mean relevance maps, {heading}: " + "; ".join(f"{panel.title}: {panel.spoken}" for panel in panels),
+        caption=f"{heading[0].upper()}{heading[1:]}: mean over photographs of R over sum |R| per cell, {maps[0].composite}, on the "
+        "contrast logit. Orange speaks for the explained class, blue against it; one symmetric scale in all pictures of the figure; "
+        "lines: the declared regions."
+        + (" Right: first group minus second; grey cells: the 95 % interval of the difference holds 0, not corrected for the number "
+           "of cells." if columns > len(groups) else "")
+        + " Photographs differ in what they show as well as in what the model uses: description, not a test.",
+    )  # fmt: skip
+
+
+def _row(
+    known: dict[tuple[str, str], MeanMap], label: str, groups: Sequence[str], regions: Sequence[RegionRecord]
+) -> list[_Panel | None]:
+    found = [known.get((label, group)) for group in groups]
+    panels = [None if each is None else _mean(each, regions) for each in found]
+    if len(found) == 2:
+        one, two = found
+        panels.append(None if one is None or two is None else _difference(one, two, regions))
+    return panels
+
+
+def _mean(each: MeanMap, regions: Sequence[RegionRecord]) -> _Panel:
+    values = np.array(each.mean)
+    group = "" if each.attribute == "all" else f"{each.group}, "
+    title = shorten(f"{group}true {each.label}, n = {each.n:,}", 44)
+    return _Panel(title, values, np.zeros(values.shape, dtype=np.bool_), _spoken(values, regions))
+
+
+def _difference(one: MeanMap, two: MeanMap, regions: Sequence[RegionRecord]) -> _Panel:
+    values = np.array(one.mean) - np.array(two.mean)
+    error = np.hypot(np.array(one.error), np.array(two.error))
+    title = shorten(f"{one.group} − {two.group}, true {one.label}", 44)
+    return _Panel(title, values, np.abs(values) <= LEVEL * error, _spoken(values, regions))
+
+
+def _spoken(values: NDArray[Any], regions: Sequence[RegionRecord]) -> str:
+    """The regions that hold most of each sign."""
+    sums = {region.name: float(values[_mask(region)].sum()) for region in regions}
+    if not sums:
+        return f"sum {number(float(values.sum()))}"
+    high, low = max(sums, key=lambda name: sums[name]), min(sums, key=lambda name: sums[name])
+    return listed([f"{name} {number(sums[name])}" for name in dict.fromkeys((high, low))])
+
+
+def _mask(region: RegionRecord) -> NDArray[np.bool_]:
+    return np.array([[cell == "1" for cell in row] for row in region.cells])
+
+
+def _picture(axes: Any, panel: _Panel | None, scale: float, regions: Sequence[RegionRecord]) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if panel is None:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no photographs", ha="center", va="center", transform=axes.transAxes)
+        return
+    shown = np.where(panel.dimmed, np.nan, panel.values)
+    axes.set_facecolor("#7f7f7f")
+    axes.imshow(shown, cmap=COLOURS, vmin=-scale, vmax=scale, interpolation="none")
+    for region in regions:
+        mask = np.pad(_mask(region).astype(float), 1)
+        if region.name != regions[-1].name or len(regions) == 1:
+            axes.contour(
+                np.arange(mask.shape[1]) - 1, np.arange(mask.shape[0]) - 1, mask, [0.5], colors=LIGHT, linewidths=0.7
+            )
+    axes.set_xlim(-0.5, panel.values.shape[1] - 0.5)
+    axes.set_ylim(panel.values.shape[0] - 0.5, -0.5)
+    axes.set_title(panel.title, fontsize=8)
+
+
+def _bar(sheet: Any, axes: Any, scale: float) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    bar = sheet.colorbar(ScalarMappable(Normalize(-scale, scale), COLOURS), ax=axes, shrink=0.8, aspect=30)
+    bar.set_label("R over sum |R|, per cell", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    bar.outline.set_edgecolor(INK)
+
+
+def colour_bar(scale: float) -> Figure:
+    """The scale of a gallery: relevance per pixel over sum |R|, from -scale to scale."""
+
+    def draw(sheet: Any) -> None:
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
+        bar = sheet.colorbar(
+            ScalarMappable(Normalize(-scale, scale), COLOURS), cax=sheet.add_subplot(), orientation="horizontal"
+        )
+        bar.set_label("relevance of one pixel over the photograph's sum |R|, for the predicted minus the true class")
+
+    return Figure(
+        name="gallery-scale",
+        svg=draw_svg("gallery-scale", (WIDTH, 0.75), draw),
+        alt=f"Colour scale from {number(-scale)} (blue) over 0 (dark) to {number(scale)} (orange)",
+        caption="One scale for all photographs below; the few pixels beyond it have its strongest colour.",
+    )
