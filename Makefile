@@ -13,9 +13,9 @@ PEERS_READY := .venv-peers/ready
 help: ## show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
 
-demo: $(READY) ## audit the built-in film review classifier (first time: a few minutes), report in reports/
-	@$(BIN)/lrp-audit run configs/quickstart_text.yaml; code=$$?; \
-	case $$code in 0|3|5) ;; *) exit $$code ;; esac # 3 and 5 are verdicts, not failures of the demo
+demo: $(READY) ## audit the built-in text and image classifiers (first time: a few minutes), reports in reports/
+	@for task in text vision; do $(BIN)/lrp-audit run configs/quickstart_$$task.yaml; code=$$?; \
+	case $$code in 0|3|5) ;; *) exit $$code ;; esac; done # 3 and 5 are verdicts, not failures of the demo
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest

@@ -302,6 +302,7 @@ class Config(Block):
     name: Name = Field(description="names the output folder; default: the file's name")
     task: Literal["text", "image"] = "text"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    about: str = Field("", description="what this audit is about, in words; stands at the top of the report")
     requires: tuple[str, ...] = Field(
         (), description="what you must supply, in words; told when the data are not there"
     )

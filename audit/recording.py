@@ -16,7 +16,7 @@ from audit.tasks.task import Task
 
 LIMITS = (
     "Relevance is not causation, and a causal effect is not by itself unfair; people decide what a disparity means.",
-    "A proxy outside the declared word groups is invisible here, and so is what no word carries.",
+    "A proxy outside the declared word groups or regions is invisible here, and so is what no word or pixel carries.",
     "Little relevance is not evidence of equal treatment; a high p value never says 'unused'.",
     "Groups are read from words in the text or from given columns: they are perceived or mentioned, not self-identified.",
     "The audit is no defence against a model owner who wants to mislead it.",

@@ -80,7 +80,7 @@ def encoded(picture: NDArray[np.uint8], kind: Literal["PNG", "JPEG"]) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    settings: dict[str, Any] = {"quality": 82, "subsampling": 0} if kind == "JPEG" else {"optimize": True}
+    settings: dict[str, Any] = {"quality": 75} if kind == "JPEG" else {"optimize": True}
     Image.fromarray(picture).save(buffer, kind, **settings)
     return buffer.getvalue()
 

@@ -15,7 +15,7 @@ MOST_TOKENS, MOST_TOKENS_EACH = 30_000, 1_500
 MOST_TERMS, TOP_TERMS = 500, 12
 STEPS = 5
 MENTIONED = " (mentioned)"
-MOST_PICTURES = 3_500_000  # characters of base64; a page stays below 5 MB
+MOST_PICTURES = 4_200_000  # characters of base64; a page stays below 5 MB
 CONTENTS: Final = (
     ("verdicts", "Verdicts"), ("untestable", "Not testable"), ("gates", "Gates"), ("effects", "Effects"),
     ("findings", "Findings"), ("placebos", "Placebos"), ("classes", "Terms by class"), ("regions", "Regions"),

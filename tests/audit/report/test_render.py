@@ -261,7 +261,8 @@ def test_gates_and_exit_code_are_explained(shown):
 def test_counts_ledger_and_provenance_are_printed(shown):
     for part in (
         "Rows 3,100 Used 2,981 Excluded 19 Excluded: empty text 12", "Truncated to the model's length (used) 5", "Unknown gender",
-        "cp_lrp all 0.282 −0.118 −0.310 0.200 7.2e-08", "bed5d4aee31210891326e75897108b0bddb3f962 with uncommitted changes", "d" * 64, "e" * 64,
+        "cp_lrp all 0.282 −0.118 −0.310 0.200 7.2e-08",
+        "bed5d4aee31210891326e75897108b0bddb3f962 with uncommitted changes", "d" * 64, "e" * 64,
         "numpy 2.4.6, torch 2.13.0", "Seed 7", "show_text: true", "Relevance is not causation", "<b>christian</b> 2",
     ):  # fmt: skip
         assert part in shown.words, part

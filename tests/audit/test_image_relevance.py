@@ -1,0 +1,243 @@
+"""The relevance stage of images against slow sums over boolean masks, photograph by photograph."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+
+import lrp
+from audit.data.masks import drawn
+from audit.loading import load_config
+from audit.preparation import prepare
+from audit.relevance.masked import inside, masks_of, mean_overlap, running, swap_members
+from audit.relevance.surroundings import pooled
+from audit.tables import MaskTable
+from audit.tasks.images import ImageTask
+
+CODE = """
+from torch import nn
+def make():
+    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 36, 3))
+"""
+N = 40
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty photographs of 16 x 16 with a box each (some have none), a small network, and its code."""
+    place, rng = tmp_path_factory.mktemp("photographs"), np.random.default_rng(1)
+    for i in range(N):
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(place / f"{i}.png")
+    corner = rng.integers(0, 8, (N, 2))
+    boxes = [f"[[{x}, {y}, {x + 5}, {y + 4}]]" if i % 7 else "" for i, (x, y) in enumerate(corner.tolist())]
+    table = pd.DataFrame({"id": [f"p{i}" for i in range(N)], "image": [f"{i}.png" for i in range(N)], "thing": boxes})
+    table["label"] = np.array(["a", "b", "c"])[np.arange(N) % 3]
+    table["who"] = np.array(["x", "y"])[np.arange(N) // 20]
+    table.to_csv(place / "table.csv", index=False)
+    (place / "network.py").write_text(CODE)
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(144, 3))
+    save_file(network.state_dict(), place / "weights.safetensors")
+    return place
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "small",
+        "task": "image",
+        "data": {"path": "table.csv", "columns": {"attributes": {"who": "who"}}},
+        "model": {
+            "module": "network:make",
+            "weights": "weights.safetensors",
+            "classes": ["a", "b", "c"],
+            "preprocessing": {"crop": [2, 2, 14, 14], "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "flip": True},
+            "batch_images": 7,
+        },
+        "target": {"favour": "a", "against": "c"},
+        "regions": [{"name": "thing", "boxes": "thing"}, {"name": "top", "fixed": [[0, 0, 16, 6]]}],
+        "relevance": {"composites": ["epsilon_plus", "epsilon_gamma_box"]},
+        "statistics": {"twins": 2, "twin_examples": 20, "permutations": 99, "min_group_size": 5},
+        **changes,
+    }
+
+
+def task_of(folder: Path, **changes: Any) -> ImageTask:
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(document(**changes)))
+    task = prepare(load_config(path))
+    assert isinstance(task, ImageTask)
+    return task
+
+
+def slow_map(task: ImageTask, i: int, composite: int, shifts: Any = None, model: Any = None) -> np.ndarray:
+    pixels = torch.from_numpy(task.pixels(np.array([i]), shifts))
+    chosen = list(task.explainer.composites.values())[composite]
+    return lrp.attribute(model or task.explainer.model, pixels, (0, 2), chosen).values[0].sum(0).double().numpy()
+
+
+@pytest.mark.parametrize("jitter", [0, 2])
+def test_sums_equal_those_over_boolean_masks(folder: Path, jitter: int) -> None:
+    statistics = {**document()["statistics"], "jitter": jitter}
+    task = task_of(folder, statistics=statistics)
+    explained, known = task.explain(), task.shifted or task.masks
+    regions = explained.regions
+    assert (task.shifted is not None) == bool(jitter)
+    for c, name in enumerate(task.explainer.names):
+        for i in range(0, N, 3):
+            plain, moved = slow_map(task, i, c), slow_map(task, i, c, task.shifts)
+            for r, mask in enumerate(drawn(task.masks, i)):
+                total = np.abs(plain).sum()
+                share = np.abs(plain[mask]).sum() / total if mask.any() else np.nan
+                assert regions.share[name][i, r] == pytest.approx(share, rel=1e-5, nan_ok=True)
+            for r, mask in enumerate(drawn(known, i)):
+                net = moved[mask].sum() / np.abs(moved).sum() if mask.any() else np.nan
+                assert regions.net[name][i, r] == pytest.approx(net, rel=1e-4, abs=1e-6, nan_ok=True)
+                if regions.block[i, r] < 0:
+                    assert np.isnan(regions.swapped[name][i, r]).all()
+                    continue
+                mates = np.flatnonzero(regions.block[:, r] == regions.block[i, r])
+                mates = mates[np.argsort(regions.place[mates, r])]
+                slow = [moved[drawn(known, int(j))[r]].sum() / np.abs(moved).sum() for j in mates]
+                np.testing.assert_allclose(regions.swapped[name][i, r, : len(mates)], slow, rtol=1e-4, atol=1e-6)
+                assert np.isnan(regions.swapped[name][i, r, len(mates) :]).all()
+
+
+def test_only_regions_that_differ_between_photographs_are_swapped_unless_crops_are_shifted(folder: Path) -> None:
+    block = task_of(folder).explain().regions.block
+    assert (block[:, 0] >= 0).sum() > 30 and (block[:, 1:] == -1).all()
+    labels = np.arange(N) % 3
+    assert all(len({labels[i] for i in np.flatnonzero(block[:, 0] == b)}) == 1 for b in np.unique(block[block >= 0]))
+    shifted = task_of(folder, statistics={**document()["statistics"], "jitter": 2}).explain().regions
+    assert (shifted.block[:, 1] >= 0).all() and (shifted.block[:, 2] == -1).all() and shifted.jitter == 2
+
+
+def test_twins_see_the_same_photographs_through_random_weights(folder: Path) -> None:
+    task = task_of(folder)
+    regions = task.explain().regions
+    rows = regions.twin_rows
+    assert len(rows) == 20 and regions.twin_share.shape == (2, 20, 3)
+    batch = torch.from_numpy(task.pixels(rows))
+    for k in range(2):
+        twin = task._twin(task.config.seed + k, batch)
+        for m in (0, 7, 19):
+            i = int(rows[m])
+            relevance = slow_map(task, i, 0, model=twin)
+            masks = drawn(task.masks, i)
+            share = [
+                np.abs(relevance[mask]).sum() / np.abs(relevance).sum() if mask.any() else np.nan for mask in masks
+            ]
+            np.testing.assert_allclose(regions.twin_share[k, m], share, rtol=1e-4)
+            with torch.no_grad():
+                logits = twin(batch[m : m + 1])[0]
+            assert regions.twin_margin[k, m] == pytest.approx(float(logits[0] - logits[2]), rel=1e-4, abs=1e-5)
+            block = regions.block[i, 0]
+            if block < 0:
+                assert np.isnan(regions.twin_swap[k, m, 0])
+                continue
+            others = [int(j) for j in np.flatnonzero(regions.block[:, 0] == block) if j != i]
+            nets = [relevance[drawn(task.masks, j)[0]].sum() for j in others]
+            slow = (relevance[masks[0]].sum() - np.mean(nets)) / np.abs(relevance).sum()
+            assert regions.twin_swap[k, m, 0] == pytest.approx(slow, rel=1e-3, abs=1e-5)
+
+
+def test_batches_and_prefetching_change_nothing(folder: Path) -> None:
+    one, many = (
+        task_of(folder, model={**document()["model"], "batch_images": size}).explain().regions for size in (1, 64)
+    )
+    for name in one.net:
+        np.testing.assert_allclose(one.net[name], many.net[name], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(one.swapped[name], many.swapped[name], rtol=1e-3, atol=1e-6)
+
+
+def test_maps_are_averaged_per_group_and_class_only_in_a_common_frame(folder: Path) -> None:
+    assert task_of(folder).explain().maps.mean == {}
+    task = task_of(folder, regions=[{"name": "top", "fixed": [[0, 0, 16, 6]]}])
+    maps = task.explain().maps
+    assert set(maps.mean) == {(a, g, k) for a, g in (("all", "all"), ("who", "x"), ("who", "y")) for k in "abc"}
+    rows = [i for i in range(20, N) if i % 3 == 1]
+    each = [slow_map(task, i, 0) for i in rows]
+    each = [relevance / np.abs(relevance).sum() for relevance in each]
+    np.testing.assert_allclose(maps.mean["who", "y", "b"], np.mean(each, axis=0), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(
+        maps.error["who", "y", "b"], np.std(each, axis=0, ddof=1) / len(rows) ** 0.5, rtol=1e-3, atol=1e-7
+    )
+    assert maps.counts["who", "y", "b"] == len(rows)
+    top = maps.top["epsilon_plus"]
+    largest = np.sort(np.abs(each[0]).ravel())[-round(0.05 * 144) :]
+    assert top[rows[0]] == pytest.approx(largest.sum(), rel=1e-5)
+
+
+def test_mirrored_and_displaced_shares_are_those_of_the_moved_map(folder: Path) -> None:
+    task = task_of(folder)
+    maps = task.explain().maps
+    for i in (1, 9):
+        share = np.abs(slow_map(task, i, 0))
+        mask = drawn(task.masks, i)[0]
+        assert maps.mirrored[i, 0] == pytest.approx(share[:, ::-1][mask].sum() / share.sum(), rel=1e-5)
+        places = [np.roll(share, (dy, dx), (0, 1))[mask].sum() / share.sum() for dy in range(12) for dx in range(12)]
+        assert np.isclose(maps.displaced[i, 0], places, rtol=1e-5).any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6), st.integers(2, 6), st.integers(0, 10_000))
+def test_runs_sum_what_masks_sum(regions: int, height: int, width: int, n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    masks = rng.random((n, regions, height, width)) < rng.random()
+    table = as_runs(masks)
+    maps = rng.normal(size=(2, height * width))
+    flat = masks.reshape(n * regions, -1)
+    np.testing.assert_allclose(inside(running(maps), table, np.arange(n * regions)), maps @ flat.T, atol=1e-12)
+    for i in range(n):
+        np.testing.assert_array_equal(drawn(table, i), masks[i])
+        np.testing.assert_array_equal(masks_of(table, i), i * regions + np.arange(regions))
+
+
+def test_overlap_is_the_mean_intersection_over_union_within_blocks() -> None:
+    rng = np.random.default_rng(3)
+    masks = rng.random((12, 1, 5, 4)) < 0.4
+    block, place = np.repeat([[0], [1], [-1]], 4, axis=0), np.tile(np.arange(4), 3)[:, None]
+    pairs = [(i, j) for b in (0, 4) for i in range(b, b + 4) for j in range(b, b + 4) if i != j]
+    slow = np.mean([(masks[i] & masks[j]).sum() / (masks[i] | masks[j]).sum() for i, j in pairs])
+    assert mean_overlap(as_runs(masks), block, place)[0] == pytest.approx(slow)
+    assert np.isnan(mean_overlap(as_runs(masks), block - 2, place)[0])
+    assert [each.tolist() for each in swap_members(block[:, 0], place[:, 0])] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_pooled_maps_keep_their_sum_and_have_at_most_64_cells_a_side() -> None:
+    relevance = np.random.default_rng(0).normal(size=(150, 40))
+    cells = pooled(relevance)
+    assert cells.shape == (50, 40) and cells.sum() == pytest.approx(relevance.sum())
+    np.testing.assert_allclose(cells[0], relevance[:3].sum(0))
+
+
+def as_runs(masks: np.ndarray) -> MaskTable:
+    """Masks `[n, r, h, w]` as a table, written plainly."""
+    first, start, end = [0], [], []
+    for mask in masks.reshape(-1, masks[0, 0].size):
+        padded = [False, *mask.tolist(), False]
+        turns = [k for k in range(len(padded) - 1) if padded[k] != padded[k + 1]]
+        start += turns[::2]
+        end += turns[1::2]
+        first.append(len(start))
+    area = masks.sum(axis=(2, 3))
+    arrays = [np.array(values, dtype=np.int64) for values in (first, start, end)]
+    return MaskTable(masks.shape[1:], area, np.arange(len(masks)), *arrays)
+
+
+def test_a_file_that_changes_during_the_run_stops_it_with_the_cure(folder: Path) -> None:
+    task = task_of(folder)
+    rows = list(task.data.payload)
+    rows[3] = replace(rows[3], path=folder / "gone.png")
+    broken = replace(task, data=replace(task.data, payload=tuple(rows)))
+    with pytest.raises(Exception, match=r"gone.png: could be read when it was checked, and now cannot .*during a run"):
+        broken.explain()
