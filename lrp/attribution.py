@@ -61,7 +61,7 @@ def attribute_each(
         chosen = {i: composite for i, composite in enumerate(resolved) if (composite.rules is None) == plain}
         if chosen:
             watch = Watch(model, layers, condition or {})
-            found = _one_forward(model, inputs, target, list(chosen.values()), watch, strict=strict)
+            found = _explain(model, inputs, target, list(chosen.values()), watch, strict=strict)
             if not plain and any(_mixed(relevance) for relevance in found):
                 found = _split(model, inputs, list(chosen.values()), watch, found, strict=strict)
             results.update(zip(chosen, found, strict=True))
@@ -93,7 +93,7 @@ def _split(
         return value[i : i + 1] if isinstance(value, Tensor) and value.dim() and len(value) == batch else value
 
     singles = [
-        _one_forward(
+        _explain(
             model,
             {k: alone(v, i) for k, v in inputs.items()} if isinstance(inputs, Mapping) else alone(inputs, i),
             found[0].target[i : i + 1],
@@ -106,6 +106,19 @@ def _split(
     return [
         replace(relevance, ledger=joined([single[c].ledger for single in singles])) for c, relevance in enumerate(found)
     ]
+
+
+def _explain(
+    model: nn.Module, inputs: Inputs, target: Target, composites: list[Composite], watch: Watch, *, strict: bool
+) -> list[Relevance]:
+    """One forward pass; a second one with copies, for a model that overwrites what autograd saved."""
+    try:
+        return _one_forward(model, inputs, target, composites, watch, strict=strict)
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+    with torch.autograd.graph.allow_mutation_on_saved_tensors():
+        return _one_forward(model, inputs, target, composites, watch, strict=strict)
 
 
 def _one_forward(

@@ -24,6 +24,36 @@ def tensors(value: object) -> Iterator[Tensor]:
             yield from tensors(item)
 
 
+def mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """`value` with `function` applied to every tensor in nested tuples, lists and dictionaries."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if type(value) is dict:
+        return {name: mapped(item, function) for name, item in value.items()}
+    return type(value)(mapped(item, function) for item in value) if type(value) in (tuple, list) else value
+
+
+_MUTATES: dict[Function, bool] = {}
+
+
+def mutates(func: Function) -> bool:
+    """Whether a call overwrites its first argument, by torch's naming."""
+    if func not in _MUTATES:
+        name = func.__name__
+        in_place = name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
+        _MUTATES[func] = name == "__setitem__" or in_place
+    return _MUTATES[func]
+
+
+def left(func: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """What a call leaves behind: its result, or a copy of its first argument where it overwrites that."""
+    if not mutates(func):
+        return func(*args, **kwargs)
+    first = args[0].clone()
+    func(first, *args[1:], **kwargs)
+    return first
+
+
 def bind(names: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
     """The arguments by position or name; None where absent."""
     return [args[i] if i < len(args) else kwargs.get(name) for i, name in enumerate(names)]

@@ -8,8 +8,7 @@ import re
 import sys
 import types
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import torch
@@ -17,12 +16,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from lrp import graph, operations, recurrent, weighted
-from lrp.calls import Function, bind, carries, name_of, on_backward, storage_of, tensors
+from lrp.calls import Function, bind, carries, left, mapped, mutates, name_of, on_backward, storage_of, tensors
 from lrp.composites import MIXING, WEIGHTED, Composite
 from lrp.errors import UncoveredOperation
 from lrp.handlers import HANDLERS
 from lrp.ledger import Account
-from lrp.nodes import Enter, Keep, Kept, Operation
+from lrp.nodes import Booked, Enter, Keep, Kept, Operation
 from lrp.rules import Zero
 from lrp.types import TraceEntry
 
@@ -78,6 +77,8 @@ class Interceptor(TorchFunctionMode):
         if self.plain:
             return self._plain(func, args, dict(kwargs or {}))
         if not torch.is_grad_enabled():  # inside no_grad, or the forward of a custom autograd function
+            if self._kept and mutates(func):
+                self._protect(func, args[0] if args else None)
             return func(*args, **(kwargs or {}))
         before = _sequence_number()
         keywords = dict(kwargs or {})
@@ -104,8 +105,22 @@ class Interceptor(TorchFunctionMode):
         if opened is not None:
             with self:
                 return opened(*args, **kwargs)
-        if self._kept and _mutates(func):
-            self._protect(func, args[0])
+        if mutates(func):
+            return self._overwrite(func, args, kwargs)
+        return self._dispatch(func, args, kwargs)
+
+    def _overwrite(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call in place. Where it lets relevance into a part of a constant, the rest of that leaks."""
+        written = args[0] if args else None
+        self._protect(func, written)
+        base = None if not isinstance(written, Tensor) or written.requires_grad else written._base
+        rest = None if base is None or not carries([*args, *kwargs.values()]) else _rest(base, written)
+        result = self._dispatch(func, args, kwargs)
+        if base is not None and rest is not None and rest.any():
+            self.hook_constant(base, self.entry_of(base), rest)
+        return result
+
+    def _dispatch(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._raw and any(id(t) in self._raw for t in tensors([*args, *kwargs.values()])):
             return self._from_raw(func, args, kwargs)
         return self._run(func, args, kwargs)
@@ -125,31 +140,58 @@ class Interceptor(TorchFunctionMode):
     def _from_raw(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A call on a tensor in R-form: stay in it where relevance stays in place, otherwise pass to c-form."""
         carrying = [t for t in tensors([*args, *kwargs.values()]) if t.requires_grad]
+        if not carrying:  # detached in place
+            return self._run(func, args, kwargs)
         alone = len(carrying) == 1
         averages = func in operations.AVERAGES and not any(bind(("", "", "", "padding"), args, kwargs)[3:] or ())
-        if (func in operations.MOVES or averages) and all(self.is_raw(t) for t in carrying):
-            result = func(*args, **kwargs)
+        replaces = func in operations.REPLACES and (not mutates(func) or self.is_raw(args[0]))
+        if (replaces or averages or func in operations.MOVES) and all(self.is_raw(t) for t in carrying):
             self.record(func, "keeps").fixed = True
-            if func in operations.PADS:
-                added = 1 - func(torch.ones_like(carrying[0]), *args[1:], **kwargs)
-                on_backward(result, lambda r: self.book("padding", r * added))
-            return self.raw(result)
+            return self._replaced(func, args, kwargs) if replaces else self.raw(func(*args, **kwargs))
         others = [a for a in args if isinstance(a, Tensor) and not a.requires_grad]
+        place = next((i for i, a in enumerate(args) if a is carrying[0]), 0)
+        alone = alone and not (place and mutates(func))
         if func in _KEEPS and alone and all(self.entry_of(t) == "constant" for t in others):
             self.record(func, "keeps").fixed = True
-            place = next(i for i, a in enumerate(args) if a is carrying[0])
             run = lambda x: func(*args[:place], x, *args[place + 1 :], **kwargs)  # noqa: E731
             return self.raw(Keep.apply(carrying[0], run))  # type: ignore[no-untyped-call]
         if func in _STARTS_RAW:
             return HANDLERS[func](self, func, args, kwargs)
-        if func not in HANDLERS and func not in operations.PASSES:
-            return self._run(func, args, kwargs)
-        enter = partial(self.enter, copy=_mutates(func))
-        return self._run(func, _mapped(args, enter), {name: _mapped(value, enter) for name, value in kwargs.items()})
+        if func not in HANDLERS and func not in operations.PASSES and not mutates(func):
+            result = func(*args, **kwargs)
+            if not carries(result):  # a shape, a dtype, a comparison
+                return result
+        if mutates(func) and args[0] is carrying[0] and self.is_raw(carrying[0]):
+            self._enter_in_place(carrying[0])
+        return self._run(func, mapped(args, self.enter), mapped(kwargs, self.enter))
+
+    def _replaced(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call in R-form that may put constants in the place of entries, or beside them: those are the same whatever x is."""
+
+        def filled(value: float) -> Any:
+            return left(
+                func, *mapped((args, kwargs), lambda t: torch.full_like(t, value) if self.is_raw(t) else t.detach())
+            )
+
+        added = filled(0) == filled(1)
+        result = func(*args, **kwargs)
+        if added.any():
+            constants = [t for t in tensors([*args[1:], *kwargs.values()]) if not t.requires_grad]
+            entry = "padding" if func in operations.PADS else self.entry_of_all(constants)
+            self.hook(
+                args[0] if mutates(func) else result, lambda r: self.book(entry, r * added), in_place=mutates(func)
+            )
+        return self.raw(result)
+
+    def _enter_in_place(self, x: Tensor) -> None:
+        """Pass to c-form in the tensor that the model holds, and in every view of it."""
+        Enter.apply(x if x._base is None else x._base, True)  # type: ignore[no-untyped-call]
+        storage = storage_of(x)
+        self._raw = {key: tensor for key, tensor in self._raw.items() if storage_of(tensor) != storage}
 
     def begin(self, leaf: Tensor) -> Tensor:
         """The float input as the model gets it: in R-form, and free to be overwritten."""
-        return leaf if self.plain else self.raw(leaf.clone())
+        return leaf.clone() if self.plain else self.raw(leaf.clone())
 
     def raw(self, result: Any) -> Any:
         """Mark a result as being in R-form."""
@@ -162,9 +204,13 @@ class Interceptor(TorchFunctionMode):
         """Whether x is in R-form."""
         return id(x) in self._raw
 
-    def enter(self, x: Tensor, *, copy: bool = False) -> Tensor:
-        """x in c-form; a copy where the call will overwrite it."""
-        return Enter.apply(x, copy) if id(x) in self._raw else x  # type: ignore[no-untyped-call]
+    def enter(self, x: Tensor) -> Tensor:
+        """x in c-form."""
+        if id(x) not in self._raw:
+            return x
+        entered: Tensor = Enter.apply(x, False)  # type: ignore[no-untyped-call]
+        self._kept[storage_of(x)].append(entered.grad_fn.kept)  # type: ignore[union-attr]
+        return entered
 
     def keep(self, node: Any) -> None:
         """Watch the tensors that a node needs in backward."""
@@ -190,6 +236,11 @@ class Interceptor(TorchFunctionMode):
         return (
             self.constants.get(storage_of(constant), ("constant",))[0] if isinstance(constant, Tensor) else "constant"
         )
+
+    def entry_of_all(self, constants: Sequence[Tensor]) -> str:
+        """The one entry of all these constants, or "constant"."""
+        entries = {self.entry_of(t) for t in constants if t.is_floating_point()}
+        return entries.pop() if len(entries) == 1 else "constant"
 
     def _inherit(self, result: Tensor, args: tuple[Any, ...]) -> None:
         for tensor in tensors(args):
@@ -221,12 +272,37 @@ class Interceptor(TorchFunctionMode):
             )
         self.operations.append(Operation(name, "uncovered", fixed=True))
 
+    def hook(self, y: Tensor, book: Callable[[Tensor], None], *, in_place: bool = False) -> None:
+        """Call `book(c)` when the coefficient of `y` arrives; `in_place` where a call overwrote `y`, which may be a view."""
+        if in_place and y._base is not None and y.requires_grad:
+            Booked.apply(y, book)  # type: ignore[no-untyped-call]
+        else:
+            on_backward(y, book)
+
     def hook_constant(
-        self, y: Tensor, entry: str, constant: Tensor | float, axis: int = -1, operation: Operation | None = None
+        self,
+        y: Tensor,
+        entry: str,
+        constant: Tensor | Kept | float,
+        axis: int = -1,
+        operation: Operation | None = None,
+        *,
+        in_place: bool = False,
     ) -> None:
-        """Book `<constant, c_y>` when the backward pass reaches `y`."""
+        """Book `<constant, c_y>` when the backward pass reaches `y`; the constant must not change, or be kept by `keep_constant`."""
         layer = operation.layer if operation else ""
-        on_backward(y, lambda c: self.open_account.add_constant(entry, c, constant, axis, layer))
+
+        def book(c: Tensor) -> None:
+            value = constant.tensor if isinstance(constant, Kept) else constant
+            self.open_account.add_constant(entry, c, value, axis, layer)
+
+        self.hook(y, book, in_place=in_place)
+
+    def keep_constant(self, constant: Tensor) -> Kept:
+        """A constant that the model may overwrite later."""
+        kept = Kept(constant)
+        self._kept[storage_of(constant)].append(kept)
+        return kept
 
     def book(self, entry: str, terms: Tensor, layer: str = "") -> None:
         """Add terms to the open account."""
@@ -298,21 +374,11 @@ _RULE_OF = {
 _sequence_number: Callable[[], int] = torch._C._autograd._get_sequence_nr
 
 
-def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(value, Tensor):
-        return function(value)
-    return type(value)(_mapped(item, function) for item in value) if type(value) in (tuple, list) else value
-
-
-_MUTATES: dict[Function, bool] = {}
-
-
-def _mutates(func: Function) -> bool:
-    """Whether a call overwrites its first argument, by torch's naming."""
-    if func not in _MUTATES:
-        name = func.__name__
-        _MUTATES[func] = name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
-    return _MUTATES[func]
+def _rest(base: Tensor, view: Tensor) -> Tensor:
+    """The base with zeros where the view is."""
+    rest = base.detach().clone()
+    rest.as_strided(view.size(), view.stride(), view.storage_offset() - base.storage_offset()).zero_()
+    return rest
 
 
 _OPENED: dict[Function, Function | None] = {}

@@ -149,6 +149,7 @@ def _is_scaled(edge: tuple[Node | None, int], roots: set[tuple[Node | None, int]
         "GateBackward",
         "EnterBackward",
         "KeepBackward",
+        "CloneBackward0",
     ):
         carried = [following for following in node.next_functions if following[0] is not None]
         if len(carried) != 1:

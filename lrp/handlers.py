@@ -1,14 +1,14 @@
 """One handler per kind of operation: what the interceptor does around a call. To add a kind, write one and add it to `HANDLERS`."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lrp import operations, recurrent, weighted
-from lrp.calls import Function, bind, carries, name_of, on_backward, storage_of, tensors
+from lrp import joins, operations, recurrent, weighted
+from lrp.calls import Function, bind, carries, mutates, name_of, on_backward, storage_of
 from lrp.errors import InputError
 from lrp.linear import Call
 from lrp.nodes import Gate, IdentityRule, LayerNormRule, Operation
@@ -72,47 +72,6 @@ def _glu(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dic
         return signal * gate.sigmoid()
 
 
-def _addition(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result: Tensor = func(*args, **kwargs)
-    if not carries(result):
-        return result
-    mode.passed(func)
-    left, right = args[0], args[1] if len(args) > 1 else kwargs["other"]
-    constant, carried_first = (right, True) if carries(left) else (left, False)
-    if carries(constant) or isinstance(constant, bool) or (isinstance(constant, Tensor) and constant is result):
-        return result
-    name = name_of(func)
-    sign = -1.0 if "sub" in name and ("rsub" not in name) == carried_first else 1.0
-    scale = sign * float(kwargs.get("alpha", 1)) if carried_first else sign
-    mode.hook_constant(result, mode.entry_of(constant), constant if scale == 1 else constant * scale)
-    return result
-
-
-def _join(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Concatenation, stacking, selection: linear, and the constant parts leak. They are what is left where the input is 0."""
-    result: Tensor = func(*args, **kwargs)
-    if not carries(result):
-        return result
-    mode.passed(func)
-    parts = list(tensors([*args, *kwargs.values()]))
-    constant = [t for t in parts if not t.requires_grad and t.dtype.is_floating_point and t.numel()]
-    filled = any(isinstance(a, float | int) and a for a in args[1:]) and "fill" in name_of(func)
-    if not constant and not filled:
-        return result
-    empty = [[torch.zeros_like(t) if carries(t) else t for t in a] if isinstance(a, tuple | list) else a for a in args]
-    arguments = [torch.zeros_like(a.detach()) if carries(a) and isinstance(a, Tensor) else a for a in empty]
-    name = name_of(func)
-    if name.endswith("_"):
-        return result
-    with torch.no_grad():
-        leaked = func(*arguments, **{k: torch.zeros_like(v) if carries(v) else v for k, v in kwargs.items()})
-    leaked = torch.where(leaked.abs() < 1e30, leaked, 0.0)
-    entries = {mode.entry_of(t) for t in constant}
-    if leaked.any():
-        mode.hook_constant(result, entries.pop() if len(entries) == 1 else "constant", leaked)
-    return result
-
-
 def _activation(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     x = args[0]
     if any(carries(a) for a in [*args[1:], *kwargs.values()]):
@@ -126,12 +85,13 @@ def _activation(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwar
         result: Tensor = run(value, *args[1:], **kwargs)
         return result
 
-    shifted = func.__name__ in operations.SHIFTED or func not in operations.ACTIVATIONS
-    shift = float(function(x.new_zeros(1))) if shifted else 0.0
-    result = IdentityRule.apply(x, function, in_place, shift)  # type: ignore[no-untyped-call]
-    if shift:
-        mode.hook_constant(result, "constant", shift)
-    result.grad_fn.function_name = func.__name__
+    name, shift = func.__name__, cast("Tensor | float", 0.0)
+    if name in operations.SHIFTED or func not in operations.ACTIVATIONS:
+        at_zero = function(x.new_zeros(1)).detach()
+        shift = float(at_zero) if at_zero.numel() == 1 else at_zero
+    result: Tensor = IdentityRule.apply(x, function, name, in_place, shift)  # type: ignore[no-untyped-call]
+    if not (isinstance(shift, float) and shift == 0):
+        mode.hook_constant(result, "constant", shift, in_place=in_place)
     return result
 
 
@@ -272,6 +232,8 @@ def _product(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs:
         return func(*args, **kwargs)
     if len(positions) == 1:
         return _scaled(mode, func, args, kwargs, positions[0])
+    if mutates(func):
+        return _written_back(mode, func, args, kwargs)
     args = tuple(mode.enter(a) if isinstance(a, Tensor) else a for a in args)
     operation = mode.record(func, "product")
     if len(positions) > 2:
@@ -303,6 +265,14 @@ def _scaled(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: 
     return func(*(mode.enter(a) if i == carried else a for i, a in enumerate(args)), **kwargs)
 
 
+def _written_back(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    """A call in place whose rule needs the old values: computed from a copy, and written over them."""
+    with mode:
+        new = getattr(Tensor, func.__name__[:-1])(args[0].clone(), *args[1:], **kwargs)
+    written: Tensor = args[0].copy_(new)
+    return written
+
+
 def _quotient(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The denominator is a constant."""
     divisor = args[1] if len(args) > 1 else kwargs.pop("other")
@@ -323,6 +293,8 @@ def _power(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: d
     if isinstance(exponent, Tensor) and (exponent.numel() > 1 or exponent.requires_grad):
         mode.uncovered(f"{name_of(func)} with a tensor of exponents")
         return func(*args, **kwargs)
+    if mutates(func):
+        return _written_back(mode, func, args, kwargs)
     if float(exponent) < 1:
         return _constant(mode, func, args, kwargs)
     operation = mode.record(func, "power")
@@ -366,8 +338,7 @@ HANDLERS: dict[Function, Callable[["Interceptor", Function, tuple[Any, ...], dic
     F.scaled_dot_product_attention: _attention,
     **weighted.HANDLERS,
     **recurrent.HANDLERS,
-    **dict.fromkeys(operations.ADDITIONS, _addition),
-    **dict.fromkeys(operations.JOINS, _join),
+    **joins.HANDLERS,
     **dict.fromkeys(operations.ACTIVATIONS, _activation),
     **dict.fromkeys(operations.SOFTMAXES, _softmax),
     **dict.fromkeys(operations.PRODUCTS, _product),
