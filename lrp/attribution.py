@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lrp.composites import Composite, resolve
-from lrp.engine import Interceptor
+from lrp.engine import FreeTensors, Interceptor
 from lrp.errors import InputError, UncoveredOperation
 from lrp.ledger import Account, joined
 from lrp.types import Relevance, Target
@@ -111,14 +111,23 @@ def _split(
 def _explain(
     model: nn.Module, inputs: Inputs, target: Target, composites: list[Composite], watch: Watch, *, strict: bool
 ) -> list[Relevance]:
-    """One forward pass; a second one with copies, for a model that overwrites what autograd saved."""
+    """One forward pass; another with copies for a model that overwrites what autograd saved, and with free tensors as constants."""
+    free: list[Tensor] = []
+    saved: AbstractContextManager[object] = nullcontext()
     try:
-        return _one_forward(model, inputs, target, composites, watch, strict=strict)
-    except RuntimeError as error:
-        if "modified by an inplace operation" not in str(error):
-            raise
-    with torch.autograd.graph.allow_mutation_on_saved_tensors():
-        return _one_forward(model, inputs, target, composites, watch, strict=strict)
+        while True:
+            try:
+                with saved:
+                    return _one_forward(model, inputs, target, composites, watch, strict=strict)
+            except FreeTensors as found:
+                free += [tensor.requires_grad_(False) for tensor in found.tensors]
+            except RuntimeError as error:
+                if "modified by an inplace operation" not in str(error) or not isinstance(saved, nullcontext):
+                    raise
+                saved = torch.autograd.graph.allow_mutation_on_saved_tensors()
+    finally:
+        for tensor in free:
+            tensor.requires_grad_(True)
 
 
 def _one_forward(

@@ -40,6 +40,15 @@ SEEN = "call a custom function through torch.overrides.wrap_torch_function, and 
 
 
 @final
+class FreeTensors(Exception):
+    """`tensors` want a gradient although they are neither parameters nor the input: explain again with them as constants."""
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        super().__init__(f"{len(tensors)} tensors want a gradient")
+        self.tensors = tensors
+
+
+@final
 class Interceptor(TorchFunctionMode):
     """Records one forward pass. `token_ids`: the index tensor whose embeddings are the input, or None for a float input.
 
@@ -56,6 +65,7 @@ class Interceptor(TorchFunctionMode):
         self.wraps: tuple[str, ...] = WEIGHTED if wrapped else ()  # kinds of operation that need a node
         self.lazy = all(composite.choose is not None for composite in composites if composite.weighted)
         self.embedded: Tensor | None = None
+        self._leaf: Tensor | None = None
         self.alignment: Callable[[Tensor], Tensor] | None = None  # from the embedded tokens to the token ids
         self.table = 0
         self.operations: list[Operation] = []
@@ -139,6 +149,8 @@ class Interceptor(TorchFunctionMode):
 
     def _from_raw(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A call on a tensor in R-form: stay in it where relevance stays in place, otherwise pass to c-form."""
+        if len(args) == 1 and "other" in kwargs:
+            args = (*args, kwargs.pop("other"))
         carrying = [t for t in tensors([*args, *kwargs.values()]) if t.requires_grad]
         if not carrying:  # detached in place
             return self._run(func, args, kwargs)
@@ -191,6 +203,7 @@ class Interceptor(TorchFunctionMode):
 
     def begin(self, leaf: Tensor) -> Tensor:
         """The float input as the model gets it: in R-form, and free to be overwritten."""
+        self._leaf = leaf
         return leaf.clone() if self.plain else self.raw(leaf.clone())
 
     def raw(self, result: Any) -> Any:
@@ -325,13 +338,31 @@ class Interceptor(TorchFunctionMode):
             self._starts.append(before)
             self._ends.append(after)
 
+    @property
+    def leaf(self) -> Tensor | None:
+        """The explained input: the float input or the embeddings; None before the model looked those up."""
+        return self._leaf if self.embedded is None else self.embedded
+
+    def refuse_free(self, *parameters: Tensor | None) -> None:
+        """Raise `FreeTensors` where parameters of an operation want a gradient of their own and do not depend on the input."""
+        given = [t for t in parameters if t is not None and t.requires_grad]
+        ends = [t for t in given if t.is_leaf] + graph.leaves([node for t in given for node in graph.walk(t.grad_fn)])
+        if ends and all(tensor is not self.leaf for tensor in ends):
+            raise FreeTensors(ends)
+
     def resolve(self, output: Tensor) -> None:
-        """After the forward pass: classify products, place weighted operations, and check that the engine saw every node."""
+        """After the forward pass: classify products, place weighted operations, and check that the engine saw every node.
+
+        Raises `FreeTensors` where other tensors than the explained input want a gradient.
+        """
         self._raw.clear()
         self._kept.clear()
         if self.plain:
             return
         nodes = list(graph.walk(output.grad_fn))
+        free = [tensor for tensor in graph.leaves(nodes) if tensor is not self.leaf]
+        if free:
+            raise FreeTensors(free)
         for operation in self.operations:
             if operation.kind == "product" and operation.gates:
                 graph.classify_product(operation)

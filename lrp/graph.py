@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from torch import Tensor
 from torch.autograd.graph import Node
 
 from lrp import operations
@@ -23,6 +24,11 @@ def walk(root: Node | None) -> Iterator[Node]:
         seen.add(node)
         yield node
         stack.extend(following for following, _ in node.next_functions)
+
+
+def leaves(nodes: Sequence[Node]) -> list[Tensor]:
+    """The tensors at which the graph ends."""
+    return [node.variable for node in nodes if node.name().endswith("AccumulateGrad")]  # type: ignore[attr-defined]
 
 
 def strangers(nodes: Sequence[Node], starts: Sequence[int], ends: Sequence[int]) -> Iterator[str]:
@@ -77,9 +83,7 @@ def _is_rectified(readers: Sequence[Node], consumers: dict[Node, list[Node]]) ->
     """Whether a single chain of operations that select values leads to a ReLU."""
     while len(readers) == 1 and readers[0].name() in operations.SELECTING_NODES:
         readers = consumers[readers[0]]
-    return len(readers) == 1 and (
-        readers[0].name() == "ReluBackward0" or getattr(readers[0], "function_name", "") in operations.CLIPPING
-    )
+    return len(readers) == 1 and (readers[0].name() == "ReluBackward0" or getattr(readers[0], "clips", False))
 
 
 def classify_product(operation: Operation) -> None:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lrp import joins, operations, recurrent, weighted
-from lrp.calls import Function, bind, carries, mutates, name_of, on_backward, storage_of
+from lrp.calls import Function, bind, carries, mutates, name_of, on_backward, storage_of, tensors
 from lrp.errors import InputError
 from lrp.linear import Call
 from lrp.nodes import Gate, IdentityRule, LayerNormRule, Operation
@@ -75,6 +75,7 @@ def _glu(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dic
 def _activation(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     x = args[0]
     if any(carries(a) for a in [*args[1:], *kwargs.values()]):
+        mode.refuse_free(*tensors([*args[1:], *kwargs.values()]))
         mode.uncovered(f"{name_of(func)} with a parameter that depends on the input")
     if not carries(x):
         return func(*args, **kwargs)
@@ -89,7 +90,8 @@ def _activation(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwar
     if name in operations.SHIFTED or func not in operations.ACTIVATIONS:
         at_zero = function(x.new_zeros(1)).detach()
         shift = float(at_zero) if at_zero.numel() == 1 else at_zero
-    result: Tensor = IdentityRule.apply(x, function, name, in_place, shift)  # type: ignore[no-untyped-call]
+    clips = name in operations.CLIPPING and not any(function(x.new_full((1,), v)).any() for v in _BELOW)
+    result: Tensor = IdentityRule.apply(x, function, name, in_place, shift, clips)  # type: ignore[no-untyped-call]
     if not (isinstance(shift, float) and shift == 0):
         mode.hook_constant(result, "constant", shift, in_place=in_place)
     return result
@@ -317,6 +319,8 @@ def _stop(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: di
         operation.rule, operation.fixed = RULES["constant"](), True
     return func(*args, **kwargs)
 
+
+_BELOW = (-1e4, -1e-4)  # where a function that is 0 left of 0 is 0
 
 # Activations that mutate their input, by the function that does not; the node writes the result back itself.
 _OUT_OF_PLACE: dict[Function, Function] = {

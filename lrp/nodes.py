@@ -87,14 +87,23 @@ class Gate(torch.autograd.Function):
 
 
 class IdentityRule(torch.autograd.Function):
-    """An elementwise function under the identity rule; keeps (f(x) - f(0)) / x instead of x and y. `shift`: f(0), a constant."""
+    """An elementwise function under the identity rule; keeps (f(x) - f(0)) / x instead of x and y. `shift`: f(0), a constant.
+
+    `clips`: whether f is 0 wherever x < 0.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor], name: str, in_place: bool, shift: Tensor | float
+        ctx: Any,
+        x: Tensor,
+        function: Callable[[Tensor], Tensor],
+        name: str,
+        in_place: bool,
+        shift: Tensor | float,
+        clips: bool,
     ) -> Tensor:
         """Shape of `x`, unless a parameter of the function broadcasts it. At x = 0 the ratio is 0: no input, no relevance."""
-        ctx.function_name, ctx.shape = name, x.shape
+        ctx.function_name, ctx.shape, ctx.clips = name, x.shape, clips
         y = function(x)
         ratio = (y if isinstance(shift, float) and shift == 0 else y - shift) / x
         ctx.save_for_backward(ratio.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0))
@@ -105,10 +114,10 @@ class IdentityRule(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, c: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, c: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         """c (f(x) - f(0)) / x."""
         (ratio,) = ctx.saved_tensors
-        return (c * ratio).sum_to_size(ctx.shape), None, None, None, None
+        return (c * ratio).sum_to_size(ctx.shape), None, None, None, None, None
 
 
 class LayerNormRule(torch.autograd.Function):

@@ -96,8 +96,11 @@ SHIFTED = frozenset(
     "clamp_max_ hardtanh hardtanh_ threshold threshold_".split()
 )
 
-# Names of activations whose output is 0 wherever their input is below 0, and of those that open and close a product.
-CLIPPING = frozenset({"relu6", "hardtanh", "hardtanh_", "clamp_min", "threshold", "threshold_"})
+# Names of activations whose output is 0 wherever their input is below 0 for some of their parameters, and of those that open and
+# close a product.
+CLIPPING = frozenset(
+    "relu6 hardtanh hardtanh_ clamp clamp_ clip clip_ clamp_min clamp_min_ threshold threshold_".split()
+)
 GATING = frozenset({"sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_"})
 
 CONVOLUTIONS: Functions = {torch.conv1d, torch.conv2d, torch.conv3d}
