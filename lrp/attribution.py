@@ -1,17 +1,19 @@
 """`attribute` and `attribute_each`: from a model and its inputs to relevance, leaving no trace on the model."""
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from lrp.composites import Composite, resolve
 from lrp.engine import FreeTensors, Interceptor
-from lrp.errors import InputError, UncoveredOperation
+from lrp.errors import BrokenRelevance, InputError, UncoveredOperation
 from lrp.ledger import Account, joined
 from lrp.types import Relevance, Target
 from lrp.watch import Watch
@@ -138,7 +140,14 @@ def _one_forward(
     mode = Interceptor(model=model, token_ids=ids, composites=composites, strict=strict)
     leaf = None if ids is not None else named[key]
     try:
-        with _untouched(model), _uncompiled(), torch.inference_mode(False), torch.enable_grad(), watch.hooked(mode):
+        with (
+            _lock(model),
+            _untouched(model),
+            _uncompiled(),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            watch.hooked(mode),
+        ):
             with mode:
                 if leaf is not None:
                     named[key] = mode.begin(leaf)
@@ -152,7 +161,7 @@ def _one_forward(
                 )
             if not output.requires_grad:
                 raise InputError(
-                    f"the model's output does not depend on inputs[{key!r}] through any operation with a gradient"
+                    f"the model's output does not depend on inputs[{key!r}] through any operation that passes relevance on{mode.stops()}"
                 )
             mode.resolve(output)
             chosen, explained = _explained(output, target)
@@ -195,16 +204,19 @@ def _backward(
                 account.add("padding", values.masked_fill(mask != 0, 0.0))
                 values = values.masked_fill(mask == 0, 0.0)
         account.add("inputs", values)
-    return Relevance(
-        values,
-        output.detach(),
-        target,
-        account.ledger(explained.detach().double().cpu()),
-        mode.trace(),
-        used.name,
-        account.positional,
-        dict(watch.found),
+    ledger = account.ledger(explained.detach().double().cpu())
+    found = Relevance(
+        values, output.detach(), target, ledger, mode.trace(), used.name, account.positional, dict(watch.found)
     )
+    broken = (~ledger.residual.isfinite()).nonzero().flatten().tolist()
+    if broken and not mode.plain:
+        entries = ", ".join(name for name, entry in ledger.entries.items() if not entry.isfinite().all())
+        raise BrokenRelevance(
+            f"the ledger is NaN or infinite for {len(broken)} of {len(explained)} examples, the first is {broken[0]} (entries {entries}); "
+            "compute in float32, or look for an operation that is not finite at its values, and for a rule of your own that divides by 0",
+            found,
+        )
+    return found
 
 
 def _prepare(model: nn.Module, inputs: Inputs) -> tuple[dict[str, Any], str]:
@@ -275,6 +287,16 @@ def _uncompiled() -> AbstractContextManager[None]:
         return nullcontext()
     stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
     return stance
+
+
+_GUARD = threading.Lock()
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+
+
+def _lock(model: nn.Module) -> threading.RLock:
+    """One lock per model, since an explanation changes flags and hooks of the model while it runs."""
+    with _GUARD:
+        return _LOCKS.setdefault(model, threading.RLock())
 
 
 @contextmanager

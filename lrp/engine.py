@@ -6,7 +6,6 @@ call that is seen, and one elementwise pass over the output of each operation th
 
 import re
 import sys
-import types
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
@@ -22,6 +21,7 @@ from lrp.errors import UncoveredOperation
 from lrp.handlers import HANDLERS
 from lrp.ledger import Account
 from lrp.nodes import Booked, Enter, Keep, Kept, Operation
+from lrp.opening import opened, without_dispatch
 from lrp.rules import Zero
 from lrp.types import TraceEntry
 
@@ -107,14 +107,14 @@ class Interceptor(TorchFunctionMode):
             return HANDLERS[func](self, func, args, kwargs)
         if func in (torch.nn.functional.embedding, torch.nn.functional.embedding_bag):
             with self:
-                return _without_dispatch(func)(*args, **kwargs)
+                return without_dispatch(func)(*args, **kwargs)
         return func(*args, **kwargs)
 
     def _call(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        opened = _opened(func)
-        if opened is not None:
+        inside = opened(func)
+        if inside is not None:
             with self:
-                return opened(*args, **kwargs)
+                return inside(*args, **kwargs)
         if mutates(func):
             return self._overwrite(func, args, kwargs)
         return self._dispatch(func, args, kwargs)
@@ -124,7 +124,7 @@ class Interceptor(TorchFunctionMode):
         written = args[0] if args else None
         self._protect(func, written)
         base = None if not isinstance(written, Tensor) or written.requires_grad else written._base
-        rest = None if base is None or not carries([*args, *kwargs.values()]) else _rest(base, written)
+        rest = None if base is None or not carries([*args, *kwargs.values()]) else _rest(base, args[0])
         result = self._dispatch(func, args, kwargs)
         if base is not None and rest is not None and rest.any():
             self.hook_constant(base, self.entry_of(base), rest)
@@ -144,7 +144,7 @@ class Interceptor(TorchFunctionMode):
             if func in operations.PASSES:
                 self.passed(func)
             else:
-                self.uncovered(name_of(func))
+                self.uncovered(name_of(func), operations.CURES.get(func.__name__, LIKE))
         return result
 
     def _from_raw(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -388,6 +388,16 @@ class Interceptor(TorchFunctionMode):
         self._raw.clear()
         self._kept.clear()
 
+    def stops(self) -> str:
+        """The operations at which relevance stopped, for a message."""
+        names = dict.fromkeys(op.function for op in self.operations if op.kind in ("constant", "stopped"))
+        if not names:
+            return ""
+        return (
+            f"; it stops at {', '.join(names)}, whose results are constants (the scale of a normalisation, a detached value). Cure: write "
+            "an activation as the function that torch has for it, torch.sigmoid or torch.nn.functional.elu (docs/engine/operations.md)"
+        )
+
     def trace(self) -> tuple[TraceEntry, ...]:
         """What was intercepted, in order, with the rule each used."""
         return tuple(
@@ -410,27 +420,6 @@ def _rest(base: Tensor, view: Tensor) -> Tensor:
     rest = base.detach().clone()
     rest.as_strided(view.size(), view.stride(), view.storage_offset() - base.storage_offset()).zero_()
     return rest
-
-
-_OPENED: dict[Function, Function | None] = {}
-
-
-def _opened(func: Function) -> Function | None:
-    """A Python-written function of torch.nn.functional, with its dispatch to modes removed so that it runs inside this mode."""
-    if func not in _OPENED:
-        written = isinstance(func, types.FunctionType) and func.__globals__.get("__name__") == "torch.nn.functional"
-        _OPENED[func] = _without_dispatch(func) if written and func not in operations.MOVES else None
-    return _OPENED[func]
-
-
-def _without_dispatch(func: Any) -> Function:
-    scope = {
-        **func.__globals__,
-        **{n: lambda *_: False for n in func.__globals__ if n.startswith("has_torch_function")},
-    }
-    clone = types.FunctionType(func.__code__, scope, func.__name__, func.__defaults__, func.__closure__)
-    clone.__kwdefaults__ = func.__kwdefaults__
-    return clone
 
 
 def _module_path(model: nn.Module) -> str:

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from lrp import joins, operations, recurrent, weighted
 from lrp.calls import Function, bind, carries, mutates, name_of, on_backward, storage_of, tensors
 from lrp.errors import InputError
 from lrp.linear import Call
 from lrp.nodes import Gate, IdentityRule, LayerNormRule, Operation
+from lrp.opening import OPENED
 from lrp.rules import RULES, Factors
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ def _activation(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwar
     name, shift = func.__name__, cast("Tensor | float", 0.0)
     if name in operations.SHIFTED or func not in operations.ACTIVATIONS:
         at_zero = function(x.new_zeros(1)).detach()
+        if not at_zero.isfinite().all():
+            mode.uncovered(f"{name_of(func)} with f(0) = {float(at_zero.flatten()[0])}", _NO_ACTIVATION)
+            return func(*args, **kwargs)
         shift = float(at_zero) if at_zero.numel() == 1 else at_zero
     clips = name in operations.CLIPPING and not any(function(x.new_full((1,), v)).any() for v in _BELOW)
     result: Tensor = IdentityRule.apply(x, function, name, in_place, shift, clips)  # type: ignore[no-untyped-call]
@@ -320,6 +324,7 @@ def _stop(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: di
     return func(*args, **kwargs)
 
 
+_NO_ACTIVATION = "an activation must be finite at 0, so write a handler"
 _BELOW = (-1e4, -1e-4)  # where a function that is 0 left of 0 is 0
 
 # Activations that mutate their input, by the function that does not; the node writes the result back itself.
@@ -357,8 +362,16 @@ def cover(function: Function, like: Function) -> None:
     """Treat `function` as the engine treats `like`: `cover(torch.asin, like=torch.tanh)`. See docs/engine/operations.md.
 
     `like`: `torch.t` for what is linear or homogeneous, `torch.tanh` for an activation, `torch.mul` for a product,
-    `torch.rsqrt` for the scale of a normalisation. Raises `InputError` where the engine has no rule for `like` either.
+    `torch.rsqrt` for the scale of a normalisation. Raises `InputError` where the engine has no rule for `like` either, and for
+    what is no function that the engine could see.
     """
+    for given, what in ((function, "the first argument"), (like, "like")):
+        if isinstance(given, str | nn.Module | type) or not callable(given):
+            raise InputError(
+                f"{what} is {given!r}: give a function, such as torch.asin, not a name, a module or a class; "
+                "for a module the function that its forward calls"
+            )
+    OPENED[function] = None
     if like in HANDLERS:
         HANDLERS[function] = HANDLERS[like]
     elif like in operations.PASSES:

@@ -153,6 +153,17 @@ CONSTANTS: Functions = {
     torch.linalg.norm,
 }  # fmt: skip
 
+# What to do about some functions that have no rule, by name.
+_LOGITS = "explain the logits: return them from the model instead of their log_softmax"
+_LOSS = "explain the logits: return them from the model instead of the loss, and leave out labels"
+CURES: dict[str, str] = {
+    **dict.fromkeys("log_softmax _log_softmax".split(), _LOGITS),
+    **dict.fromkeys(
+        "cross_entropy cross_entropy_loss nll_loss nll_loss_nd mse_loss binary_cross_entropy_with_logits".split(), _LOSS
+    ),
+    **dict.fromkeys("binary_cross_entropy l1_loss smooth_l1_loss huber_loss kl_div".split(), _LOSS),
+}
+
 SOFTMAXES: Functions = {torch.softmax, Tensor.softmax}
 
 # Names of autograd nodes whose output is, entry by entry, a function of one entry of the input.

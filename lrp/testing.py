@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lrp.attribution import Inputs, attribute
 from lrp.composites import Composite
-from lrp.errors import UncoveredOperation
+from lrp.errors import BrokenRelevance, UncoveredOperation
 from lrp.rules import WeightedRule
 from lrp.trials import (
     Oracle,
@@ -72,7 +72,7 @@ def check_model(
     subject = Subject(model, inputs, target, composite)
     try:
         return tuple(Check(name, *check(subject)) for name, check in MODEL_CHECKS.items())
-    except UncoveredOperation as error:
+    except (UncoveredOperation, BrokenRelevance) as error:
         return (Check("strict", False, str(error)),)
 
 
