@@ -1,9 +1,10 @@
 """Reading an intercepted call: what carries relevance, how its arguments bind, what it is called."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 Function = Callable[..., Any]
 
@@ -82,3 +83,22 @@ def storage_of(tensor: Tensor) -> int:
         return tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):
         return 0
+
+
+def rest_of(base: Tensor, view: Tensor) -> Tensor:
+    """The base with zeros where the view is."""
+    rest = base.detach().clone()
+    rest.as_strided(view.size(), view.stride(), view.storage_offset() - base.storage_offset()).zero_()
+    return rest
+
+
+def module_path(model: nn.Module) -> str:
+    """The module whose forward is running, by a walk up the Python frames."""
+    names = {id(module): name for name, module in model.named_modules()}
+    frame = sys._getframe(1)
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, nn.Module) and id(owner) in names:
+            return f"module {names[id(owner)] or type(owner).__name__!r}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return "the model"

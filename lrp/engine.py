@@ -4,36 +4,26 @@ Rules act in backward only, and are assigned after the forward pass, when the wh
 call that is seen, and one elementwise pass over the output of each operation that has a rule or a ledger entry.
 """
 
-import re
-import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from lrp import graph, operations, recurrent, weighted
-from lrp.calls import Function, bind, carries, left, mapped, mutates, name_of, on_backward, storage_of, tensors
+from lrp import graph, operations
+from lrp.calls import Function, carries, module_path, mutates, name_of, on_backward, rest_of, storage_of, tensors
 from lrp.composites import MIXING, WEIGHTED, Composite
+from lrp.constants import Constants
 from lrp.errors import UncoveredOperation
 from lrp.handlers import HANDLERS
 from lrp.ledger import Account
-from lrp.nodes import Booked, Enter, Keep, Kept, Operation
+from lrp.nodes import Booked, Enter, Kept, Operation
 from lrp.opening import opened, without_dispatch
+from lrp.raw import from_raw
 from lrp.rules import Zero
 from lrp.types import TraceEntry
-
-# Names of parameters and buffers that are position or type embeddings.
-_POSITIONAL = re.compile(
-    r"pos(ition)?(al)?_?(emb|enc|bias)|type_emb|\bwpe\b|relative_attention_bias|relative_position_bias"
-)
-_STARTS_RAW = {*weighted.HANDLERS, *recurrent.HANDLERS, *operations.MATRIX_PRODUCTS}
-_KEEPS = operations.ADDITIONS | operations.QUOTIENTS | {torch.mul, torch.multiply, torch.neg, Tensor.neg, Tensor.__neg__} | {
-    getattr(Tensor, name) for name in "mul mul_ multiply __mul__ __rmul__ __imul__ neg_".split()
-}  # fmt: skip
-
 
 LIKE = "say which operation it is like, lrp.cover(function, like=torch.tanh), or write a handler"
 SEEN = "call a custom function through torch.overrides.wrap_torch_function, and use the plain module instead of its TorchScript"
@@ -71,14 +61,10 @@ class Interceptor(TorchFunctionMode):
         self.operations: list[Operation] = []
         self.account: Account | None = None
         self.names = {storage_of(parameter): name for name, parameter in model.named_parameters()}
-        self.constants: dict[int, tuple[str, Tensor]] = {}  # tensors kept alive, so that no address is used twice
-        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-            if _POSITIONAL.search(name):
-                self.mark(tensor, "positional")
+        self.constants = Constants(model)
         self._raw: dict[int, Tensor] = {}
         self._kept: dict[int, list[Kept]] = defaultdict(list)
-        self._starts: list[int] = []
-        self._ends: list[int] = []
+        self._seen = graph.Intervals()
 
     def __torch_function__(
         self, func: Function, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -97,9 +83,9 @@ class Interceptor(TorchFunctionMode):
         result = self._call(func, args, keywords)
         after = _sequence_number()
         if after > before:
-            self._saw(before, after)
-        elif self.constants and isinstance(result, Tensor) and not result.requires_grad:
-            self._inherit(result, args)
+            self._seen.add(before, after)
+        elif self.constants.entries and isinstance(result, Tensor) and not result.requires_grad:
+            self.constants.inherit(result, args)
         return result
 
     def _plain(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -124,18 +110,19 @@ class Interceptor(TorchFunctionMode):
         written = args[0] if args else None
         self._protect(func, written)
         base = None if not isinstance(written, Tensor) or written.requires_grad else written._base
-        rest = None if base is None or not carries([*args, *kwargs.values()]) else _rest(base, args[0])
+        rest = None if base is None or not carries([*args, *kwargs.values()]) else rest_of(base, args[0])
         result = self._dispatch(func, args, kwargs)
         if base is not None and rest is not None and rest.any():
-            self.hook_constant(base, self.entry_of(base), rest)
+            self.hook_constant(base, self.constants.entry_of(base), rest)
         return result
 
     def _dispatch(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._raw and any(id(t) in self._raw for t in tensors([*args, *kwargs.values()])):
-            return self._from_raw(func, args, kwargs)
-        return self._run(func, args, kwargs)
+            return from_raw(self, func, args, kwargs)
+        return self.run(func, args, kwargs)
 
-    def _run(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The handler of a call in c-form, or the call itself."""
         handler = HANDLERS.get(func)
         if handler is not None:
             return handler(self, func, args, kwargs)
@@ -147,55 +134,7 @@ class Interceptor(TorchFunctionMode):
                 self.uncovered(name_of(func), operations.CURES.get(func.__name__, LIKE))
         return result
 
-    def _from_raw(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A call on a tensor in R-form: stay in it where relevance stays in place, otherwise pass to c-form."""
-        if len(args) == 1 and "other" in kwargs:
-            args = (*args, kwargs.pop("other"))
-        carrying = [t for t in tensors([*args, *kwargs.values()]) if t.requires_grad]
-        if not carrying:  # detached in place
-            return self._run(func, args, kwargs)
-        alone = len(carrying) == 1
-        averages = func in operations.AVERAGES and not any(bind(("", "", "", "padding"), args, kwargs)[3:] or ())
-        replaces = func in operations.REPLACES and (not mutates(func) or self.is_raw(args[0]))
-        if (replaces or averages or func in operations.MOVES) and all(self.is_raw(t) for t in carrying):
-            self.record(func, "keeps").fixed = True
-            return self._replaced(func, args, kwargs) if replaces else self.raw(func(*args, **kwargs))
-        others = [a for a in args if isinstance(a, Tensor) and not a.requires_grad]
-        place = next((i for i, a in enumerate(args) if a is carrying[0]), 0)
-        alone = alone and not (place and mutates(func))
-        if func in _KEEPS and alone and all(self.entry_of(t) == "constant" for t in others):
-            self.record(func, "keeps").fixed = True
-            run = lambda x: func(*args[:place], x, *args[place + 1 :], **kwargs)  # noqa: E731
-            return self.raw(Keep.apply(carrying[0], run))  # type: ignore[no-untyped-call]
-        if func in _STARTS_RAW:
-            return HANDLERS[func](self, func, args, kwargs)
-        if func not in HANDLERS and func not in operations.PASSES and not mutates(func):
-            result = func(*args, **kwargs)
-            if not carries(result):  # a shape, a dtype, a comparison
-                return result
-        if mutates(func) and args[0] is carrying[0] and self.is_raw(carrying[0]):
-            self._enter_in_place(carrying[0])
-        return self._run(func, mapped(args, self.enter), mapped(kwargs, self.enter))
-
-    def _replaced(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A call in R-form that may put constants in the place of entries, or beside them: those are the same whatever x is."""
-
-        def filled(value: float) -> Any:
-            return left(
-                func, *mapped((args, kwargs), lambda t: torch.full_like(t, value) if self.is_raw(t) else t.detach())
-            )
-
-        added = filled(0) == filled(1)
-        result = func(*args, **kwargs)
-        if added.any():
-            constants = [t for t in tensors([*args[1:], *kwargs.values()]) if not t.requires_grad]
-            entry = "padding" if func in operations.PADS else self.entry_of_all(constants)
-            self.hook(
-                args[0] if mutates(func) else result, lambda r: self.book(entry, r * added), in_place=mutates(func)
-            )
-        return self.raw(result)
-
-    def _enter_in_place(self, x: Tensor) -> None:
+    def enter_in_place(self, x: Tensor) -> None:
         """Pass to c-form in the tensor that the model holds, and in every view of it."""
         Enter.apply(x if x._base is None else x._base, True)  # type: ignore[no-untyped-call]
         storage = storage_of(x)
@@ -240,28 +179,6 @@ class Interceptor(TorchFunctionMode):
                 else:
                     kept.tensor = kept.tensor.clone()
 
-    def mark(self, constant: Tensor, entry: str) -> None:
-        """Name the ledger entry of a constant and of what is computed from it."""
-        self.constants[storage_of(constant)] = (entry, constant)
-
-    def entry_of(self, constant: object) -> str:
-        """The ledger entry of a constant."""
-        return (
-            self.constants.get(storage_of(constant), ("constant",))[0] if isinstance(constant, Tensor) else "constant"
-        )
-
-    def entry_of_all(self, constants: Sequence[Tensor]) -> str:
-        """The one entry of all these constants, or "constant"."""
-        entries = {self.entry_of(t) for t in constants if t.is_floating_point()}
-        return entries.pop() if len(entries) == 1 else "constant"
-
-    def _inherit(self, result: Tensor, args: tuple[Any, ...]) -> None:
-        for tensor in tensors(args):
-            found = self.constants.get(storage_of(tensor))
-            if found is not None:
-                self.mark(result, found[0])
-                return
-
     def record(self, func: Function, kind: str, *sources: Any) -> Operation:
         """A new operation of the trace, named by the first parameter among `sources`."""
         parameters = (self.names.get(storage_of(t)) for t in sources if isinstance(t, Tensor))
@@ -278,7 +195,7 @@ class Interceptor(TorchFunctionMode):
     def uncovered(self, name: str, cure: str = LIKE) -> None:
         """Raise, or list the operation when not strict."""
         if self.strict:
-            where = _module_path(self.model)
+            where = module_path(self.model)
             raise UncoveredOperation(
                 f"{name} in {where} carries relevance and has no rule, so its plain gradient would be silently wrong. "
                 f"Cure: {cure} (docs/engine/operations.md); strict=False accepts the gradient there and lists it as 'uncovered'."
@@ -327,17 +244,6 @@ class Interceptor(TorchFunctionMode):
         assert self.account is not None, "backward ran outside lrp.attribute"
         return self.account
 
-    def _saw(self, before: int, after: int) -> None:
-        """Nodes with these sequence numbers were made by intercepted calls."""
-        while self._starts and before <= self._starts[-1]:  # a call around calls that were seen before it ended
-            self._starts.pop()
-            self._ends.pop()
-        if self._ends and self._ends[-1] == before:
-            self._ends[-1] = after
-        else:
-            self._starts.append(before)
-            self._ends.append(after)
-
     @property
     def leaf(self) -> Tensor | None:
         """The explained input: the float input or the embeddings; None before the model looked those up."""
@@ -368,7 +274,7 @@ class Interceptor(TorchFunctionMode):
                 graph.classify_product(operation)
         if any(operation.node is not None for operation in self.operations):
             graph.place(self.operations, nodes)
-        for name in graph.strangers(nodes, self._starts, self._ends):
+        for name in graph.strangers(nodes, self._seen):
             self.uncovered(f"autograd node {name} (a custom autograd.Function, TorchScript or compiled region)", SEEN)
 
     def assign(self, composite: Composite, *, last: bool) -> Composite:
@@ -413,22 +319,3 @@ _RULE_OF = {
     "batch_norm": "affine or folded",
 }
 _sequence_number: Callable[[], int] = torch._C._autograd._get_sequence_nr
-
-
-def _rest(base: Tensor, view: Tensor) -> Tensor:
-    """The base with zeros where the view is."""
-    rest = base.detach().clone()
-    rest.as_strided(view.size(), view.stride(), view.storage_offset() - base.storage_offset()).zero_()
-    return rest
-
-
-def _module_path(model: nn.Module) -> str:
-    """The module whose forward is running, by a walk up the Python frames."""
-    names = {id(module): name for name, module in model.named_modules()}
-    frame = sys._getframe(1)
-    while frame is not None:
-        owner = frame.f_locals.get("self")
-        if isinstance(owner, nn.Module) and id(owner) in names:
-            return f"module {names[id(owner)] or type(owner).__name__!r}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return "the model"

@@ -4,6 +4,7 @@ operation, which weighted operations come first, and whether every node was made
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import final
 
 from torch import Tensor
 from torch.autograd.graph import Node
@@ -31,23 +32,46 @@ def leaves(nodes: Sequence[Node]) -> list[Tensor]:
     return [node.variable for node in nodes if node.name().endswith("AccumulateGrad")]  # type: ignore[attr-defined]
 
 
-def strangers(nodes: Sequence[Node], starts: Sequence[int], ends: Sequence[int]) -> Iterator[str]:
+@final
+class Intervals:
+    """Intervals of autograd's sequence numbers, in order: the nodes inside were made by calls that the engine saw."""
+
+    def __init__(self) -> None:
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+
+    def add(self, before: int, after: int) -> None:
+        """A call made the nodes from `before` to `after`."""
+        while self.starts and before <= self.starts[-1]:  # a call around calls that were seen before it ended
+            self.starts.pop()
+            self.ends.pop()
+        if self.ends and self.ends[-1] == before:
+            self.ends[-1] = after
+        else:
+            self.starts.append(before)
+            self.ends.append(after)
+
+    def hold(self, number: int) -> bool:
+        """Whether a sequence number lies in one."""
+        i = bisect_right(self.starts, number) - 1
+        return i >= 0 and number < self.ends[i]
+
+
+def strangers(nodes: Sequence[Node], seen: Intervals) -> Iterator[str]:
     """Names of the nodes that no intercepted call made: custom autograd functions, TorchScript, compiled regions, other threads.
 
-    `starts`, `ends`: the intervals of autograd's sequence numbers that were seen. Both checks are needed: TorchScript makes nodes of
-    ordinary names, and a compiled region lies inside an interval.
+    Both checks are needed: TorchScript makes nodes of ordinary names, and a compiled region lies inside an interval.
     """
-    seen: set[int] = set()
+    numbers: set[int] = set()
     for node in nodes:
         name = node.name()
         if name.endswith("AccumulateGrad"):
             continue
         number = node._sequence_nr()
-        i = bisect_right(starts, number) - 1
         foreign = name.endswith("Backward") and name not in _OWN
-        if foreign or i < 0 or number >= ends[i] or number in seen:
+        if foreign or not seen.hold(number) or number in numbers:
             yield name
-        seen.add(number)
+        numbers.add(number)
 
 
 def place(operations_: Sequence[Operation], nodes: Sequence[Node]) -> None:

@@ -32,7 +32,7 @@ def addition(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs:
     name = name_of(func)
     sign = -1.0 if "sub" in name and ("rsub" not in name) == carried_first else 1.0
     scale = sign * float(kwargs.get("alpha", 1)) if carried_first else sign
-    entry = mode.entry_of(constant)
+    entry = mode.constants.entry_of(constant)
     if scale != 1:
         constant = constant * scale
     elif isinstance(constant, Tensor):
@@ -62,7 +62,7 @@ def join(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dic
     result = func(*args, **kwargs)
     if leaked is not None and leaked.any():
         y = args[0] if mutates(func) else result
-        mode.hook_constant(y, mode.entry_of_all(constants), leaked, in_place=mutates(func))
+        mode.hook_constant(y, mode.constants.entry_of_all(constants), leaked, in_place=mutates(func))
     return result
 
 
@@ -94,7 +94,7 @@ def extreme(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: 
             if not constant.requires_grad:
                 y = result.detach()
                 leaked = torch.where(y == other, y / 2, y).masked_fill(y != constant, 0.0)
-                mode.hook_constant(result, mode.entry_of(constant), leaked)
+                mode.hook_constant(result, mode.constants.entry_of(constant), leaked)
     return result
 
 
