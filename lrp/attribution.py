@@ -124,6 +124,11 @@ def _explain(
             except FreeTensors as found:
                 free += [tensor.requires_grad_(False) for tensor in found.tensors]
             except RuntimeError as error:
+                if "returns multiple views" in str(error):
+                    raise InputError(
+                        "the model overwrites a part that chunk, split or unbind returned, or what it is a part of, which autograd "
+                        "cannot follow: clone the part first"
+                    ) from error
                 if "modified by an inplace operation" not in str(error) or not isinstance(saved, nullcontext):
                     raise
                 saved = torch.autograd.graph.allow_mutation_on_saved_tensors()

@@ -176,3 +176,12 @@ def test_a_model_whose_output_is_not_its_own_fails_a_check():
 
     checks = check_model(Counting(OVERWRITES["clamp_"]).double().eval(), images(), target=0)
     assert "output" in {check.name for check in checks if check.passed is False}
+
+
+@pytest.mark.parametrize("composite", COMPOSITES)
+def test_parts_that_autograd_cannot_follow_are_named(composite):
+    def overwrite_a_part(x):
+        x.unbind(1)[0].mul_(2)
+
+    with pytest.raises(lrp.InputError, match=r"a part that chunk, split or unbind returned.*clone the part first"):
+        lrp.attribute(First(overwrite_a_part).double().eval(), images(), 0, composite)
