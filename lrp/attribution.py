@@ -37,7 +37,8 @@ def attribute(
     indices `[batch]`, None for the predicted class, or `(a, b)` (one per example: `[batch, 2]`) for the contrast logit a - logit b;
     each logit is seeded with its own value. `layers`: names of modules whose outputs' relevance is returned too.
     `condition`: per module name the channels through which relevance may flow (concept relevance, Achtibat et al. 2023). Raises
-    `UncoveredOperation` when relevance meets an operation without a rule, unless `strict=False`.
+    `UncoveredOperation` when relevance meets an operation without a rule, unless `strict=False`, and `BrokenRelevance` where the
+    ledger is NaN or infinite. Threads may share a model: its explanations wait for each other.
     """
     return attribute_each(model, inputs, target, (composite,), strict=strict, layers=layers, condition=condition)[0]
 

@@ -70,9 +70,10 @@ def _fills(func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> boo
     """Whether a call gives entries the value of a number that is not 0."""
     if func in operations.PADS:
         return bool(bind(("", "", "", "value"), args, kwargs)[3] if func is torch._C._nn.pad else args[2:] and args[2])
-    return func in operations.REPLACES or (
-        func in operations.FILLS and any(isinstance(a, int | float) and a for a in (*args[1:], *kwargs.values()))
-    )
+    if func in operations.REPLACES:
+        value = (*args[1:], *kwargs.values())[-1:]
+        return bool(value) and not (isinstance(value[0], int | float) and value[0] == 0)
+    return func in operations.FILLS and any(isinstance(a, int | float) and a for a in (*args[1:], *kwargs.values()))
 
 
 def _at_zero(func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
