@@ -71,6 +71,25 @@ class Undefined:
         return Propagated(application.transpose(c) * float("nan"))
 
 
+@pytest.mark.parametrize("composite", ["lrp_z", "epsilon"])
+def test_an_uncovered_operation_on_the_input_itself_gets_gradient_times_input(composite):
+    model = nn.Sequential(First(lambda x: torch.diff(x, prepend=x[:, :1])), nn.Linear(4, 2)).double()
+    relevance = lrp.attribute(model, features().double(), 0, composite, strict=False)
+    assert [entry.operation for entry in relevance.trace if entry.kind == "uncovered"] == ["diff"]
+    assert relevance.ledger.closure.max() < 1e-12
+
+
+class First(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
 @pytest.mark.parametrize("function", ["asin", nn.Tanh(), nn.Tanh, 3])
 def test_only_functions_can_be_covered(function):
     with pytest.raises(lrp.InputError, match=r"the first argument is .*: give a function, such as torch.asin"):
