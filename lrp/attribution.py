@@ -64,9 +64,10 @@ def attribute_each(
         chosen = {i: composite for i, composite in enumerate(resolved) if (composite.rules is None) == plain}
         if chosen:
             watch = Watch(model, layers, condition or {})
-            found = _explain(model, inputs, target, list(chosen.values()), watch, strict=strict)
-            if not plain and any(_mixed(relevance) for relevance in found):
-                found = _split(model, inputs, list(chosen.values()), watch, found, strict=strict)
+            with _lock(model):
+                found = _explain(model, inputs, target, list(chosen.values()), watch, strict=strict)
+                if not plain and any(_mixed(relevance) for relevance in found):
+                    found = _split(model, inputs, list(chosen.values()), watch, found, strict=strict)
             results.update(zip(chosen, found, strict=True))
     return tuple(results[i] for i in range(len(resolved)))
 
@@ -147,7 +148,6 @@ def _one_forward(
     leaf = None if ids is not None else named[key]
     try:
         with (
-            _lock(model),
             _untouched(model),
             _uncompiled(),
             torch.inference_mode(False),
