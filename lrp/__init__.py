@@ -2,7 +2,7 @@
 
 from lrp.attribution import attribute, attribute_each
 from lrp.composites import COMPOSITES, Composite, Entry
-from lrp.errors import InputError, LrpError, UncoveredOperation
+from lrp.errors import BrokenRelevance, InputError, LrpError, UncoveredOperation
 from lrp.handlers import cover
 from lrp.rules import RULES
 from lrp.types import Ledger, Relevance, TraceEntry
@@ -10,6 +10,7 @@ from lrp.types import Ledger, Relevance, TraceEntry
 __all__ = [
     "COMPOSITES",
     "RULES",
+    "BrokenRelevance",
     "Composite",
     "Entry",
     "InputError",

@@ -1,17 +1,19 @@
 """`attribute` and `attribute_each`: from a model and its inputs to relevance, leaving no trace on the model."""
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from lrp.composites import Composite, resolve
-from lrp.engine import Interceptor
-from lrp.errors import InputError, UncoveredOperation
+from lrp.engine import FreeTensors, Interceptor
+from lrp.errors import BrokenRelevance, InputError, UncoveredOperation
 from lrp.ledger import Account, joined
 from lrp.types import Relevance, Target
 from lrp.watch import Watch
@@ -35,7 +37,8 @@ def attribute(
     indices `[batch]`, None for the predicted class, or `(a, b)` (one per example: `[batch, 2]`) for the contrast logit a - logit b;
     each logit is seeded with its own value. `layers`: names of modules whose outputs' relevance is returned too.
     `condition`: per module name the channels through which relevance may flow (concept relevance, Achtibat et al. 2023). Raises
-    `UncoveredOperation` when relevance meets an operation without a rule, unless `strict=False`.
+    `UncoveredOperation` when relevance meets an operation without a rule, unless `strict=False`, and `BrokenRelevance` where the
+    ledger is NaN or infinite. Threads may share a model: its explanations wait for each other.
     """
     return attribute_each(model, inputs, target, (composite,), strict=strict, layers=layers, condition=condition)[0]
 
@@ -61,9 +64,10 @@ def attribute_each(
         chosen = {i: composite for i, composite in enumerate(resolved) if (composite.rules is None) == plain}
         if chosen:
             watch = Watch(model, layers, condition or {})
-            found = _one_forward(model, inputs, target, list(chosen.values()), watch, strict=strict)
-            if not plain and any(_mixed(relevance) for relevance in found):
-                found = _split(model, inputs, list(chosen.values()), watch, found, strict=strict)
+            with _lock(model):
+                found = _explain(model, inputs, target, list(chosen.values()), watch, strict=strict)
+                if not plain and any(_mixed(relevance) for relevance in found):
+                    found = _split(model, inputs, list(chosen.values()), watch, found, strict=strict)
             results.update(zip(chosen, found, strict=True))
     return tuple(results[i] for i in range(len(resolved)))
 
@@ -93,7 +97,7 @@ def _split(
         return value[i : i + 1] if isinstance(value, Tensor) and value.dim() and len(value) == batch else value
 
     singles = [
-        _one_forward(
+        _explain(
             model,
             {k: alone(v, i) for k, v in inputs.items()} if isinstance(inputs, Mapping) else alone(inputs, i),
             found[0].target[i : i + 1],
@@ -108,6 +112,33 @@ def _split(
     ]
 
 
+def _explain(
+    model: nn.Module, inputs: Inputs, target: Target, composites: list[Composite], watch: Watch, *, strict: bool
+) -> list[Relevance]:
+    """One forward pass; another with copies for a model that overwrites what autograd saved, and with free tensors as constants."""
+    free: list[Tensor] = []
+    saved: AbstractContextManager[object] = nullcontext()
+    try:
+        while True:
+            try:
+                with saved:
+                    return _one_forward(model, inputs, target, composites, watch, strict=strict)
+            except FreeTensors as found:
+                free += [tensor.requires_grad_(False) for tensor in found.tensors]
+            except RuntimeError as error:
+                if "returns multiple views" in str(error):
+                    raise InputError(
+                        "the model overwrites a part that chunk, split or unbind returned, or what it is a part of, which autograd "
+                        "cannot follow: clone the part first"
+                    ) from error
+                if "modified by an inplace operation" not in str(error) or not isinstance(saved, nullcontext):
+                    raise
+                saved = torch.autograd.graph.allow_mutation_on_saved_tensors()
+    finally:
+        for tensor in free:
+            tensor.requires_grad_(True)
+
+
 def _one_forward(
     model: nn.Module, inputs: Inputs, target: Target, composites: list[Composite], watch: Watch, *, strict: bool
 ) -> list[Relevance]:
@@ -116,7 +147,13 @@ def _one_forward(
     mode = Interceptor(model=model, token_ids=ids, composites=composites, strict=strict)
     leaf = None if ids is not None else named[key]
     try:
-        with _untouched(model), _uncompiled(), torch.inference_mode(False), torch.enable_grad(), watch.hooked(mode):
+        with (
+            _untouched(model),
+            _uncompiled(),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            watch.hooked(mode),
+        ):
             with mode:
                 if leaf is not None:
                     named[key] = mode.begin(leaf)
@@ -130,7 +167,7 @@ def _one_forward(
                 )
             if not output.requires_grad:
                 raise InputError(
-                    f"the model's output does not depend on inputs[{key!r}] through any operation with a gradient"
+                    f"the model's output does not depend on inputs[{key!r}] through any operation that passes relevance on{mode.stops()}"
                 )
             mode.resolve(output)
             chosen, explained = _explained(output, target)
@@ -173,16 +210,19 @@ def _backward(
                 account.add("padding", values.masked_fill(mask != 0, 0.0))
                 values = values.masked_fill(mask == 0, 0.0)
         account.add("inputs", values)
-    return Relevance(
-        values,
-        output.detach(),
-        target,
-        account.ledger(explained.detach().double().cpu()),
-        mode.trace(),
-        used.name,
-        account.positional,
-        dict(watch.found),
+    ledger = account.ledger(explained.detach().double().cpu())
+    found = Relevance(
+        values, output.detach(), target, ledger, mode.trace(), used.name, account.positional, dict(watch.found)
     )
+    broken = (~ledger.residual.isfinite()).nonzero().flatten().tolist()
+    if broken and not mode.plain:
+        entries = ", ".join(name for name, entry in ledger.entries.items() if not entry.isfinite().all())
+        raise BrokenRelevance(
+            f"the ledger is NaN or infinite for {len(broken)} of {len(explained)} examples, the first is {broken[0]} (entries {entries}); "
+            "compute in float32, or look for an operation that is not finite at its values, and for a rule of your own that divides by 0",
+            found,
+        )
+    return found
 
 
 def _prepare(model: nn.Module, inputs: Inputs) -> tuple[dict[str, Any], str]:
@@ -253,6 +293,16 @@ def _uncompiled() -> AbstractContextManager[None]:
         return nullcontext()
     stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
     return stance
+
+
+_GUARD = threading.Lock()
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+
+
+def _lock(model: nn.Module) -> threading.RLock:
+    """One lock per model, since an explanation changes flags and hooks of the model while it runs."""
+    with _GUARD:
+        return _LOCKS.setdefault(model, threading.RLock())
 
 
 @contextmanager

@@ -4,40 +4,38 @@ Rules act in backward only, and are assigned after the forward pass, when the wh
 call that is seen, and one elementwise pass over the output of each operation that has a rule or a ledger entry.
 """
 
-import re
-import sys
-import types
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from lrp import graph, operations, recurrent, weighted
-from lrp.calls import Function, bind, carries, name_of, on_backward, storage_of, tensors
+from lrp import graph, operations
+from lrp.calls import Function, carries, module_path, mutates, name_of, on_backward, rest_of, storage_of, tensors
 from lrp.composites import MIXING, WEIGHTED, Composite
+from lrp.constants import Constants
 from lrp.errors import UncoveredOperation
 from lrp.handlers import HANDLERS
 from lrp.ledger import Account
-from lrp.nodes import Enter, Keep, Kept, Operation
+from lrp.nodes import Booked, Enter, Kept, Operation
+from lrp.opening import opened, without_dispatch
+from lrp.raw import from_raw
 from lrp.rules import Zero
 from lrp.types import TraceEntry
 
-# Names of parameters and buffers that are position or type embeddings.
-_POSITIONAL = re.compile(
-    r"pos(ition)?(al)?_?(emb|enc|bias)|type_emb|\bwpe\b|relative_attention_bias|relative_position_bias"
-)
-_STARTS_RAW = {*weighted.HANDLERS, *recurrent.HANDLERS, *operations.MATRIX_PRODUCTS}
-_KEEPS = operations.ADDITIONS | operations.QUOTIENTS | {torch.mul, torch.multiply, torch.neg, Tensor.neg, Tensor.__neg__} | {
-    getattr(Tensor, name) for name in "mul mul_ multiply __mul__ __rmul__ __imul__ neg_".split()
-}  # fmt: skip
-
-
 LIKE = "say which operation it is like, lrp.cover(function, like=torch.tanh), or write a handler"
 SEEN = "call a custom function through torch.overrides.wrap_torch_function, and use the plain module instead of its TorchScript"
+
+
+@final
+class FreeTensors(Exception):
+    """`tensors` want a gradient although they are neither parameters nor the input: explain again with them as constants."""
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        super().__init__(f"{len(tensors)} tensors want a gradient")
+        self.tensors = tensors
 
 
 @final
@@ -57,19 +55,16 @@ class Interceptor(TorchFunctionMode):
         self.wraps: tuple[str, ...] = WEIGHTED if wrapped else ()  # kinds of operation that need a node
         self.lazy = all(composite.choose is not None for composite in composites if composite.weighted)
         self.embedded: Tensor | None = None
+        self._leaf: Tensor | None = None
         self.alignment: Callable[[Tensor], Tensor] | None = None  # from the embedded tokens to the token ids
         self.table = 0
         self.operations: list[Operation] = []
         self.account: Account | None = None
         self.names = {storage_of(parameter): name for name, parameter in model.named_parameters()}
-        self.constants: dict[int, tuple[str, Tensor]] = {}  # tensors kept alive, so that no address is used twice
-        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-            if _POSITIONAL.search(name):
-                self.mark(tensor, "positional")
+        self.constants = Constants(model)
         self._raw: dict[int, Tensor] = {}
         self._kept: dict[int, list[Kept]] = defaultdict(list)
-        self._starts: list[int] = []
-        self._ends: list[int] = []
+        self._seen = graph.Intervals()
 
     def __torch_function__(
         self, func: Function, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -78,6 +73,8 @@ class Interceptor(TorchFunctionMode):
         if self.plain:
             return self._plain(func, args, dict(kwargs or {}))
         if not torch.is_grad_enabled():  # inside no_grad, or the forward of a custom autograd function
+            if self._kept and mutates(func):
+                self._protect(func, args[0] if args else None)
             return func(*args, **(kwargs or {}))
         before = _sequence_number()
         keywords = dict(kwargs or {})
@@ -86,9 +83,9 @@ class Interceptor(TorchFunctionMode):
         result = self._call(func, args, keywords)
         after = _sequence_number()
         if after > before:
-            self._saw(before, after)
-        elif self.constants and isinstance(result, Tensor) and not result.requires_grad:
-            self._inherit(result, args)
+            self._seen.add(before, after)
+        elif self.constants.entries and isinstance(result, Tensor) and not result.requires_grad:
+            self.constants.inherit(result, args)
         return result
 
     def _plain(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -96,21 +93,36 @@ class Interceptor(TorchFunctionMode):
             return HANDLERS[func](self, func, args, kwargs)
         if func in (torch.nn.functional.embedding, torch.nn.functional.embedding_bag):
             with self:
-                return _without_dispatch(func)(*args, **kwargs)
+                return without_dispatch(func)(*args, **kwargs)
         return func(*args, **kwargs)
 
     def _call(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        opened = _opened(func)
-        if opened is not None:
+        inside = opened(func)
+        if inside is not None:
             with self:
-                return opened(*args, **kwargs)
-        if self._kept and _mutates(func):
-            self._protect(func, args[0])
-        if self._raw and any(id(t) in self._raw for t in tensors([*args, *kwargs.values()])):
-            return self._from_raw(func, args, kwargs)
-        return self._run(func, args, kwargs)
+                return inside(*args, **kwargs)
+        if mutates(func):
+            return self._overwrite(func, args, kwargs)
+        return self._dispatch(func, args, kwargs)
 
-    def _run(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _overwrite(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call in place. Where it lets relevance into a part of a constant, the rest of that leaks."""
+        written = args[0] if args else None
+        self._protect(func, written)
+        base = None if not isinstance(written, Tensor) or written.requires_grad else written._base
+        rest = None if base is None or not carries([*args, *kwargs.values()]) else rest_of(base, args[0])
+        result = self._dispatch(func, args, kwargs)
+        if base is not None and rest is not None and rest.any():
+            self.hook_constant(base, self.constants.entry_of(base), rest)
+        return result
+
+    def _dispatch(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._raw and any(id(t) in self._raw for t in tensors([*args, *kwargs.values()])):
+            return from_raw(self, func, args, kwargs)
+        return self.run(func, args, kwargs)
+
+    def run(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The handler of a call in c-form, or the call itself."""
         handler = HANDLERS.get(func)
         if handler is not None:
             return handler(self, func, args, kwargs)
@@ -119,37 +131,19 @@ class Interceptor(TorchFunctionMode):
             if func in operations.PASSES:
                 self.passed(func)
             else:
-                self.uncovered(name_of(func))
+                self.uncovered(name_of(func), operations.CURES.get(func.__name__, LIKE))
         return result
 
-    def _from_raw(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A call on a tensor in R-form: stay in it where relevance stays in place, otherwise pass to c-form."""
-        carrying = [t for t in tensors([*args, *kwargs.values()]) if t.requires_grad]
-        alone = len(carrying) == 1
-        averages = func in operations.AVERAGES and not any(bind(("", "", "", "padding"), args, kwargs)[3:] or ())
-        if (func in operations.MOVES or averages) and all(self.is_raw(t) for t in carrying):
-            result = func(*args, **kwargs)
-            self.record(func, "keeps").fixed = True
-            if func in operations.PADS:
-                added = 1 - func(torch.ones_like(carrying[0]), *args[1:], **kwargs)
-                on_backward(result, lambda r: self.book("padding", r * added))
-            return self.raw(result)
-        others = [a for a in args if isinstance(a, Tensor) and not a.requires_grad]
-        if func in _KEEPS and alone and all(self.entry_of(t) == "constant" for t in others):
-            self.record(func, "keeps").fixed = True
-            place = next(i for i, a in enumerate(args) if a is carrying[0])
-            run = lambda x: func(*args[:place], x, *args[place + 1 :], **kwargs)  # noqa: E731
-            return self.raw(Keep.apply(carrying[0], run))  # type: ignore[no-untyped-call]
-        if func in _STARTS_RAW:
-            return HANDLERS[func](self, func, args, kwargs)
-        if func not in HANDLERS and func not in operations.PASSES:
-            return self._run(func, args, kwargs)
-        enter = partial(self.enter, copy=_mutates(func))
-        return self._run(func, _mapped(args, enter), {name: _mapped(value, enter) for name, value in kwargs.items()})
+    def enter_in_place(self, x: Tensor) -> None:
+        """Pass to c-form in the tensor that the model holds, and in every view of it."""
+        Enter.apply(x if x._base is None else x._base, True)  # type: ignore[no-untyped-call]
+        storage = storage_of(x)
+        self._raw = {key: tensor for key, tensor in self._raw.items() if storage_of(tensor) != storage}
 
     def begin(self, leaf: Tensor) -> Tensor:
         """The float input as the model gets it: in R-form, and free to be overwritten."""
-        return leaf if self.plain else self.raw(leaf.clone())
+        self._leaf = leaf
+        return leaf.clone() if self.plain else self.raw(leaf.clone())
 
     def raw(self, result: Any) -> Any:
         """Mark a result as being in R-form."""
@@ -162,9 +156,13 @@ class Interceptor(TorchFunctionMode):
         """Whether x is in R-form."""
         return id(x) in self._raw
 
-    def enter(self, x: Tensor, *, copy: bool = False) -> Tensor:
-        """x in c-form; a copy where the call will overwrite it."""
-        return Enter.apply(x, copy) if id(x) in self._raw else x  # type: ignore[no-untyped-call]
+    def enter(self, x: Tensor) -> Tensor:
+        """x in c-form."""
+        if id(x) not in self._raw:
+            return x
+        entered: Tensor = Enter.apply(x, False)  # type: ignore[no-untyped-call]
+        self._kept[storage_of(x)].append(entered.grad_fn.kept)  # type: ignore[union-attr]
+        return entered
 
     def keep(self, node: Any) -> None:
         """Watch the tensors that a node needs in backward."""
@@ -180,23 +178,6 @@ class Interceptor(TorchFunctionMode):
                     self._kept[storage_of(mutated)].append(kept)
                 else:
                     kept.tensor = kept.tensor.clone()
-
-    def mark(self, constant: Tensor, entry: str) -> None:
-        """Name the ledger entry of a constant and of what is computed from it."""
-        self.constants[storage_of(constant)] = (entry, constant)
-
-    def entry_of(self, constant: object) -> str:
-        """The ledger entry of a constant."""
-        return (
-            self.constants.get(storage_of(constant), ("constant",))[0] if isinstance(constant, Tensor) else "constant"
-        )
-
-    def _inherit(self, result: Tensor, args: tuple[Any, ...]) -> None:
-        for tensor in tensors(args):
-            found = self.constants.get(storage_of(tensor))
-            if found is not None:
-                self.mark(result, found[0])
-                return
 
     def record(self, func: Function, kind: str, *sources: Any) -> Operation:
         """A new operation of the trace, named by the first parameter among `sources`."""
@@ -214,19 +195,44 @@ class Interceptor(TorchFunctionMode):
     def uncovered(self, name: str, cure: str = LIKE) -> None:
         """Raise, or list the operation when not strict."""
         if self.strict:
-            where = _module_path(self.model)
+            where = module_path(self.model)
             raise UncoveredOperation(
                 f"{name} in {where} carries relevance and has no rule, so its plain gradient would be silently wrong. "
                 f"Cure: {cure} (docs/engine/operations.md); strict=False accepts the gradient there and lists it as 'uncovered'."
             )
         self.operations.append(Operation(name, "uncovered", fixed=True))
 
+    def hook(self, y: Tensor, book: Callable[[Tensor], None], *, in_place: bool = False) -> None:
+        """Call `book(c)` when the coefficient of `y` arrives; `in_place` where a call overwrote `y`, which may be a view."""
+        if in_place and y._base is not None and y.requires_grad:
+            Booked.apply(y, book)  # type: ignore[no-untyped-call]
+        else:
+            on_backward(y, book)
+
     def hook_constant(
-        self, y: Tensor, entry: str, constant: Tensor | float, axis: int = -1, operation: Operation | None = None
+        self,
+        y: Tensor,
+        entry: str,
+        constant: Tensor | Kept | float,
+        axis: int = -1,
+        operation: Operation | None = None,
+        *,
+        in_place: bool = False,
     ) -> None:
-        """Book `<constant, c_y>` when the backward pass reaches `y`."""
+        """Book `<constant, c_y>` when the backward pass reaches `y`; the constant must not change, or be kept by `keep_constant`."""
         layer = operation.layer if operation else ""
-        on_backward(y, lambda c: self.open_account.add_constant(entry, c, constant, axis, layer))
+
+        def book(c: Tensor) -> None:
+            value = constant.tensor if isinstance(constant, Kept) else constant
+            self.open_account.add_constant(entry, c, value, axis, layer)
+
+        self.hook(y, book, in_place=in_place)
+
+    def keep_constant(self, constant: Tensor) -> Kept:
+        """A constant that the model may overwrite later."""
+        kept = Kept(constant)
+        self._kept[storage_of(constant)].append(kept)
+        return kept
 
     def book(self, entry: str, terms: Tensor, layer: str = "") -> None:
         """Add terms to the open account."""
@@ -238,30 +244,37 @@ class Interceptor(TorchFunctionMode):
         assert self.account is not None, "backward ran outside lrp.attribute"
         return self.account
 
-    def _saw(self, before: int, after: int) -> None:
-        """Nodes with these sequence numbers were made by intercepted calls."""
-        while self._starts and before <= self._starts[-1]:  # a call around calls that were seen before it ended
-            self._starts.pop()
-            self._ends.pop()
-        if self._ends and self._ends[-1] == before:
-            self._ends[-1] = after
-        else:
-            self._starts.append(before)
-            self._ends.append(after)
+    @property
+    def leaf(self) -> Tensor | None:
+        """The explained input: the float input or the embeddings; None before the model looked those up."""
+        return self._leaf if self.embedded is None else self.embedded
+
+    def refuse_free(self, *parameters: Tensor | None) -> None:
+        """Raise `FreeTensors` where parameters of an operation want a gradient of their own and do not depend on the input."""
+        given = [t for t in parameters if t is not None and t.requires_grad]
+        ends = [t for t in given if t.is_leaf] + graph.leaves([node for t in given for node in graph.walk(t.grad_fn)])
+        if ends and all(tensor is not self.leaf for tensor in ends):
+            raise FreeTensors(ends)
 
     def resolve(self, output: Tensor) -> None:
-        """After the forward pass: classify products, place weighted operations, and check that the engine saw every node."""
+        """After the forward pass: classify products, place weighted operations, and check that the engine saw every node.
+
+        Raises `FreeTensors` where other tensors than the explained input want a gradient.
+        """
         self._raw.clear()
         self._kept.clear()
         if self.plain:
             return
         nodes = list(graph.walk(output.grad_fn))
+        free = [tensor for tensor in graph.leaves(nodes) if tensor is not self.leaf]
+        if free:
+            raise FreeTensors(free)
         for operation in self.operations:
             if operation.kind == "product" and operation.gates:
                 graph.classify_product(operation)
         if any(operation.node is not None for operation in self.operations):
             graph.place(self.operations, nodes)
-        for name in graph.strangers(nodes, self._starts, self._ends):
+        for name in graph.strangers(nodes, self._seen):
             self.uncovered(f"autograd node {name} (a custom autograd.Function, TorchScript or compiled region)", SEEN)
 
     def assign(self, composite: Composite, *, last: bool) -> Composite:
@@ -281,6 +294,16 @@ class Interceptor(TorchFunctionMode):
         self._raw.clear()
         self._kept.clear()
 
+    def stops(self) -> str:
+        """The operations at which relevance stopped, for a message."""
+        names = dict.fromkeys(op.function for op in self.operations if op.kind in ("constant", "stopped"))
+        if not names:
+            return ""
+        return (
+            f"; it stops at {', '.join(names)}, whose results are constants (the scale of a normalisation, a detached value). Cure: write "
+            "an activation as the function that torch has for it, torch.sigmoid or torch.nn.functional.elu (docs/engine/operations.md)"
+        )
+
     def trace(self) -> tuple[TraceEntry, ...]:
         """What was intercepted, in order, with the rule each used."""
         return tuple(
@@ -296,53 +319,3 @@ _RULE_OF = {
     "batch_norm": "affine or folded",
 }
 _sequence_number: Callable[[], int] = torch._C._autograd._get_sequence_nr
-
-
-def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(value, Tensor):
-        return function(value)
-    return type(value)(_mapped(item, function) for item in value) if type(value) in (tuple, list) else value
-
-
-_MUTATES: dict[Function, bool] = {}
-
-
-def _mutates(func: Function) -> bool:
-    """Whether a call overwrites its first argument, by torch's naming."""
-    if func not in _MUTATES:
-        name = func.__name__
-        _MUTATES[func] = name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
-    return _MUTATES[func]
-
-
-_OPENED: dict[Function, Function | None] = {}
-
-
-def _opened(func: Function) -> Function | None:
-    """A Python-written function of torch.nn.functional, with its dispatch to modes removed so that it runs inside this mode."""
-    if func not in _OPENED:
-        written = isinstance(func, types.FunctionType) and func.__globals__.get("__name__") == "torch.nn.functional"
-        _OPENED[func] = _without_dispatch(func) if written and func not in operations.MOVES else None
-    return _OPENED[func]
-
-
-def _without_dispatch(func: Any) -> Function:
-    scope = {
-        **func.__globals__,
-        **{n: lambda *_: False for n in func.__globals__ if n.startswith("has_torch_function")},
-    }
-    clone = types.FunctionType(func.__code__, scope, func.__name__, func.__defaults__, func.__closure__)
-    clone.__kwdefaults__ = func.__kwdefaults__
-    return clone
-
-
-def _module_path(model: nn.Module) -> str:
-    """The module whose forward is running, by a walk up the Python frames."""
-    names = {id(module): name for name, module in model.named_modules()}
-    frame = sys._getframe(1)
-    while frame is not None:
-        owner = frame.f_locals.get("self")
-        if isinstance(owner, nn.Module) and id(owner) in names:
-            return f"module {names[id(owner)] or type(owner).__name__!r}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return "the model"

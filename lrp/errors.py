@@ -1,5 +1,7 @@
 """Errors of the engine; each names the cause and the cure."""
 
+from typing import Any
+
 
 class LrpError(Exception):
     """Base of every error that the engine raises on purpose."""
@@ -11,3 +13,11 @@ class InputError(LrpError, ValueError):
 
 class UncoveredOperation(LrpError, NotImplementedError):
     """An operation carries relevance and no rule covers it, so its plain gradient would be silently wrong."""
+
+
+class BrokenRelevance(LrpError):
+    """The ledger is NaN or infinite; `relevance` is what was found."""
+
+    def __init__(self, message: str, relevance: Any) -> None:
+        super().__init__(message)
+        self.relevance = relevance

@@ -4,7 +4,9 @@ operation, which weighted operations come first, and whether every node was made
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import final
 
+from torch import Tensor
 from torch.autograd.graph import Node
 
 from lrp import operations
@@ -25,23 +27,51 @@ def walk(root: Node | None) -> Iterator[Node]:
         stack.extend(following for following, _ in node.next_functions)
 
 
-def strangers(nodes: Sequence[Node], starts: Sequence[int], ends: Sequence[int]) -> Iterator[str]:
+def leaves(nodes: Sequence[Node]) -> list[Tensor]:
+    """The tensors at which the graph ends."""
+    return [node.variable for node in nodes if node.name().endswith("AccumulateGrad")]  # type: ignore[attr-defined]
+
+
+@final
+class Intervals:
+    """Intervals of autograd's sequence numbers, in order: the nodes inside were made by calls that the engine saw."""
+
+    def __init__(self) -> None:
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+
+    def add(self, before: int, after: int) -> None:
+        """A call made the nodes from `before` to `after`."""
+        while self.starts and before <= self.starts[-1]:  # a call around calls that were seen before it ended
+            self.starts.pop()
+            self.ends.pop()
+        if self.ends and self.ends[-1] == before:
+            self.ends[-1] = after
+        else:
+            self.starts.append(before)
+            self.ends.append(after)
+
+    def hold(self, number: int) -> bool:
+        """Whether a sequence number lies in one."""
+        i = bisect_right(self.starts, number) - 1
+        return i >= 0 and number < self.ends[i]
+
+
+def strangers(nodes: Sequence[Node], seen: Intervals) -> Iterator[str]:
     """Names of the nodes that no intercepted call made: custom autograd functions, TorchScript, compiled regions, other threads.
 
-    `starts`, `ends`: the intervals of autograd's sequence numbers that were seen. Both checks are needed: TorchScript makes nodes of
-    ordinary names, and a compiled region lies inside an interval.
+    Both checks are needed: TorchScript makes nodes of ordinary names, and a compiled region lies inside an interval.
     """
-    seen: set[int] = set()
+    numbers: set[int] = set()
     for node in nodes:
         name = node.name()
         if name.endswith("AccumulateGrad"):
             continue
         number = node._sequence_nr()
-        i = bisect_right(starts, number) - 1
         foreign = name.endswith("Backward") and name not in _OWN
-        if foreign or i < 0 or number >= ends[i] or number in seen:
+        if foreign or not seen.hold(number) or number in numbers:
             yield name
-        seen.add(number)
+        numbers.add(number)
 
 
 def place(operations_: Sequence[Operation], nodes: Sequence[Node]) -> None:
@@ -77,9 +107,7 @@ def _is_rectified(readers: Sequence[Node], consumers: dict[Node, list[Node]]) ->
     """Whether a single chain of operations that select values leads to a ReLU."""
     while len(readers) == 1 and readers[0].name() in operations.SELECTING_NODES:
         readers = consumers[readers[0]]
-    return len(readers) == 1 and (
-        readers[0].name() == "ReluBackward0" or getattr(readers[0], "function_name", "") in operations.CLIPPING
-    )
+    return len(readers) == 1 and (readers[0].name() == "ReluBackward0" or getattr(readers[0], "clips", False))
 
 
 def classify_product(operation: Operation) -> None:
@@ -149,6 +177,7 @@ def _is_scaled(edge: tuple[Node | None, int], roots: set[tuple[Node | None, int]
         "GateBackward",
         "EnterBackward",
         "KeepBackward",
+        "CloneBackward0",
     ):
         carried = [following for following in node.next_functions if following[0] is not None]
         if len(carried) != 1:

@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from lrp.stabilize import precision
 from lrp.types import Ledger
 
 
@@ -42,7 +43,10 @@ class Account:
             self.positional = by_token if self.positional is None else self.positional + by_token
         # R of a complex number is Re(x* c), so that the parts of a pair add up.
         real = terms.real if terms.is_complex() else terms
-        self.terms[entry, layer] = self.terms[entry, layer] + real.reshape(self.batch, -1).sum(1).double().cpu()
+        wide = precision(real.dtype)  # sums of float16 overflow
+        self.terms[entry, layer] = (
+            self.terms[entry, layer] + real.reshape(self.batch, -1).sum(1, dtype=wide).double().cpu()
+        )
 
     def add_constant(
         self, entry: str, coefficient: Tensor, constant: Tensor | float, axis: int = -1, layer: str = ""

@@ -17,6 +17,11 @@ from torch.autograd.graph import get_gradient_edge
 Transpose = Callable[[Tensor], Tensor]
 
 
+def constant_leaf(tensor: Tensor) -> Tensor:
+    """The tensor; detached when it is a leaf."""
+    return tensor.detach() if tensor.is_leaf else tensor
+
+
 @final
 @dataclass(slots=True, eq=False)
 class Call:
@@ -39,6 +44,11 @@ class Call:
         shape[self.outputs] = -1
         bias = shift if self.bias is None else self.bias * scale + shift
         return Call(self.apply, self.weight * scale.view(shape), bias, self.channels, self.outputs)
+
+    def without_leaves(self) -> "Call":
+        """The same operation with parameters of other models as constants; the explained input never is a leaf here."""
+        bias = None if self.bias is None else constant_leaf(self.bias)
+        return Call(self.apply, constant_leaf(self.weight), bias, self.channels, self.outputs)
 
     def to(self, dtype: torch.dtype) -> "Call":
         """The same operation in another precision."""

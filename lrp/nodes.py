@@ -70,9 +70,9 @@ class Gate(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, operation: Operation, position: int) -> Tensor:
-        """Shape of `x`, a view of it."""
+        """`x` by another name, which goes straight into the operation; not a view, so that the model may overwrite `x` later."""
         ctx.operation, ctx.position = operation, position
-        return x.view_as(x)
+        return x.detach()
 
     @staticmethod
     @once_differentiable
@@ -87,13 +87,25 @@ class Gate(torch.autograd.Function):
 
 
 class IdentityRule(torch.autograd.Function):
-    """An elementwise function under the identity rule; keeps (f(x) - f(0)) / x instead of x and y. `shift`: f(0), a constant."""
+    """An elementwise function under the identity rule; keeps (f(x) - f(0)) / x instead of x and y. `shift`: f(0), a constant.
+
+    `clips`: whether f is 0 wherever x < 0.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor], in_place: bool, shift: float) -> Tensor:
-        """Shape of `x`. At x = 0 the ratio is 0: no input, no relevance."""
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        function: Callable[[Tensor], Tensor],
+        name: str,
+        in_place: bool,
+        shift: Tensor | float,
+        clips: bool,
+    ) -> Tensor:
+        """Shape of `x`, unless a parameter of the function broadcasts it. At x = 0 the ratio is 0: no input, no relevance."""
+        ctx.function_name, ctx.shape, ctx.clips = name, x.shape, clips
         y = function(x)
-        ratio = (y - shift if shift else y) / x
+        ratio = (y if isinstance(shift, float) and shift == 0 else y - shift) / x
         ctx.save_for_backward(ratio.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0))
         if not in_place:
             return y
@@ -102,10 +114,10 @@ class IdentityRule(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, c: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, c: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         """c (f(x) - f(0)) / x."""
         (ratio,) = ctx.saved_tensors
-        return c * ratio, None, None, None
+        return (c * ratio).sum_to_size(ctx.shape), None, None, None, None, None
 
 
 class LayerNormRule(torch.autograd.Function):
@@ -242,17 +254,37 @@ class Enter(torch.autograd.Function):
     """The border between R-form (before) and c-form (behind): R = x c."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, copy: bool) -> Tensor:
-        """Shape of `x`, a view of it or a copy."""
-        ctx.save_for_backward(x)
-        return x.clone() if copy else x.view_as(x)
+    def forward(ctx: Any, x: Tensor, in_place: bool) -> Tensor:
+        """A view of `x`; or `x` itself, for a model that goes on to overwrite it."""
+        ctx.kept = Kept(x.clone() if in_place else x.detach())
+        if in_place:
+            ctx.mark_dirty(x)
+            return x
+        return x.view_as(x)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, c: Tensor) -> tuple[Tensor, None]:
         """x c."""
-        (x,) = ctx.saved_tensors
-        return x * c, None
+        return ctx.kept.tensor * c, None
 
 
-NODES = (Gate, IdentityRule, LayerNormRule, WeightedNode, BatchNormNode, Keep, Enter)
+class Booked(torch.autograd.Function):
+    """Identity in place on a view that was overwritten; books the coefficient, which a hook on the view would miss."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, book: Callable[[Tensor], None]) -> Tensor:
+        """`y` itself."""
+        ctx.book = book
+        ctx.mark_dirty(y)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, c: Tensor) -> tuple[Tensor, None]:
+        """c."""
+        ctx.book(c)
+        return c, None
+
+
+NODES = (Gate, IdentityRule, LayerNormRule, WeightedNode, BatchNormNode, Keep, Enter, Booked)

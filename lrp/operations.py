@@ -31,12 +31,12 @@ MOVES: Functions = (
         torch,
         "reshape transpose permute flatten unflatten squeeze unsqueeze repeat_interleave swapaxes swapdims moveaxis movedim t adjoint "
         "narrow select index_select gather take_along_dim split chunk unbind tensor_split split_with_sizes roll flip clone rot90 tile "
-        "pixel_shuffle pixel_unshuffle channel_shuffle constant_pad_nd max_pool1d max_pool2d max_pool3d broadcast_to ravel "
+        "pixel_shuffle pixel_unshuffle channel_shuffle max_pool1d max_pool2d max_pool3d broadcast_to ravel "
         "masked_select as_strided atleast_1d atleast_2d atleast_3d diagonal take dropout feature_dropout alpha_dropout",
     )
     | _named(
         torch._C._nn,
-        "pad im2col upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_linear1d upsample_bilinear2d upsample_trilinear3d "
+        "im2col upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_linear1d upsample_bilinear2d upsample_trilinear3d "
         "upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool2d "
         "_upsample_nearest_exact1d _upsample_nearest_exact2d",
     )
@@ -48,6 +48,12 @@ MOVES: Functions = (
 # Weighted means whose weights sum to 1, as long as no padding is averaged in.
 AVERAGES: Functions = {torch.avg_pool1d, torch._C._nn.avg_pool2d, torch._C._nn.avg_pool3d}
 PADS: Functions = {torch._C._nn.pad, torch.constant_pad_nd}
+# Put constants, or other entries, in the place of entries.
+REPLACES: Functions = (
+    PADS
+    | {torch.masked_fill}
+    | _named(Tensor, "masked_fill masked_fill_ __setitem__ zero_ fill_ copy_ index_fill index_fill_")
+)
 
 # Linear or homogeneous besides.
 PASSES: Functions = (
@@ -55,15 +61,13 @@ PASSES: Functions = (
     | AVERAGES
     | _named(
         Tensor,
-        "mean sum cumsum neg __neg__ neg_ negative relu relu_ tril triu max min amax amin maximum minimum topk sort median abs __abs__ "
-        "scatter scatter_ scatter_add scatter_add_ scatter_reduce index_add index_add_ index_put index_put_ index_copy index_copy_ "
-        "masked_scatter masked_scatter_ __setitem__ copy_ nan_to_num nan_to_num_ logical_not nansum conj flip",
+        "mean sum cumsum neg __neg__ neg_ negative relu relu_ tril triu amax amin topk sort median abs __abs__ "
+        "nan_to_num nan_to_num_ logical_not nansum conj flip",
     )
     | _named(
         torch,
-        "mean sum cumsum neg negative relu relu_ zeros_like tril triu max min amax amin maximum minimum topk sort median abs scatter "
-        "scatter_add scatter_reduce index_add index_put index_copy masked_scatter nan_to_num view_as_real view_as_complex conj "
-        "real imag complex segment_reduce dropout_ feature_dropout_ _pack_padded_sequence _pad_packed_sequence",
+        "mean sum cumsum neg negative relu relu_ zeros_like tril triu amax amin topk sort median abs nan_to_num view_as_real "
+        "view_as_complex conj real imag complex dropout_ feature_dropout_ _pack_padded_sequence _pad_packed_sequence",
     )
     | _named(torch.fft, "fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn fftshift ifftshift")
     | _named(torch._C._nn, "col2im")
@@ -92,8 +96,11 @@ SHIFTED = frozenset(
     "clamp_max_ hardtanh hardtanh_ threshold threshold_".split()
 )
 
-# Names of activations whose output is 0 wherever their input is below 0, and of those that open and close a product.
-CLIPPING = frozenset({"relu6", "hardtanh", "hardtanh_", "clamp_min", "threshold", "threshold_"})
+# Names of activations whose output is 0 wherever their input is below 0 for some of their parameters, and of those that open and
+# close a product.
+CLIPPING = frozenset(
+    "relu6 hardtanh hardtanh_ clamp clamp_ clip clip_ clamp_min clamp_min_ threshold threshold_".split()
+)
 GATING = frozenset({"sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_"})
 
 CONVOLUTIONS: Functions = {torch.conv1d, torch.conv2d, torch.conv3d}
@@ -105,9 +112,24 @@ ADDITIONS: Functions = {
     *_named(Tensor, "add add_ sub sub_ subtract __add__ __radd__ __sub__ __rsub__ __iadd__ __isub__"),
 }
 
-JOINS: Functions = _named(
-    torch, "cat concat concatenate stack hstack vstack dstack column_stack where masked_fill"
-) | _named(Tensor, "where masked_fill masked_fill_")
+# Linear in all that they join, so that constants among it leak.
+JOINS: Functions = (
+    REPLACES
+    | _named(
+        torch,
+        "cat concat concatenate stack hstack vstack dstack column_stack where scatter scatter_add index_add index_put index_copy",
+    )
+    | _named(torch, "scatter_reduce segment_reduce masked_scatter")
+    | _named(
+        Tensor,
+        "where scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_ index_add index_add_ index_put",
+    )
+    | _named(Tensor, "index_put_ index_copy index_copy_ masked_scatter masked_scatter_")
+)
+# Those of them that take numbers as values.
+FILLS: Functions = {torch.where, torch.scatter} | _named(Tensor, "where scatter scatter_")
+# The larger or smaller of two, or of the entries along an axis.
+EXTREMES: Functions = _named(torch, "max min maximum minimum") | _named(Tensor, "max min maximum minimum")
 
 PRODUCTS: Functions = {
     *_named(torch, "mul multiply matmul bmm mm mv dot einsum bilinear outer kron _grouped_mm"),
@@ -131,12 +153,23 @@ CONSTANTS: Functions = {
     torch.linalg.norm,
 }  # fmt: skip
 
+# What to do about some functions that have no rule, by name.
+_LOGITS = "explain the logits: return them from the model instead of their log_softmax"
+_LOSS = "explain the logits: return them from the model instead of the loss, and leave out labels"
+CURES: dict[str, str] = {
+    **dict.fromkeys("log_softmax _log_softmax".split(), _LOGITS),
+    **dict.fromkeys(
+        "cross_entropy cross_entropy_loss nll_loss nll_loss_nd mse_loss binary_cross_entropy_with_logits".split(), _LOSS
+    ),
+    **dict.fromkeys("binary_cross_entropy l1_loss smooth_l1_loss huber_loss kl_div".split(), _LOSS),
+}
+
 SOFTMAXES: Functions = {torch.softmax, Tensor.softmax}
 
 # Names of autograd nodes whose output is, entry by entry, a function of one entry of the input.
 ELEMENTWISE_NODES = frozenset(
     "MulBackward0 AddBackward0 SubBackward0 RsubBackward1 NegBackward0 DivBackward0 PowBackward0 ReluBackward0 "
-    "ToCopyBackward0 IdentityRuleBackward GateBackward EnterBackward KeepBackward".split()
+    "ToCopyBackward0 CloneBackward0 IdentityRuleBackward GateBackward EnterBackward KeepBackward".split()
 )
 
 SOFTMAX_NODES = frozenset({"SoftmaxBackward0", "SafeSoftmaxBackward0"})

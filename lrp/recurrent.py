@@ -129,6 +129,7 @@ def cell(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: dic
     given = tuple(states) if isinstance(states, tuple | list) else (states,)
     if not carries(x) and not carries(given):
         return func(*args, **kwargs)
+    mode.record(func, "recurrent").fixed = True
     with mode:
         new = CELLS[func](F.linear(x, w_in, b_in), given, (w_recurrent, b_recurrent))
     return new if len(new) > 1 else new[0]

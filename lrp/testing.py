@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lrp.attribution import Inputs, attribute
 from lrp.composites import Composite
-from lrp.errors import UncoveredOperation
+from lrp.errors import BrokenRelevance, UncoveredOperation
 from lrp.rules import WeightedRule
 from lrp.trials import (
     Oracle,
@@ -66,12 +66,13 @@ def check_model(
 
     `strict`: no operation without a rule. `ledger`: it closes. `untouched`: an explanation leaves no trace on the model, the
     inputs or the random state. `batch = single`: an example alone has the relevance that it has in the batch. `padded =
-    unpadded`: padding has no relevance and changes none. The last two do not apply where the model's own logits differ.
+    unpadded`: padding has no relevance and changes none. These two do not apply where the model's own logits differ.
+    `output`: the logits that are explained are the model's own.
     """
     subject = Subject(model, inputs, target, composite)
     try:
         return tuple(Check(name, *check(subject)) for name, check in MODEL_CHECKS.items())
-    except UncoveredOperation as error:
+    except (UncoveredOperation, BrokenRelevance) as error:
         return (Check("strict", False, str(error)),)
 
 
@@ -129,6 +130,15 @@ def strict(subject: Subject) -> Finding:
     uncovered = any(entry.kind == "uncovered" for entry in subject.relevance.trace)
     some = bool((values != 0).any())
     return some and not uncovered, "" if some else "relevance is 0 everywhere"
+
+
+def output_is_own(subject: Subject) -> Finding:
+    """The logits that are explained are those of the model without any rule."""
+    bound = SAME.get(subject.dtype)
+    if bound is None:
+        return None, unbounded(subject)
+    found = gap(subject.relevance.output, subject.logits())
+    return found < bound, magnitude(found)
 
 
 def closes(subject: Subject) -> Finding:
@@ -238,6 +248,7 @@ MODEL_CHECKS: dict[str, Callable[[Subject], Finding]] = {
     "untouched": untouched,
     "batch = single": batch_is_single,
     "padded = unpadded": padding_is_nothing,
+    "output": output_is_own,
 }
 
 

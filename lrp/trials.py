@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lrp.attribution import attribute
 from lrp.composites import WEIGHTED, Composite, lrp_z
+from lrp.errors import BrokenRelevance
 from lrp.rules import WeightedRule
 from lrp.types import Relevance
 
@@ -80,7 +81,11 @@ def tried(rule: WeightedRule, layer: nn.Module, x: Tensor, behind: nn.Module, pl
 def explained(rule: WeightedRule, model: Readout, x: Tensor) -> Relevance:
     """Relevance of x with `rule` on every weighted operation."""
     rules = {**(lrp_z().rules or {}), **dict.fromkeys(WEIGHTED, rule)}
-    return attribute(model, x, 0, Composite("rule under test", rules))
+    try:
+        return attribute(model, x, 0, Composite("rule under test", rules))
+    except BrokenRelevance as error:
+        found: Relevance = error.relevance
+        return found
 
 
 def trials(rule: WeightedRule) -> Iterator[Trial]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lrp import operations
 from lrp.calls import Function, bind, carries, name_of
-from lrp.linear import Call
+from lrp.linear import Call, constant_leaf
 from lrp.nodes import BatchNormNode, Keep, WeightedNode
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ def affine(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwargs: d
     bias, x, weight = args[:3] if len(args) > 2 else bind(("input", "mat1", "mat2"), args, kwargs)
     if not any(carries(t) for t in (bias, x, weight)):
         return func(*args, **kwargs)
+    weight, bias = constant_leaf(weight), constant_leaf(bias)
+    if weight.requires_grad or bias.requires_grad:
+        mode.refuse_free(weight, bias)
     if carries(weight) or carries(bias) or kwargs.keys() & {"alpha", "beta"}:
         with mode:
             return bias * kwargs.get("beta", 1) + torch.matmul(x, weight) * kwargs.get("alpha", 1)
@@ -57,6 +60,9 @@ def convolution(mode: "Interceptor", func: Function, args: tuple[Any, ...], kwar
 
 def weighted(mode: "Interceptor", func: Function, kind: str, x: Tensor, call: Call) -> Any:
     """The call itself; with a node of its own when a composite of this run may need more than the gradient."""
+    if carries(call.weight) or carries(call.bias):
+        call = call.without_leaves()
+        mode.refuse_free(call.weight, call.bias)
     if carries(call.weight) or carries(call.bias):
         if not carries(x):
             return _mixed(mode, func, x, call)

@@ -20,6 +20,7 @@ from lrp.testing import (
     closes,
     first_line,
     magnitude,
+    output_is_own,
     padding_is_nothing,
     strict,
     untouched,
@@ -136,6 +137,7 @@ def cosine(found: Tensor, expected: Tensor) -> float:
 
 CHECKS: dict[str, Callable[[Case], Finding]] = {
     "strict": in_single(strict),
+    "output": in_double(output_is_own),
     "ledger, float32": in_single(closes),
     "ledger, float64": in_double(closes),
     "untouched": in_single(untouched),

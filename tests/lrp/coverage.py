@@ -29,6 +29,7 @@ as it is. To add one, add a line to `tests/lrp/zoo.py`.
 """
 CRITERIA = {
     "strict": "no operation without a rule; relevance is finite and not zero",
+    "output": f"the logits that are explained are the model's own to {SAME[torch.float64]:.0e} (float64)",
     "ledger, float32": f"the ledger closes to {CLOSURE[torch.float32]:.0e} of the sum of its terms",
     "ledger, float64": f"the same to {CLOSURE[torch.float64]:.0e}; casts to float32 inside the model are raised to float64",
     "untouched": "parameters, buffers, hooks, random state, training flags, gradients, inputs are as before, bit by bit",

@@ -166,12 +166,21 @@ def test_fused_attention_equals_the_written_one(composite):
         torch.testing.assert_close(fused.ledger.entries.get(entry, zero), written.ledger.entries.get(entry, zero))
 
 
+def in_place(x, write):
+    y = 1.0 * x
+    write(y)
+    return y
+
+
 WRITTEN_OUT = {
     "gelu_new": lambda x: 0.5 * x * (1.0 + torch.tanh(0.79788456 * (x + 0.044715 * torch.pow(x, 3.0)))),
     "gelu_erf": lambda x: x * 0.5 * (1.0 + torch.erf(x / 2**0.5)),
     "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
     "mish": lambda x: x * torch.tanh(nn.functional.softplus(x)),
     "relu squared": lambda x: torch.square(nn.functional.relu(x)),
+    "silu in place": lambda x: in_place(x, lambda y: y.mul_(y.sigmoid())),
+    "silu of a copy": lambda x: x.clone() * torch.sigmoid(x),
+    "relu squared in place": lambda x: in_place(x, lambda y: y.relu_().pow_(2)),
 }
 
 
@@ -264,7 +273,7 @@ def test_products_given_by_keyword_are_products():
 def test_no_function_is_in_two_tables():
     from lrp import operations
 
-    subsets = ("MOVES", "AVERAGES", "PADS", "MATRIX_PRODUCTS")  # of PASSES and PRODUCTS
+    subsets = ("MOVES", "AVERAGES", "PADS", "REPLACES", "FILLS", "MATRIX_PRODUCTS")  # of PASSES, JOINS and PRODUCTS
     tables = [value for name, value in vars(operations).items() if isinstance(value, set) and name not in subsets]
     assert [f for table in tables for f in table if sum(f in other for other in tables) > 1] == []
 

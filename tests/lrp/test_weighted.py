@@ -78,6 +78,23 @@ ORACLES = {
 }
 
 
+class Function(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, y):
+        return self.function(y)
+
+
+def relu_on_a_part(y):
+    y = y.clone() if y.is_leaf else y
+    y[:, 1:].relu_()
+    return y
+
+
 class Product(nn.Module):
     """x W written as a matrix product with a parameter, and b + x W as GPT-2 does."""
 
@@ -95,12 +112,32 @@ OPERATIONS = {
     "matmul": (lambda: Product(False), (4,)),
     "addmm": (lambda: Product(True), (4,)),
 }
-FOLLOWED = {**BEHIND, "relu in place": lambda: nn.ReLU(inplace=True), "leaky": nn.LeakyReLU}
+FOLLOWED = {
+    **BEHIND,
+    "relu in place": lambda: nn.ReLU(inplace=True),
+    "leaky": nn.LeakyReLU,
+}
+
+
+CLIPPED = {
+    "relu6": nn.ReLU6,
+    "relu6 in place": lambda: nn.ReLU6(inplace=True),
+    "hardtanh": nn.Hardtanh,
+    "hardtanh in place": lambda: nn.Hardtanh(inplace=True),
+    "hardtanh from 0": lambda: nn.Hardtanh(0, 2, inplace=True),
+    "threshold below 0": lambda: nn.Threshold(-0.5, 0.0),
+    "threshold above 0": lambda: nn.Threshold(0.2, 0.0, inplace=True),
+    "clamp_min below 0": lambda: Function(lambda y: y.clamp_min(-0.5)),
+    "clamp": lambda: Function(lambda y: y.clamp(-1, 1)),
+    "clamp at 0": lambda: Function(lambda y: torch.clamp(y, min=0)),
+    "clamp_min_ at 0": lambda: Function(lambda y: y.clone().clamp_min_(0)),
+    "relu of a part in place": lambda: Function(relu_on_a_part),
+}
 
 
 def check(name, layer, x, behind):
     rule, oracle = ORACLES[name]
-    trial = tried(rule, layer, x, FOLLOWED[behind]())
+    trial = tried(rule, layer, x, behind())
     assert formula_gap(trial, oracle) < EXACT
     assert conservation_gap(trial) < 1e-12
 
@@ -115,7 +152,16 @@ def test_every_rule_of_weighted_operations_has_an_oracle():
 def test_rule_equals_its_formula_on_every_kind_of_layer(name, operation, inputs):
     made, shape = OPERATIONS[operation]
     for behind in FOLLOWED:
-        check(name, random_layer(made), sample(inputs, shape), behind)
+        check(name, random_layer(made), sample(inputs, shape), FOLLOWED[behind])
+
+
+@pytest.mark.parametrize("inputs", INPUTS)
+@pytest.mark.parametrize("behind", CLIPPED)
+@pytest.mark.parametrize("name", ["gamma", "z_plus", "alpha_beta", "epsilon"])
+def test_rule_equals_its_formula_whatever_clips_the_output(name, behind, inputs):
+    for operation in ("linear", "conv2d"):
+        made, shape = OPERATIONS[operation]
+        check(name, random_layer(made), 3 * sample(inputs, shape), CLIPPED[behind])
 
 
 @pytest.mark.parametrize("name", ORACLES)
@@ -137,7 +183,9 @@ def test_rules_equal_their_formulas_over_shapes_of_convolutions(data):
     )
     size = 2 * (kernel - 1) + 1 + draw(st.integers(0, 2))
     x = sample(draw(st.sampled_from(INPUTS)), (channels, size, size), draw(st.integers(0, 99)))
-    check(draw(st.sampled_from(sorted(ORACLES))), operation.double(), x, draw(st.sampled_from(sorted(FOLLOWED))))
+    check(
+        draw(st.sampled_from(sorted(ORACLES))), operation.double(), x, FOLLOWED[draw(st.sampled_from(sorted(FOLLOWED)))]
+    )
 
 
 class Stack(nn.Module):
@@ -198,12 +246,26 @@ def test_a_convolution_with_two_readers_is_not_folded(name):
     assert "norm" in relevance.ledger.entries
 
 
+def overwritten(x, write):
+    write(x)
+    return x
+
+
 PREAMBLES = {
     "none": lambda x: x,
     "pad": lambda x: F.pad(x, (1, 1, 1, 1)),
     "permute": lambda x: x.permute(0, 1, 3, 2),
     "normalise": lambda x: (x - torch.tensor([0.3, -0.2], dtype=x.dtype).view(1, 2, 1, 1)) / 0.7,
     "in place": lambda x: x.sub_(0.3).div_(0.7),
+    "pad with ones": lambda x: F.pad(x, (1, 1, 1, 1), value=1.0),
+    "pad with other values": lambda x: F.pad(x, (2, 0, 1, 1), value=-2.0),
+    "reflect": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
+    "assign": lambda x: overwritten(x, lambda x: x[:, :, :2].fill_(0.4)),
+    "assign zeros": lambda x: overwritten(x, lambda x: x.__setitem__((slice(None), 0), 0)),
+    "assign a crop": lambda x: overwritten(x, lambda x: x.__setitem__((..., slice(0, 2)), x[..., 2:4].clone())),
+    "mask": lambda x: x.masked_fill(x > 1, 0.5),
+    "mask in place": lambda x: x.masked_fill_(x > 1, 0.5),
+    "scale a channel in place": lambda x: overwritten(x, lambda x: x[:, 0].mul_(3)),
     "batch norm": lambda x: F.batch_norm(x, torch.tensor([0.1, 0.2]).to(x), torch.tensor([0.5, 2.0]).to(x)),
     "resize": lambda x: F.interpolate(x, scale_factor=2),
     "pool": lambda x: F.max_pool2d(x, 2),
@@ -234,12 +296,15 @@ def test_relevance_at_black_pixels_is_exact_behind_any_preparation_of_the_input(
         def forward(self, x):
             return self.core(prepare(x))
 
+    own = Whole()(x.clone()).detach()
     whole = lrp.attribute(Whole(), x, 0, composite)
     assert (whole.values[0, :, 2:4, 2:4] != 0).any()
     assert whole.ledger.closure.max() < 1e-12
-    reached = whole.values.flatten(1).sum(1) + whole.ledger.entries.get("padding", 0)
+    torch.testing.assert_close(whole.output, own)
+    replaced = sum(whole.ledger.entries.get(entry, 0) for entry in ("padding", "constant"))
+    reached = whole.values.flatten(1).sum(1) + replaced
     torch.testing.assert_close(reached, inside.values.flatten(1).sum(1), rtol=1e-10, atol=1e-12)
-    if whole.values.shape == inside.values.shape:
+    if whole.values.shape == inside.values.shape and not name.startswith(("assign", "mask")):
         straight = inside.values.permute(0, 1, 3, 2) if name == "permute" else inside.values
         torch.testing.assert_close(whole.values, straight, rtol=1e-10, atol=1e-12)
 

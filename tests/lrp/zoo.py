@@ -207,6 +207,7 @@ ZOO: dict[str, Specimen] = {
     "ResNet": plain(nets.resnet, 3, 32, 32),
     "ResNet, in-place sum": plain(nets.resnet, 3, 32, 32, inplace=True),
     "batch normalisation first": plain(nets.batch_norm_first, 3, 16, 16),
+    "input and hidden layer overwritten": plain(nets.Overwriting, 3, 16, 16),
     "DenseNet": plain(nets.densenet, 3, 16, 16),
     "Inception": plain(nets.inception, 3, 16, 16),
     "squeeze and excitation": plain(nets.squeeze_excite, 3, 16, 16),
