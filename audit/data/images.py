@@ -6,7 +6,7 @@ is seen on white, the EXIF rotation is applied, of an animation the first frame 
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, final
@@ -99,7 +99,8 @@ def load_images(
     )
     examples = load_examples(config, path, reader, classes=classes, labels=labels, seed=seed)
     check_coco(regions, [row.path.as_posix() for row in examples.payload])
-    return examples
+    hashes = [examples.sha256, *map(file_sha256, regions.annotations)]
+    return replace(examples, sha256=hashes[0] if len(hashes) == 1 else sha256("".join(hashes).encode()).hexdigest())
 
 
 def _inspected(row: ImageRow, regions: Regions, steps: Preprocessing, jitter: int) -> bytes:

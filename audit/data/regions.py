@@ -40,7 +40,7 @@ class Frame:
 class Source:
     """How one declared region is drawn: [names, h, w] from the cells of `columns`, None where it is absent.
 
-    `entry` finds the key of a photograph in an annotation file; `unmatched` counts the file's annotations of unknown images.
+    `entry` finds the key of a photograph in the annotation `file`; `unmatched` counts its annotations of unknown images.
     """
 
     names: tuple[str, ...]
@@ -48,6 +48,7 @@ class Source:
     draw: Callable[[Sequence[Any], Frame], Bools | None]
     entry: Callable[[str], str | None] | None = None
     unmatched: int = 0
+    file: Path | None = None
 
 
 @final
@@ -63,6 +64,11 @@ class Regions:
     def declared(self, regions: Sequence[Region]) -> tuple[tuple[Region, tuple[str, ...]], ...]:
         """Each of the config's `regions`, of which this was built, with the names it gave: one, or one a cell of a grid."""
         return tuple((region, source.names) for region, source in zip(regions, self.sources, strict=True))
+
+    @property
+    def annotations(self) -> tuple[Path, ...]:
+        """The annotation files."""
+        return tuple(dict.fromkeys(source.file for source in self.sources if source.file is not None))
 
     @property
     def unmatched(self) -> Mapping[str, int]:
@@ -184,7 +190,7 @@ def _coco(region: Region, folder: Path) -> Source:
     def draw(cells: Sequence[Any], frame: Frame) -> Bools | None:
         return annotations.draw(frame.image, frame.size)
 
-    return Source((region.name,), (), draw, annotations.find, annotations.unmatched)
+    return Source((region.name,), (), draw, annotations.find, annotations.unmatched, folder / str(region.coco))
 
 
 def _landmarks(region: Region, folder: Path) -> Source:

@@ -25,7 +25,7 @@ def own_module(source: str, weights: Path, folder: Path) -> "tuple[nn.Module, st
     import torch
 
     name, function = source.split(":")
-    with _first_on_path(folder):
+    with _first_on_path(folder, name.partition(".")[0]):
         try:
             make = getattr(importlib.import_module(name), function, None)
             if not callable(make):
@@ -46,19 +46,27 @@ def own_module(source: str, weights: Path, folder: Path) -> "tuple[nn.Module, st
 
 
 @contextmanager
-def _first_on_path(folder: Path) -> Iterator[None]:
-    """`folder` leads sys.path inside the block; modules found in it are forgotten, for another folder may have the name."""
-    path, known = list(sys.path), set(sys.modules)
+def _first_on_path(folder: Path, top: str) -> Iterator[None]:
+    """`folder` leads sys.path inside the block, over what was imported before by the name `top`, which is there again after it."""
+    path, known = list(sys.path), dict(sys.modules)
+    if any((folder / place).exists() for place in (f"{top}.py", f"{top}/__init__.py")):
+        for name in known:
+            if name.partition(".")[0] == top and not _lies_in(name, folder):
+                del sys.modules[name]
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
         yield
     finally:
         sys.path[:] = path
-        for name in set(sys.modules) - known:
-            file = getattr(sys.modules[name], "__file__", None)
-            if file and Path(file).resolve().is_relative_to(folder.resolve()):
-                del sys.modules[name]
+        for name in [name for name in sys.modules if name not in known and _lies_in(name, folder)]:
+            del sys.modules[name]
+        sys.modules.update(known)
+
+
+def _lies_in(name: str, folder: Path) -> bool:
+    file = getattr(sys.modules[name], "__file__", None)
+    return bool(file) and Path(str(file)).resolve().is_relative_to(folder.resolve())
 
 
 def _state(weights: Path) -> "Mapping[str, Tensor]":

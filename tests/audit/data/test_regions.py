@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pycocotools import mask as mask_api
 
 from audit.config import Data, Preprocessing, Region
 from audit.data.coco import decode_runs
@@ -432,3 +433,24 @@ def test_every_source_of_the_config_has_its_drawing() -> None:
     others = {"name", "value", "channel", "category", "points", "grow", "provenance", "error_rate"}
     assert set(SOURCES) == set(Region.model_fields) - others
     assert math.prod(SIZE) == box(0, 0, *SIZE).sum()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_run_lengths_are_those_of_pycocotools(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mask = rng.random((int(rng.integers(1, 30)), int(rng.integers(1, 30)))) < rng.random()
+    compressed = mask_api.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode("ascii")
+    runs = decode_runs(compressed)
+    drawn = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(mask.shape[::-1]).T
+    np.testing.assert_array_equal(drawn, mask)
+
+
+def test_the_hash_of_the_data_holds_the_annotation_file(tmp_path: Path) -> None:
+    hashes = set()
+    for corner in (3, 4):
+        names = photographs(tmp_path, SIZE)
+        image = [{"id": 3, "file_name": names[0], "width": 8, "height": 6}]
+        given = coco(tmp_path, [{"segmentation": [[1, 1, corner, 1, corner, 3, 1, 3]]}], images=image)
+        regions = build_regions([Region(name="eyes", **given)], tmp_path)
+        hashes.add(load(tmp_path, regions, Preprocessing(), {"image": names}).sha256)
+    assert len(hashes) == 2

@@ -1,17 +1,23 @@
 """Image models: what is right loads, and every way not to fit is named."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import ViTConfig, ViTForImageClassification
+from transformers import ResNetConfig, ResNetForImageClassification, ViTConfig, ViTForImageClassification
 
 from audit.config import Model, Preprocessing
 from audit.errors import ModelError
+from audit.models.face_gender import GENDER, network
+from audit.models.heads import Logits
 from audit.models.image_models import load_image_model
 from audit.models.image_settings import translated
+from audit.models.sources import find
 from audit.models.twins import reinitialised
 
 CODE = """
@@ -90,3 +96,57 @@ def test_twin_is_seeded_and_leaves_model_and_random_state_alone() -> None:
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert 0.3 < first.std() < 3
     assert torch.equal(torch.get_rng_state(), state) and torch.equal(model[0].weight, before)
+
+
+def test_a_module_of_the_config_leads_one_of_its_name_that_is_imported(tmp_path: Path) -> None:
+    import types
+
+    given = block(tmp_path)
+    other = types.ModuleType("own")
+    sys.modules["own"] = other
+    try:
+        loaded = load_image_model(given, "", tmp_path, "b")
+        assert loaded.classes == ("a", "b") and sys.modules["own"] is other
+    finally:
+        del sys.modules["own"]
+
+
+def test_pickled_weights_run_nothing(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "sprung",)
+
+    given = block(tmp_path, weights="w.pt")
+    torch.save({"1.weight": Trap()}, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=r"w\.pt"):
+        load_image_model(given, "", tmp_path, "b")
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("kind", ["resnet", "vit"])
+def test_twins_of_known_architectures_are_finite_and_differ_by_seed(kind: str) -> None:
+    torch.manual_seed(0)
+    small = {
+        "resnet": lambda: ResNetForImageClassification(
+            ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=2)
+        ),
+        "vit": lambda: ViTForImageClassification(
+            ViTConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, image_size=32,
+                      patch_size=8, num_labels=2)
+        ),
+    }  # fmt: skip
+    model, batch = Logits(small[kind]().eval()), torch.randn(6, 3, 32, 32)
+    before = model(batch)
+    logits = [reinitialised(model, seed, batch)(batch) for seed in (0, 0, 1)]
+    assert all(torch.isfinite(each).all() and each.std() > 1e-4 for each in logits)
+    assert torch.equal(logits[0], logits[1]) and not torch.allclose(logits[0], logits[2])
+    assert torch.equal(model(batch), before)
+
+
+def test_the_gender_network_gives_what_onnxruntime_gives() -> None:
+    session = onnxruntime.InferenceSession(str(find(GENDER)), providers=["CPUExecutionProvider"])
+    images = np.random.default_rng(0).uniform(-0.5, 0.5, (8, 3, 32, 32)).astype(np.float32)
+    (wanted,) = session.run(["probabilities"], {session.get_inputs()[0].name: images})
+    with torch.inference_mode():
+        found = network()(torch.from_numpy(images)).softmax(1).numpy()
+    np.testing.assert_allclose(found, wanted, atol=5e-7)
