@@ -96,6 +96,18 @@ CASES: dict[str, Case] = {
         1,
     ),
     "channels last": (lambda: nn.Sequential(Last(), *head(4 * 36)), (3, 6, 6), "0.act", 3),
+    "normalisation of tokens": (
+        lambda: nn.Sequential(nn.Linear(8, 4), nn.BatchNorm1d(4), nn.ReLU(), *head(16)),
+        (4, 8),
+        "0",
+        2,
+    ),
+    "normalisation behind a transposed convolution in groups": (
+        lambda: nn.Sequential(nn.ConvTranspose1d(4, 4, 3, groups=2), nn.BatchNorm1d(4), nn.ReLU(), *head(40)),
+        (4, 8),
+        "0",
+        1,
+    ),
     "called twice": (Twice, (6,), "block", 1),
 }
 
@@ -105,10 +117,10 @@ def built(name: str) -> tuple[nn.Module, Tensor, str, int]:
     torch.manual_seed(0)
     model, x = make().double().eval(), torch.rand(2, *shape, dtype=torch.float64)
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.running_mean.normal_(std=0.3)
             module.running_var.uniform_(0.3, 3)
-        if isinstance(module, nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
             nn.init.uniform_(module.weight, 0.3, 2)
             nn.init.normal_(module.bias)
     return model, x, layer, axis
@@ -166,7 +178,9 @@ def test_relevance_at_a_layer_is_that_of_the_rest_of_the_network(name, composite
         activation = model[:behind](x)
     found = lrp.attribute(model, x, 0, composite, layers=(layer,))
     expected = lrp.attribute(model[behind:], activation, 0, composite).values
-    if isinstance(model[behind], nn.BatchNorm2d):  # a normalisation of the input itself takes no share: LRP-0 by hand
+    if isinstance(
+        model[behind], nn.BatchNorm1d | nn.BatchNorm2d
+    ):  # a normalisation of the input itself takes no share: LRP-0 by hand
         leaf = activation.clone().requires_grad_()
         expected = activation * torch.autograd.grad(model[behind:](leaf)[:, 0].sum(), leaf)[0]
     torch.testing.assert_close(found.layers[layer], expected, rtol=1e-5, atol=1e-8)
