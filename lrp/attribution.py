@@ -63,7 +63,7 @@ def attribute_each(
     for plain in (False, True):
         chosen = {i: composite for i, composite in enumerate(resolved) if (composite.rules is None) == plain}
         if chosen:
-            watch = Watch(model, layers, condition or {})
+            watch = Watch(model, layers, {} if condition is None else condition)
             with _lock(model):
                 found = _explain(model, inputs, target, list(chosen.values()), watch, strict=strict)
                 if not plain and any(_mixed(relevance) for relevance in found):
@@ -194,7 +194,7 @@ def _backward(
 ) -> Relevance:
     used = mode.assign(composite, last=last)
     mode.account = account = Account(len(explained), mode.token_ids.shape if mode.token_ids is not None else None)
-    watch.found.clear()
+    watch.start()
     (c,) = torch.autograd.grad(explained.sum(), leaf, retain_graph=not last, allow_unused=True)
     with torch.no_grad():
         # In R-form, behind a float input, the gradient is the relevance itself.
@@ -212,7 +212,7 @@ def _backward(
         account.add("inputs", values)
     ledger = account.ledger(explained.detach().double().cpu())
     found = Relevance(
-        values, output.detach(), target, ledger, mode.trace(), used.name, account.positional, dict(watch.found)
+        values, output.detach(), target, ledger, mode.trace(), used.name, account.positional, watch.take()
     )
     broken = (~ledger.residual.isfinite()).nonzero().flatten().tolist()
     if broken and not mode.plain:

@@ -4,7 +4,7 @@ operation, which weighted operations come first, and whether every node was made
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import final
+from typing import Any, final
 
 from torch import Tensor
 from torch.autograd.graph import Node
@@ -89,10 +89,15 @@ def place(operations_: Sequence[Operation], nodes: Sequence[Node]) -> None:
         operation.first = _is_first(operation.node, made)
         readers = consumers[operation.node]
         norm = made.get(readers[0]) if len(readers) == 1 else None
-        if norm is not None and norm.kind == "batch_norm" and norm.fold is not None:
+        if norm is not None and norm.kind == "batch_norm" and norm.fold is not None and _folds(operation.node):
             operation.fold, norm.source = norm.fold, operation
             readers = consumers[norm.node]
         operation.rectified = _is_rectified(readers, consumers)
+
+
+def _folds(node: Any) -> bool:
+    """Whether a normalisation of axis 1 behind the node scales its output channels."""
+    return node.call.outputs is not None and node.call.channels % node.y.tensor.dim() == 1
 
 
 def _is_first(node: Node, made: dict[Node, Operation]) -> bool:
