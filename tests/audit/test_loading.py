@@ -84,7 +84,10 @@ BAD_FILES = [
         [":1:7: data.path: required key is missing: CSV, JSONL or Parquet file"],
     ),
     (VALID.replace("model: {path: m}\n", ""), [":1:1: model: required key is missing"]),
-    (VALID + "datta: 1\n", [":7:1: datta: unknown key; allowed are name, task, seed, data,", "did you mean 'data'?"]),
+    (
+        VALID + "datta: 1\n",
+        [":7:1: datta: unknown key; allowed are name, task, seed, about, requires, data,", "did you mean 'data'?"],
+    ),
     (VALID + "statistics: {alpha: 1.5}\n", [":7:21: statistics.alpha: Input should be less than 1 (got 1.5)"]),
     (VALID + "statistics: {alpha: '0.05'}\n", [":7:21: statistics.alpha: Input should be a valid number (got '0.05')"]),
     (VALID + "margins: {swap: .nan}\n", [":7:17: margins.swap: Input should be a valid number (got '.nan')"]),

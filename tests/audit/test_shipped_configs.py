@@ -70,7 +70,7 @@ def unknown_keys(value: object, schema: dict, blocks: dict) -> list[str]:
     branches = [schema, *schema.get("anyOf", ()), *schema.get("allOf", ())]
     branches = [blocks[branch["$ref"].rpartition("/")[2]] if "$ref" in branch else branch for branch in branches]
     if isinstance(value, list):
-        items = next(branch["items"] for branch in branches if "items" in branch)
+        items = next((branch["items"] for branch in branches if "items" in branch), {})  # of fixed length: no objects
         return [key for item in value for key in unknown_keys(item, items, blocks)]
     if not isinstance(value, dict) or any(isinstance(b.get("additionalProperties"), dict) for b in branches):
         return []
