@@ -72,7 +72,8 @@ def unknown_keys(value: object, schema: dict, blocks: dict) -> list[str]:
     if isinstance(value, list):
         items = next((branch["items"] for branch in branches if "items" in branch), {})  # of fixed length: no objects
         return [key for item in value for key in unknown_keys(item, items, blocks)]
-    if not isinstance(value, dict) or any(isinstance(b.get("additionalProperties"), dict) for b in branches):
+    free = any(isinstance(b.get("additionalProperties"), dict) or "patternProperties" in b for b in branches)
+    if not isinstance(value, dict) or free:
         return []
     known = {key: item for branch in branches for key, item in branch.get("properties", {}).items()}
     deeper = [found for key, item in value.items() if key in known for found in unknown_keys(item, known[key], blocks)]
