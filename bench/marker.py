@@ -18,7 +18,7 @@ from audit.models.marked_photographs import CLASSES, photographs, quantised, tra
 from audit.pipeline import run
 from audit.stats.tests import sign_flip
 
-COUPLINGS = (0.0, 0.2, 0.4, 0.8)
+COUPLINGS = (0.0, 0.4, 0.6, 0.8)
 COMPOSITES = ("epsilon_plus", "epsilon_gamma_box")
 POSITIVE, NEGATIVE = 0.2, 0.1
 EVEN = (0.5, 0.5)  # the audited photographs carry the marker as often in both classes

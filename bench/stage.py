@@ -62,7 +62,11 @@ def stage_ratio(composites: tuple[str, ...], texts: list[str]) -> float:
             start = time.perf_counter()
             for batch in _batches(lengths, 2048):
                 inputs, _, _ = encode(chosen, [texts[i] for i in batch])
-                gradient_x_input(chosen.model, inputs["input_ids"], inputs["attention_mask"])
+                embedded = chosen.model.get_input_embeddings()(inputs["input_ids"])
+                mask = inputs["attention_mask"]
+                gradient_x_input(
+                    chosen.model, embedded, lambda e, m=mask: chosen.model(inputs_embeds=e, attention_mask=m)
+                )
             bare = time.perf_counter() - start
             start = time.perf_counter()
             explain_texts(chosen, texts, matches, {}, words=words, batch_tokens=2048)
