@@ -8,10 +8,12 @@ PEERS_INSTALL := .venv-peers/bin/python -m pip install -qq --disable-pip-version
 PEERS_READY := .venv-peers/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench coverage peers wheel clean
+.PHONY: help setup demo test check bench coverage peers wheel clean
 
 help: ## show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
+
+setup: $(READY) ## only set up .venv
 
 demo: $(READY) ## audit the built-in text and image classifiers (first time: a few minutes), reports in reports/
 	@for task in text vision; do $(BIN)/lrp-audit run configs/quickstart_$$task.yaml; code=$$?; \

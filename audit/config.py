@@ -23,7 +23,7 @@ def _named(composite: JsonValue) -> JsonValue:
     raise ValueError("write the name of a composite, or a mapping with its name: {name: attn_lrp, gamma: 0.25}")
 
 
-# What lrp.composites.resolve takes; the engine alone knows its names and parameters, and a config is read without torch.
+# What lrp.resolving.resolve takes; the engine alone knows its names and parameters, and a config is read without torch.
 Composite = Annotated[
     JsonValue,
     AfterValidator(_named),

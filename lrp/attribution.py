@@ -11,14 +11,15 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from lrp.composites import Composite, resolve
+from lrp.boundary import Inputs, logits, prepare
+from lrp.boundary import explained as explained_value
+from lrp.composites import Composite
 from lrp.engine import FreeTensors, Interceptor
 from lrp.errors import BrokenRelevance, InputError, UncoveredOperation
 from lrp.ledger import Account, joined
+from lrp.resolving import resolve
 from lrp.types import Relevance, Target
 from lrp.watch import Watch
-
-Inputs = Tensor | Mapping[str, Any]
 
 
 def attribute(
@@ -142,7 +143,7 @@ def _explain(
 def _one_forward(
     model: nn.Module, inputs: Inputs, target: Target, composites: list[Composite], watch: Watch, *, strict: bool
 ) -> list[Relevance]:
-    named, key = _prepare(model, inputs)
+    named, key = prepare(model, inputs)
     ids = None if named[key].is_floating_point() else named[key]
     mode = Interceptor(model=model, token_ids=ids, composites=composites, strict=strict)
     leaf = None if ids is not None else named[key]
@@ -157,7 +158,7 @@ def _one_forward(
             with mode:
                 if leaf is not None:
                     named[key] = mode.begin(leaf)
-                output = _logits(model(**named) if isinstance(inputs, Mapping) else model(named[key]))
+                output = logits(model(**named) if isinstance(inputs, Mapping) else model(named[key]))
             leaf = mode.embedded if leaf is None else leaf
             if leaf is None:
                 raise UncoveredOperation(
@@ -170,7 +171,7 @@ def _one_forward(
                     f"the model's output does not depend on inputs[{key!r}] through any operation that passes relevance on{mode.stops()}"
                 )
             mode.resolve(output)
-            chosen, explained = _explained(output, target)
+            chosen, explained = explained_value(output, target)
             with torch.autocast(output.device.type, enabled=False):
                 return [
                     _backward(mode, leaf, output, chosen, explained, composite, named, watch, last=i == len(composites))
@@ -223,68 +224,6 @@ def _backward(
             found,
         )
     return found
-
-
-def _prepare(model: nn.Module, inputs: Inputs) -> tuple[dict[str, Any], str]:
-    """The inputs by name, the explained one as a leaf when it is a float tensor, and its name.
-
-    Explained is `input_ids`, otherwise the model's `main_input_name`, otherwise the first float tensor; the others are constants.
-    """
-    named = dict(inputs) if isinstance(inputs, Mapping) else {"inputs": inputs}
-    tensors = {name: value for name, value in named.items() if isinstance(value, Tensor)}
-    floats = [name for name, value in tensors.items() if value.is_floating_point()]
-    main = getattr(model, "main_input_name", None)
-    key = "input_ids" if "input_ids" in tensors else main if main in tensors else next(iter(floats), None)
-    if key is None:
-        kinds = {name: str(value.dtype) for name, value in tensors.items()} or type(inputs).__name__
-        raise InputError(f"no input to explain in {kinds}: give a float tensor, or a mapping with 'input_ids'")
-    if named[key].is_floating_point():
-        named[key] = named[key].detach().clone().requires_grad_()
-    return named, key
-
-
-def _logits(output: Any) -> Tensor:
-    """Logits `[batch, classes]` of a tensor, a Hugging Face output or a tuple; a single logit becomes one class."""
-    first = output[0] if isinstance(output, tuple) and output else output
-    logits = output.get("logits", list(output)) if isinstance(output, Mapping) else first
-    if not isinstance(logits, Tensor) or logits.dim() not in (1, 2):
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        found = f"a mapping with {logits}" if isinstance(output, Mapping) else f"{shape}"
-        raise InputError(
-            f"the model's output must be logits [batch, classes], not {found}; wrap the model to return them"
-        )
-    return logits if logits.dim() == 2 else logits.unsqueeze(1)
-
-
-def _explained(output: Tensor, target: Target) -> tuple[Tensor, Tensor]:
-    """Target indices and the explained value `[batch]`. Its gradient of 1 is the seed c = 1, that is R = the logit itself."""
-    batch, classes = output.shape
-    if not output.numel():
-        raise InputError(f"the model returns logits of shape {tuple(output.shape)}: give at least one example")
-    if target is None:
-        chosen = output.detach().argmax(1)
-    elif isinstance(target, tuple):
-        chosen = torch.tensor([target] * batch, device=output.device)
-    elif isinstance(target, str):
-        raise InputError(f"target {target!r}: give class indices, not names; the model has classes 0 to {classes - 1}")
-    else:
-        chosen = torch.as_tensor(target, device=output.device)
-        chosen = chosen.expand(batch) if chosen.dim() == 0 else chosen
-    if chosen.shape not in ((batch,), (batch, 2)):
-        raise InputError(
-            f"target of shape {tuple(chosen.shape)}: give [{batch}] class indices, or [{batch}, 2] for contrasts"
-        )
-    if chosen.is_floating_point() or chosen.min() < 0 or chosen.max() >= classes:
-        raise InputError(f"target {target!r}: the model has classes 0 to {classes - 1}")
-    taken = output.gather(1, chosen.view(batch, -1))
-    explained = taken[:, 0] if chosen.dim() == 1 else taken[:, 0] - taken[:, 1]
-    broken = (~explained.isfinite()).nonzero().flatten().tolist()
-    if broken:
-        raise InputError(
-            f"the explained logit is NaN or infinite for {len(broken)} of {batch} examples, the first is {broken[0]}; "
-            "look at its input, at the weights, or compute in float32"
-        )
-    return chosen, explained
 
 
 def _uncompiled() -> AbstractContextManager[None]:

@@ -84,9 +84,8 @@ class Epsilon:
     gives_relevance: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _refuse_unless(
-            self.epsilon > 0, "epsilon", self.epsilon, "a number above 0, or take rule 'zero', which has no stabiliser"
-        )
+        cure = "a number above 0, or take rule 'zero', which has no stabiliser"
+        _refuse_unless(_is_number(self.epsilon) and self.epsilon > 0, "epsilon", self.epsilon, cure)
 
     def propagate(self, application: Application, c: Tensor) -> Propagated:
         """W'(c |y| / (|y| + epsilon))."""
@@ -109,7 +108,8 @@ class Gamma:
     gives_relevance: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _refuse_unless(self.gamma > 0, "gamma", self.gamma, "a number above 0, or take rule 'zero'")
+        positive = _is_number(self.gamma) and self.gamma > 0
+        _refuse_unless(positive, "gamma", self.gamma, "a number above 0, or take rule 'zero'")
 
     def propagate(self, application: Application, c: Tensor) -> Propagated:
         """2 forward and 2 backward products; 1 + 1 of them with W + gamma W+ where x >= 0 and a ReLU follows."""
@@ -176,9 +176,9 @@ class AlphaBeta:
     gives_relevance: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _refuse_unless(
-            self.alpha >= 1 and self.beta >= 0, "alpha, beta", (self.alpha, self.beta), "alpha >= 1 and beta >= 0"
-        )
+        numbers = _is_number(self.alpha) and _is_number(self.beta)
+        given = (self.alpha, self.beta)
+        _refuse_unless(numbers and self.alpha >= 1 and self.beta >= 0, "alpha, beta", given, "alpha >= 1 and beta >= 0")
         _refuse_unless(
             abs(self.alpha - self.beta - 1) < 1e-9, "alpha - beta", self.alpha - self.beta, "alpha - beta = 1"
         )
@@ -209,6 +209,13 @@ class ZBox:
     high: float | tuple[float, ...]
     gives_relevance: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        for name, bound in (("low", self.low), ("high", self.high)):
+            values = bound if isinstance(bound, tuple) else (bound,)
+            _refuse_unless(
+                values and all(map(_is_number, values)), name, bound, "a number, or a tuple of one per channel"
+            )
+
     def propagate(self, application: Application, c: Tensor) -> Propagated:
         """1 forward product on a batch of one and 2 backward products; exact where x = 0."""
         a = application
@@ -225,6 +232,11 @@ class ZBox:
 
     def _box(self, a: Application, bound: float | tuple[float, ...] | Tensor) -> Tensor:
         tensor = torch.as_tensor(bound, dtype=a.x.dtype, device=a.x.device)
+        channels = a.x.shape[1] if a.x.dim() > 1 else 1
+        if tensor.dim() == 1 and len(tensor) not in (1, channels):
+            raise InputError(
+                f"z-box bound {bound}: {len(tensor)} values for {channels} channels; give one, or one per channel"
+            )
         return tensor.view(-1, *[1] * (a.x.dim() - 2)) if tensor.dim() == 1 else tensor
 
     def _check(self, a: Application, low: Tensor, high: Tensor) -> None:
@@ -291,6 +303,10 @@ RULES: dict[str, Callable[..., Rule]] = {
 def _refuse_unless(holds: object, name: str, value: object, allowed: str) -> None:
     if not holds:
         raise InputError(f"{name}={value!r}: give {allowed}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _parts(bias: Tensor | None) -> tuple[Tensor | None, Tensor | None]:

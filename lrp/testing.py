@@ -14,7 +14,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from lrp.attribution import Inputs, attribute
+from lrp.attribution import attribute
+from lrp.boundary import Inputs
 from lrp.composites import Composite
 from lrp.errors import BrokenRelevance, UncoveredOperation
 from lrp.rules import WeightedRule
@@ -258,9 +259,20 @@ def check_rule(rule: WeightedRule, *, oracle: Oracle | None = None) -> tuple[Che
     `finite`: also at x = 0 and y = 0. `conserved`: R_in and the booked leaks add up to R_out. `float32`: close to float64.
     `batch = single` and `memory layout`: an example's relevance depends on its values alone. `formula`: relevance equals
     `oracle(x, w, b, relevance_out)`, the paper's formula on a dense layer y = w x + b with w `[outputs, inputs]`, to 1e-10.
-    Inputs lie between -3 and 3. The other checks are judged where relevance is finite.
+    Inputs lie between -3 and 3. The other checks are judged where relevance is finite. A rule that raises, or returns something
+    else than `Propagated`, fails the check `runs` alone.
     """
-    every = tuple(trials(rule))
+    try:
+        every = tuple(trials(rule))
+    except Exception as error:  # noqa: BLE001 - whatever a rule of someone else's raises is the finding
+        said = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+        return (
+            Check(
+                "runs",
+                False,
+                f"propagate fails with {said}; it takes (application, c) and returns lrp.rules.Propagated",
+            ),
+        )
     sound = [trial for trial in every if _is_finite(trial)]
     broken = [trial.place for trial in every if not _is_finite(trial)]
     checks = dict(RULE_CHECKS)

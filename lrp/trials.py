@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from lrp.attribution import attribute
-from lrp.composites import WEIGHTED, Composite, lrp_z
+from lrp.composites import WEIGHTED, Composite
 from lrp.errors import BrokenRelevance
+from lrp.presets import lrp_z
 from lrp.rules import WeightedRule
 from lrp.types import Relevance
 

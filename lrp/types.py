@@ -54,7 +54,7 @@ class Ledger:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Relevance:
     """Relevance of the input for a target.
 
@@ -73,6 +73,13 @@ class Relevance:
     composite: str
     positional: Tensor | None = None
     layers: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """In one line: shapes, target, composite and how well the ledger closes."""
+        shape, target = tuple(self.values.shape), self.target.tolist()
+        shown = target if len(target) <= 4 else f"[{', '.join(map(str, target[:3]))}, ...]"
+        closure = float(self.ledger.closure.max()) if len(self.ledger.output) else 0.0
+        return f"Relevance(values {shape}, target {shown}, composite {self.composite!r}, closure {closure:.1e})"
 
     @property
     def with_positions(self) -> Tensor:

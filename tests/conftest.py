@@ -132,10 +132,12 @@ def project(tmp_path: Path, model_folder: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def small_project(project: Callable[..., Path], tmp_path: Path) -> Path:
-    """A working directory with `configs/quickstart_text.yaml`, a small stand-in for the shipped one."""
+    """A working directory with a small stand-in for `configs/quickstart_text.yaml`, and the shipped one for images."""
     config = project(
         name="quickstart_text", data={"path": "../data.csv", "columns": {"cluster": "film"}}, output="reports"
     )
     (tmp_path / "configs").mkdir()
     config.rename(tmp_path / "configs" / "quickstart_text.yaml")
+    shipped = Path(__file__).parents[1] / "configs" / "quickstart_vision.yaml"
+    (tmp_path / "configs" / shipped.name).write_bytes(shipped.read_bytes())
     return tmp_path

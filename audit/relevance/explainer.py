@@ -47,7 +47,7 @@ class Explainer(Generic[R]):
 
 def make_composite(given: Any, where: str) -> Any:
     """The composite that an item of `relevance.composites` describes; raises `ConfigError` that starts with `where`."""
-    from lrp.composites import resolve
+    from lrp.resolving import resolve
 
     with _refusals(ConfigError, f"{where}: "):
         return resolve(given)

@@ -7,7 +7,9 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 import lrp
-from lrp.composites import Composite, Entry, lrp_z, resolve
+from lrp.composites import Composite, Entry
+from lrp.presets import lrp_z
+from lrp.resolving import resolve
 from lrp.rules import RULES
 
 
@@ -61,12 +63,12 @@ BAD = {
         "two entries tie, both with position='first'",
     ),
     "unknown rule": ({"name": "m", "rules": [{"rule": "flatt"}]}, "rule 'flatt' does not exist; choose one of"),
-    "unknown parameter": ({"name": "m", "rules": [{"rule": "gamma", "gama": 1}]}, "rule 'gamma': .*gama"),
+    "unknown parameter": ({"name": "m", "rules": [{"rule": "gamma", "gama": 1}]}, "rule 'gamma' has no parameter 'gama'"),
     "rule of another kind": ({"name": "m", "rules": [{"rule": "halves"}]}, "does not fit operations of kind 'linear'"),
     "unknown kind": ({"name": "m", "rules": [{"rule": "flat", "kind": "conv"}]}, "kind 'conv' does not exist"),
     "depth": ({"name": "m", "rules": [{"rule": "flat", "depth": [0.5, 2]}]}, "give two numbers from 0"),
     "negative gamma": ({"name": "attn_lrp", "gamma": -1}, "gamma=-1: give a number above 0"),
-    "box without bounds": ("epsilon_gamma_box", "composite 'epsilon_gamma_box': .*low"),
+    "box without bounds": ("epsilon_gamma_box", "composite 'epsilon_gamma_box' lacks low, high"),
     "one bound": ({"name": "deep_taylor", "low": 0}, "give both bounds of the pixels or neither"),
     "base without rules": ({"name": "m", "base": "gradient_x_input", "rules": []}, "a composite with rules"),
     "entries that are no mappings": ({"name": "a", "rules": [3]}, "a list of mappings"),

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 import lrp
-from lrp.composites import Composite, attn_lrp, cp_lrp, epsilon
+from lrp.composites import Composite
+from lrp.presets import attn_lrp, cp_lrp, epsilon
 from lrp.rules import RULES, Factors
 
 N = 5

@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import lrp
-from lrp.composites import Composite, Entry, lrp_z
+from lrp.composites import Composite, Entry
+from lrp.presets import lrp_z
 from lrp.rules import RULES
 from lrp.testing import EXACT, assert_passes, check_rule
 from lrp.trials import BEHIND, HIGH, INPUTS, LAYERS, LOW, conservation_gap, formula_gap, random_layer, sample, tried
