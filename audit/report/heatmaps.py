@@ -53,7 +53,7 @@ def overlay(
         panels[1][_outline(mask, factor)] = 255
     gap = np.full((panels[0].shape[0], 4, 3), 255, np.uint8)
     picture = np.concatenate([panels[0], gap, panels[1]] if people != "hide" else [panels[1]], axis=1)
-    if max(height, width) > PANEL * 1.5:
+    if max(height, width) > PANEL:
         shrunk = Image.fromarray(picture)
         shrunk.thumbnail((2 * PANEL + 4, PANEL), Image.Resampling.LANCZOS)
         return np.asarray(shrunk)

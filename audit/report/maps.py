@@ -32,11 +32,17 @@ class _Panel:
 def mean_map_figures(record: AuditRecord) -> list[Figure]:
     """For all photographs and for each attribute: a row per true class, a column per group, and the difference of two groups."""
     regions = [region for region in record.regions if region.cells]
-    attributes = dict.fromkeys(each.attribute for each in record.maps)
+    attributes = [name for name in dict.fromkeys(each.attribute for each in record.maps) if _adds(record.maps, name)]
     return [
         _figure(f"maps-{i}", attribute, [each for each in record.maps if each.attribute == attribute], regions)
         for i, attribute in enumerate(attributes, 1)
     ]
+
+
+def _adds(maps: Sequence[MeanMap], attribute: str) -> bool:
+    """Whether an attribute shows more than the classes do: some class has photographs of two groups."""
+    labels = [each.label for each in maps if each.attribute == attribute]
+    return attribute == "all" or len(set(labels)) < len(labels)
 
 
 def _figure(name: str, attribute: str, maps: Sequence[MeanMap], regions: Sequence[RegionRecord]) -> Figure:
@@ -44,7 +50,13 @@ def _figure(name: str, attribute: str, maps: Sequence[MeanMap], regions: Sequenc
     labels = list(dict.fromkeys(each.label for each in maps))[:MOST_ROWS]
     known = {(each.label, each.group): each for each in maps}
     rows = [_row(known, label, groups, regions) for label in labels]
-    columns = len(groups) + (len(groups) == 2 and any(panel is not None for row in rows for panel in row[2:]))
+    if len(groups) == 1:
+        rows = [
+            [panel for row in rows[i : i + MOST_COLUMNS] for panel in row] for i in range(0, len(rows), MOST_COLUMNS)
+        ]
+        rows[-1] += [None] * (len(rows[0]) - len(rows[-1]))
+    differs = len(groups) == 2 and any(panel is not None for row in rows for panel in row[2:])
+    columns = len(rows[0]) if len(groups) == 1 else len(groups) + differs
     panels = [panel for row in rows for panel in row if panel is not None]
     scale = max(float(np.quantile(np.abs(panel.values), CLIPPED)) for panel in panels) or 1.0
 
@@ -63,7 +75,7 @@ def _figure(name: str, attribute: str, maps: Sequence[MeanMap], regions: Sequenc
         "contrast logit. Orange speaks for the explained class, blue against it; one symmetric scale in all pictures of the figure; "
         "lines: the declared regions."
         + (" Right: first group minus second; grey cells: the 95 % interval of the difference holds 0, not corrected for the number "
-           "of cells." if columns > len(groups) else "")
+           "of cells." if differs else "")
         + " Photographs differ in what they show as well as in what the model uses: description, not a test.",
     )  # fmt: skip
 

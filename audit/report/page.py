@@ -162,6 +162,11 @@ def people(record: AuditRecord) -> str:
     return str(report.get("images", "show")) if isinstance(report, Mapping) else "show"
 
 
+def composites(record: AuditRecord) -> list[str]:
+    """In the order of the config: the first gives the numbers."""
+    return list(dict.fromkeys(row.composite for row in record.ledger))
+
+
 def strongest(exhibit: Exhibit, most: int = 4) -> list[RegionShare]:
     """Regions of an image with the largest net relevance, either sign."""
     known = [region for region in exhibit.regions if region.net is not None]

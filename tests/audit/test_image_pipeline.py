@@ -153,6 +153,17 @@ def test_a_folder_per_class_is_audited_too(folder: Path) -> None:
     assert [len(region.cells) for region in finished.record.regions] == [20] * 5
 
 
+def test_mean_maps_of_groups_come_with_their_difference(folder: Path) -> None:
+    finished = run(written(folder, regions=[{"name": "middle", "fixed": [[5, 5, 15, 15]]}]), output=folder / "runs")
+    assert {(each.attribute, each.group, each.label) for each in finished.record.maps} == {
+        (attribute, group, label)
+        for attribute, group in (("all", "all"), ("who", "x"), ("who", "y"))
+        for label in ("cat", "dog")
+    }
+    page = (finished.folder / "report.html").read_text(encoding="utf-8")
+    assert 'id="maps-2"' in page and "x − y, true cat" in page and "interval of the difference holds 0" in page
+
+
 def test_check_tells_what_will_not_be_testable(folder: Path) -> None:
     shown = CliRunner().invoke(main, ["check", str(written(folder))])
     assert shown.exit_code == 0, shown.output
