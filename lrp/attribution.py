@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -118,9 +118,10 @@ def _explain(
 ) -> list[Relevance]:
     """One forward pass; another with copies for a model that overwrites what autograd saved, and with free tensors as constants."""
     free: list[Tensor] = []
-    saved: AbstractContextManager[object] = nullcontext()
     try:
         while True:
+            copies = model in _OVERWRITING
+            saved = torch.autograd.graph.allow_mutation_on_saved_tensors() if copies else nullcontext()
             try:
                 with saved:
                     return _one_forward(model, inputs, target, composites, watch, strict=strict)
@@ -132,9 +133,9 @@ def _explain(
                         "the model overwrites a part that chunk, split or unbind returned, or what it is a part of, which autograd "
                         "cannot follow: clone the part first"
                     ) from error
-                if "modified by an inplace operation" not in str(error) or not isinstance(saved, nullcontext):
+                if "modified by an inplace operation" not in str(error) or copies:
                     raise
-                saved = torch.autograd.graph.allow_mutation_on_saved_tensors()
+                _OVERWRITING.add(model)  # remembered, for torch never frees the graph of a backward pass that failed so
     finally:
         for tensor in free:
             tensor.requires_grad_(True)
@@ -234,6 +235,7 @@ def _uncompiled() -> AbstractContextManager[None]:
     return stance
 
 
+_OVERWRITING: WeakSet[nn.Module] = WeakSet()  # models that overwrite what autograd saved
 _GUARD = threading.Lock()
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 

@@ -291,6 +291,7 @@ class Interceptor(TorchFunctionMode):
         """Drop what points back at the graph: a node holds its operation, and both directions would keep it alive."""
         for operation in self.operations:
             operation.gates, operation.book, operation.node, operation.source = (), None, None, None
+        self.operations = []
         self._raw.clear()
         self._kept.clear()
 

@@ -243,7 +243,7 @@ def test_explain_prints_tokens_and_a_ledger_that_adds_up(project: Project) -> No
         ),
         (
             ["explain", "CONFIG", "x", "--composite", "{name: epsilon, gama: 1}"],
-            "composite 'epsilon': .*'gama'; its parameters: epsilon",
+            "composite 'epsilon' has no parameter 'gama'; its parameters: epsilon",
         ),
         (["explain", "CONFIG", "x", "--composite", "3"], "write the name of a composite, or a mapping"),
         (

@@ -1,11 +1,15 @@
 """Calls that overwrite their input, wherever they stand: the model that is explained is the model itself, and its ledger closes."""
 
+import gc
+
 import pytest
 import torch
 from torch import nn
 
 import lrp
+from lrp.nodes import Operation
 from lrp.testing import check_model
+from tests.lrp.zoo_plain import Overwriting
 
 COMPOSITES = ("lrp_z", "epsilon", "epsilon_plus_flat", "gradient_x_input")
 
@@ -185,3 +189,13 @@ def test_parts_that_autograd_cannot_follow_are_named(composite):
 
     with pytest.raises(lrp.InputError, match=r"a part that chunk, split or unbind returned.*clone the part first"):
         lrp.attribute(First(overwrite_a_part).double().eval(), images(), 0, composite)
+
+
+def test_a_model_that_overwrites_what_autograd_saved_costs_no_memory_from_its_second_explanation_on() -> None:
+    model, x = Overwriting().eval(), torch.randn(2, 3, 16, 16)
+    counts = []
+    for _ in range(4):
+        lrp.attribute(model, x, 0)
+        gc.collect()
+        counts.append(sum(type(o) is Operation for o in gc.get_objects()))
+    assert counts[1:] == counts[:1] * 3
