@@ -66,19 +66,21 @@ def explained(output: Tensor, target: Target) -> tuple[Tensor, Tensor]:
         )
     if target is None:
         chosen = output.detach().argmax(1)
-    elif isinstance(target, tuple):
-        chosen = torch.tensor([target] * batch, device=output.device)
-    elif isinstance(target, str):
-        raise InputError(f"target {target!r}: give class indices, not names; the model has classes 0 to {classes - 1}")
     else:
-        chosen = torch.as_tensor(target, device=output.device)
+        try:
+            chosen = torch.as_tensor([target] * batch if isinstance(target, tuple) else target, device=output.device)
+        except (TypeError, ValueError, RuntimeError):
+            raise InputError(
+                f"target {target!r}: give class indices, not names; the model has classes 0 to {classes - 1}"
+            ) from None
         chosen = chosen.expand(batch) if chosen.dim() == 0 else chosen
     if chosen.shape not in ((batch,), (batch, 2)):
         raise InputError(
             f"target of shape {tuple(chosen.shape)}: give [{batch}] class indices, or [{batch}, 2] for contrasts"
         )
-    if chosen.is_floating_point() or chosen.min() < 0 or chosen.max() >= classes:
+    if chosen.is_floating_point() or chosen.is_complex() or chosen.min() < 0 or chosen.max() >= classes:
         raise InputError(f"target {target!r}: the model has classes 0 to {classes - 1}")
+    chosen = chosen.long()
     taken = output.gather(1, chosen.view(batch, -1))
     explained = taken[:, 0] if chosen.dim() == 1 else taken[:, 0] - taken[:, 1]
     broken = (~explained.isfinite()).nonzero().flatten().tolist()

@@ -7,6 +7,7 @@ name agrees with zennit's (Anders et al. 2021) so does the definition.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
+from functools import partial
 from types import MappingProxyType
 from typing import Literal, final
 
@@ -48,7 +49,7 @@ class Entry:
     depth: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if self.kind is not None and self.kind not in KINDS:
+        if self.kind is not None and (not isinstance(self.kind, str) or self.kind not in KINDS):
             raise InputError(f"kind {self.kind!r} does not exist; choose one of {', '.join(KINDS)}")
         if self.position not in (None, "first", "last"):
             raise InputError(f"position {self.position!r} does not exist; choose first or last")
@@ -96,6 +97,8 @@ class Composite:
     choose: Callable[[Sequence[Operation]], "Composite"] | None = None
 
     def __post_init__(self) -> None:
+        if self.rules is not None and not isinstance(self.rules, Mapping):
+            raise InputError(f"composite {self.name!r}: rules is {self.rules!r}; give a mapping from kind to rule")
         if self.rules is not None:
             object.__setattr__(self, "rules", MappingProxyType(dict(self.rules)))
         if not isinstance(self.entries, tuple) or not all(isinstance(entry, Entry) for entry in self.entries):
@@ -112,6 +115,11 @@ class Composite:
                     raise InputError(
                         f"composite {self.name!r}: two entries tie, both with {entry.conditions}; remove one or narrow it"
                     )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """For pickles and copies, which a read-only mapping does not allow."""
+        rules = None if self.rules is None else dict(self.rules)
+        return Composite, (self.name, rules, self.entries, self.choose)
 
     @property
     def weighted(self) -> bool:
@@ -167,4 +175,7 @@ def _check_fits(rule: object, kind: str) -> None:
             for name, made in RULES.items()
             if (hasattr(made, "propagate") if weighted else getattr(made, "func", made) in KINDS[kind])
         ]
-        raise InputError(f"rule {rule!r} does not fit operations of kind {kind!r}; rules that do: {', '.join(fitting)}")
+        known = next(
+            (repr(name) for name, made in RULES.items() if isinstance(made, partial) and made() == rule), repr(rule)
+        )
+        raise InputError(f"rule {known} does not fit operations of kind {kind!r}; rules that do: {', '.join(fitting)}")

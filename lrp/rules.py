@@ -4,6 +4,7 @@ Rules are data. Those of weighted operations (linear, convolution) also say how 
 of the operation; any object with the same method and fields is a rule. To add one, write its class and one line in `RULES`.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -142,6 +143,9 @@ class ZPlus:
     bias: bool = True
     gives_relevance: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        _refuse_unless(isinstance(self.bias, bool), "bias", self.bias, "True or False")
+
     def propagate(self, application: Application, c: Tensor) -> Propagated:
         """1 forward and 1 backward product more than the gradient with W+ where x >= 0, otherwise 1 and 2."""
         a = application
@@ -210,11 +214,14 @@ class ZBox:
     gives_relevance: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for name, bound in (("low", self.low), ("high", self.high)):
+        given = (self.low, self.high)
+        for name, bound in zip(("low", "high"), given, strict=True):
             values = bound if isinstance(bound, tuple) else (bound,)
             _refuse_unless(
                 values and all(map(_is_number, values)), name, bound, "a number, or a tuple of one per channel"
             )
+        lengths = {len(bound) for bound in given if isinstance(bound, tuple)}
+        _refuse_unless(len(lengths) < 2, "low, high", given, "as many values for low as for high")
 
     def propagate(self, application: Application, c: Tensor) -> Propagated:
         """1 forward product on a batch of one and 2 backward products; exact where x = 0."""
@@ -306,7 +313,7 @@ def _refuse_unless(holds: object, name: str, value: object, allowed: str) -> Non
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _parts(bias: Tensor | None) -> tuple[Tensor | None, Tensor | None]:

@@ -1,5 +1,7 @@
 """Every wrong call of the engine ends in an error that names what was given, what is allowed and the cure."""
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -68,6 +70,13 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "alpha alone": (lambda: RULES["alpha_beta"]("2", 1), "give alpha >= 1 and beta >= 0"),
     "box of words": (lambda: ZBox("a", 1.0), "low='a': give a number, or a tuple"),
     "box of two channels": (lambda: explain({"name": "epsilon_gamma_box", "low": [0, 0], "high": 1}), "2 values for 3 channels"),
+    "infinite epsilon": (lambda: RULES["epsilon"](float("inf")), "epsilon=inf: give a number above 0"),
+    "bounds of two lengths": (lambda: RULES["z_box"]((0.0, 0.0), (1.0,)), "as many values for low as for high"),
+    "a word as bias": (lambda: RULES["z_plus"](bias="no"), "bias='no': give True or False"),
+    "a list as kind": (lambda: Entry(Gamma(), kind=["linear"]), r"kind \['linear'\] does not exist"),
+    "rules in a list": (lambda: Composite("m", [Gamma()]), "give a mapping from kind to rule"),
+    "a rule of products": (lambda: Entry(RULES["halves"]()), "rule 'halves' does not fit .* rules that do: zero, epsilon"),
+    "names as targets": (lambda: explain(target=["a", "b"]), "give class indices, not names; the model has classes 0 to 2"),
     "target of truth": (lambda: explain(target=True), "target True: give class indices, not truth values"),
     "complex logits": (lambda: explain(model=Returns(lambda y: y + 0j)), "complex logits .* wrap it to return real ones"),
 }  # fmt: skip
@@ -110,6 +119,17 @@ def test_rules_of_a_composite_cannot_be_changed() -> None:
     composite = lrp.COMPOSITES["epsilon"]()
     with pytest.raises(TypeError, match="does not support item assignment"):
         composite.rules["linear"] = Gamma()
+
+
+def test_composites_can_be_copied_and_pickled() -> None:
+    composite = lrp.COMPOSITES["epsilon_plus_flat"]()
+    assert copy.deepcopy(composite) == pickle.loads(pickle.dumps(composite)) == composite
+
+
+def test_targets_of_any_integer_type_are_taken() -> None:
+    assert torch.equal(
+        explain(target=torch.tensor([1, 2], dtype=torch.uint8)).values, explain(target=torch.tensor([1, 2])).values
+    )
 
 
 def test_relevance_is_shown_in_one_line() -> None:
