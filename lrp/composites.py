@@ -13,7 +13,8 @@ from typing import Literal, final
 
 from lrp.errors import InputError
 from lrp.nodes import Operation
-from lrp.rules import RULES, ConstantScale, Factors, Identity, Rule, WeightedRule, Zero
+from lrp.propagation import WeightedRule
+from lrp.rules import RULES, ConstantScale, Factors, Identity, Rule, Zero
 
 WEIGHTED = ("linear", "convolution")
 # Kinds behind which values at one place come from other places by weights that depend on the input.

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lrp.linear import Application, Call
-from lrp.rules import GRADIENT, Factors, Rule, WeightedRule, Zero
+from lrp.propagation import WeightedRule
+from lrp.rules import GRADIENT, Factors, Rule, Zero
 from lrp.stabilize import away_from_zero, precision
 
 Book = Callable[[str, Tensor, str], None]

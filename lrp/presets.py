@@ -9,8 +9,9 @@ from types import MappingProxyType
 
 from lrp.composites import MIXING, WEIGHTED, Composite, Entry
 from lrp.errors import InputError
+from lrp.input_rules import Flat, WSquare, ZBox
 from lrp.nodes import Operation
-from lrp.rules import RULES, AlphaBeta, ConstantScale, Epsilon, Flat, Gamma, Identity, Rule, WSquare, ZBox, Zero, ZPlus
+from lrp.rules import RULES, AlphaBeta, ConstantScale, Epsilon, Gamma, Identity, Rule, Zero, ZPlus
 
 _BASE: Mapping[str, Rule] = MappingProxyType(
     {

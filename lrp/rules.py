@@ -4,17 +4,17 @@ Rules are data. Those of weighted operations (linear, convolution) also say how 
 of the operation; any object with the same method and fields is a rule. To add one, write its class and one line in `RULES`.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Protocol, final, runtime_checkable
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
-from lrp.errors import InputError
+from lrp.input_rules import Flat, WSquare, ZBox
 from lrp.linear import Application
+from lrp.propagation import Propagated, WeightedRule, is_number, nothing_left, refuse_unless, total
 from lrp.stabilize import divide, tiny
 
 
@@ -47,25 +47,6 @@ class ConstantScale:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Propagated:
-    """`value`: shape of x. `leaks`: per ledger entry what did not reach x, any shape whose leading axis is that of x."""
-
-    value: Tensor
-    leaks: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-@runtime_checkable
-class WeightedRule(Protocol):
-    """A rule of a weighted operation. `gives_relevance`: its value is R_x, not R_x / x, so that it is exact where x = 0."""
-
-    gives_relevance: ClassVar[bool]
-
-    def propagate(self, application: Application, c: Tensor) -> Propagated:
-        """`c`: the coefficient of y, shape of y."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
 class Zero:
     """LRP-0: R_i = x_i sum_j w_ij R_j / z_j (Bach et al. 2015, eq. 56); the bias keeps its part of z."""
 
@@ -86,13 +67,13 @@ class Epsilon:
 
     def __post_init__(self) -> None:
         cure = "a number above 0, or take rule 'zero', which has no stabiliser"
-        _refuse_unless(_is_number(self.epsilon) and self.epsilon > 0, "epsilon", self.epsilon, cure)
+        refuse_unless(is_number(self.epsilon) and self.epsilon > 0, "epsilon", self.epsilon, cure)
 
     def propagate(self, application: Application, c: Tensor) -> Propagated:
         """W'(c |y| / (|y| + epsilon))."""
         y, kept = application.y, application.y.abs()
         kept.div_(kept + self.epsilon).mul_(c)
-        leaks = {"epsilon": _total((c - kept).mul_(y)), "bias": application.dot(kept, application.bias)}
+        leaks = {"epsilon": total((c - kept).mul_(y)), "bias": application.dot(kept, application.bias)}
         return Propagated(application.transpose(kept), leaks)
 
 
@@ -109,8 +90,8 @@ class Gamma:
     gives_relevance: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        positive = _is_number(self.gamma) and self.gamma > 0
-        _refuse_unless(positive, "gamma", self.gamma, "a number above 0, or take rule 'zero'")
+        positive = is_number(self.gamma) and self.gamma > 0
+        refuse_unless(positive, "gamma", self.gamma, "a number above 0, or take rule 'zero'")
 
     def propagate(self, application: Application, c: Tensor) -> Propagated:
         """2 forward and 2 backward products; 1 + 1 of them with W + gamma W+ where x >= 0 and a ReLU follows."""
@@ -144,7 +125,7 @@ class ZPlus:
     gives_relevance: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _refuse_unless(isinstance(self.bias, bool), "bias", self.bias, "True or False")
+        refuse_unless(isinstance(self.bias, bool), "bias", self.bias, "True or False")
 
     def propagate(self, application: Application, c: Tensor) -> Propagated:
         """1 forward and 1 backward product more than the gradient with W+ where x >= 0, otherwise 1 and 2."""
@@ -157,14 +138,14 @@ class ZPlus:
                 s, lost = r.div_(z.add_(tiny(z.dtype))), r.new_zeros(len(r))
             else:
                 s = divide(r, z)
-                lost = _lost(r, s)
+                lost = nothing_left(r, s)
             del r, z  # the transposed product is the peak of memory
             return Propagated(transpose(s), {"bias": a.dot(s, bias), "dead": lost})
         magnitude, transpose = a.magnitudes(bias=self.bias)
         y = a.y if self.bias else a.without_bias()
         s = divide(r, (y + magnitude).div_(2), magnitude)
         value = a.transpose(s).addcmul(transpose(s), a.sign).div_(2)
-        return Propagated(value, {"bias": a.dot(s, bias), "dead": _lost(r, s)})
+        return Propagated(value, {"bias": a.dot(s, bias), "dead": nothing_left(r, s)})
 
 
 @final
@@ -180,10 +161,10 @@ class AlphaBeta:
     gives_relevance: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        numbers = _is_number(self.alpha) and _is_number(self.beta)
+        numbers = is_number(self.alpha) and is_number(self.beta)
         given = (self.alpha, self.beta)
-        _refuse_unless(numbers and self.alpha >= 1 and self.beta >= 0, "alpha, beta", given, "alpha >= 1 and beta >= 0")
-        _refuse_unless(
+        refuse_unless(numbers and self.alpha >= 1 and self.beta >= 0, "alpha, beta", given, "alpha >= 1 and beta >= 0")
+        refuse_unless(
             abs(self.alpha - self.beta - 1) < 1e-9, "alpha - beta", self.alpha - self.beta, "alpha - beta = 1"
         )
 
@@ -197,89 +178,8 @@ class AlphaBeta:
         second = divide(r, (a.y - magnitude).div_(2), magnitude).mul_(self.beta)
         value = a.transpose(first - second).addcmul(transpose(first + second), a.sign).div_(2)
         kept = torch.where(first != 0, self.alpha, 0.0) - torch.where(second != 0, self.beta, 0.0)
-        leaks = {"bias": a.dot(first, positive) - a.dot(second, negative), "dead": _total(r * (1 - kept))}
+        leaks = {"bias": a.dot(first, positive) - a.dot(second, negative), "dead": total(r * (1 - kept))}
         return Propagated(value, leaks)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class ZBox:
-    """R_i = sum_j (x_i w_ij - l_i w_ij+ - h_i w_ij-) R_j / sum_k of the same, for inputs in [low, high] (Montavon et al. 2017).
-
-    `low`, `high`: numbers, or one per channel. The bias takes nothing.
-    """
-
-    low: float | tuple[float, ...]
-    high: float | tuple[float, ...]
-    gives_relevance: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        given = (self.low, self.high)
-        for name, bound in zip(("low", "high"), given, strict=True):
-            values = bound if isinstance(bound, tuple) else (bound,)
-            _refuse_unless(
-                values and all(map(_is_number, values)), name, bound, "a number, or a tuple of one per channel"
-            )
-        lengths = {len(bound) for bound in given if isinstance(bound, tuple)}
-        _refuse_unless(len(lengths) < 2, "low, high", given, "as many values for low as for high")
-
-    def propagate(self, application: Application, c: Tensor) -> Propagated:
-        """1 forward product on a batch of one and 2 backward products; exact where x = 0."""
-        a = application
-        low, high = self._box(a, self.low), self._box(a, self.high)
-        self._check(a, low, high)
-        positive = a.weight.clamp(min=0)
-        size = torch.ones_like(a.x[:1])
-        z, _ = a.product(torch.cat([low * size, high * size]), positive)
-        plain, _ = a.product(high * size, a.weight)
-        # W+ l + W- h = W h + W+ (l - h)
-        s = divide(c * a.y, a.without_bias() - plain - z[:1] + z[1:])
-        value = (a.x - high) * a.transpose(s) + (high - low) * a.product(a.x, positive)[1](s)
-        return Propagated(value, {"dead": _lost(c * a.y, s)})
-
-    def _box(self, a: Application, bound: float | tuple[float, ...] | Tensor) -> Tensor:
-        tensor = torch.as_tensor(bound, dtype=a.x.dtype, device=a.x.device)
-        channels = a.x.shape[1] if a.x.dim() > 1 else 1
-        if tensor.dim() == 1 and len(tensor) not in (1, channels):
-            raise InputError(
-                f"z-box bound {bound}: {len(tensor)} values for {channels} channels; give one, or one per channel"
-            )
-        return tensor.view(-1, *[1] * (a.x.dim() - 2)) if tensor.dim() == 1 else tensor
-
-    def _check(self, a: Application, low: Tensor, high: Tensor) -> None:
-        slack = 1e-4 * (high - low).abs().max()
-        if ((a.x < low - slack) | (a.x > high + slack)).any() or (low >= high).any():
-            found = f"{float(a.x.min()):.4g} to {float(a.x.max()):.4g}"
-            raise InputError(
-                f"z-box low={self.low}, high={self.high}: the first weighted operation sees values from {found}. "
-                "Give the smallest and largest value that a pixel can have there, after normalisation (one per channel, or one for all)"
-            )
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Flat:
-    """Each output shares its relevance equally among its inputs (Lapuschkin et al. 2019); weights and bias take no part."""
-
-    gives_relevance: ClassVar[bool] = True
-
-    def propagate(self, application: Application, c: Tensor) -> Propagated:
-        """Almost free without groups: all output channels are alike. Exact where x = 0."""
-        value, dead = application.spread(c * application.y)
-        return Propagated(value, {"dead": dead})
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class WSquare:
-    """R_i = sum_j w_ij^2 R_j / sum_k w_kj^2 (Montavon et al. 2017), for inputs without bounds; the bias takes nothing."""
-
-    gives_relevance: ClassVar[bool] = True
-
-    def propagate(self, application: Application, c: Tensor) -> Propagated:
-        """1 forward and 1 backward product. Exact where x = 0."""
-        value, dead = application.share(c * application.y, application.weight.square())
-        return Propagated(value, {"dead": dead})
 
 
 Rule = Factors | Identity | ConstantScale | WeightedRule
@@ -307,15 +207,6 @@ RULES: dict[str, Callable[..., Rule]] = {
 }
 
 
-def _refuse_unless(holds: object, name: str, value: object, allowed: str) -> None:
-    if not holds:
-        raise InputError(f"{name}={value!r}: give {allowed}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _parts(bias: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
     return (None, None) if bias is None else (bias.clamp(min=0), bias.clamp(max=0))
 
@@ -327,13 +218,3 @@ def _size(vector: Tensor | None) -> Tensor | None:
 def _leaky(weight: Tensor, gamma: float) -> Tensor:
     """W + gamma W+ in one pass."""
     return torch.nn.functional.leaky_relu(weight, 1 / (1 + gamma)).mul_(1 + gamma)
-
-
-def _lost(relevance: Tensor, s: Tensor) -> Tensor:
-    """Relevance of outputs that have nothing to pass it to; per example."""
-    return _total(torch.where(s == 0, relevance, 0.0))
-
-
-def _total(terms: Tensor) -> Tensor:
-    """Summed per leading index at once, so that no full tensor waits for the ledger."""
-    return terms.reshape(len(terms), -1).sum(1)

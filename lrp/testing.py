@@ -18,7 +18,7 @@ from lrp.attribution import attribute
 from lrp.boundary import Inputs
 from lrp.composites import Composite
 from lrp.errors import BrokenRelevance, UncoveredOperation
-from lrp.rules import WeightedRule
+from lrp.propagation import WeightedRule
 from lrp.trials import (
     Oracle,
     Trial,
@@ -270,7 +270,7 @@ def check_rule(rule: WeightedRule, *, oracle: Oracle | None = None) -> tuple[Che
             Check(
                 "runs",
                 False,
-                f"propagate fails with {said}; it takes (application, c) and returns lrp.rules.Propagated",
+                f"propagate fails with {said}; it takes (application, c) and returns lrp.propagation.Propagated",
             ),
         )
     sound = [trial for trial in every if _is_finite(trial)]

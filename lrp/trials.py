@@ -15,7 +15,7 @@ from lrp.attribution import attribute
 from lrp.composites import WEIGHTED, Composite
 from lrp.errors import BrokenRelevance
 from lrp.presets import lrp_z
-from lrp.rules import WeightedRule
+from lrp.propagation import WeightedRule
 from lrp.types import Relevance
 
 LOW, HIGH = -3.0, 3.0  # every input lies between, so that rules for bounded inputs can be tried

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 import lrp
 from lrp.composites import Composite, Entry
 from lrp.errors import InputError
+from lrp.input_rules import ZBox
+from lrp.propagation import Propagated
 from lrp.resolving import resolve
-from lrp.rules import RULES, Epsilon, Gamma, Propagated, ZBox
+from lrp.rules import RULES, Epsilon, Gamma
 from lrp.testing import check_rule
 
 MODEL = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3)).eval()
@@ -151,7 +153,7 @@ class Bare(Raising):
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"), [(Raising(), "ZeroDivisionError: never"), (Bare(), "returns lrp.rules.Propagated")]
+    ("rule", "said"), [(Raising(), "ZeroDivisionError: never"), (Bare(), "returns lrp.propagation.Propagated")]
 )
 def test_a_rule_that_does_not_run_fails_one_check_and_says_why(rule: Any, said: str) -> None:
     (check,) = check_rule(rule)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import lrp
 from lrp import handlers, opening, operations
-from lrp.rules import Propagated
+from lrp.propagation import Propagated
 
 N = 6
 

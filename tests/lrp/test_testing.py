@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 import lrp
 from lrp.handlers import HANDLERS
-from lrp.rules import Propagated
+from lrp.propagation import Propagated
 from lrp.testing import Check, assert_passes, check_model, check_rule
 
 
