@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -259,3 +260,38 @@ def test_faces_show_the_outcome_gap_of_the_tight_crop_and_what_cannot_be_tested(
 def test_faces_say_what_they_require(tmp_path: Path) -> None:
     shown = CliRunner().invoke(main, ["run", str(CONFIGS / "faces_gender.yaml"), "--output", str(tmp_path)])
     assert shown.exit_code == 2 and "This config requires a table of photographs" in shown.output
+
+
+@pytest.mark.parametrize("problem", ["single_label_classification", "multi_label_classification"])
+def test_a_hugging_face_folder_is_audited_and_the_explained_target_is_stated(
+    folder: Path, tmp_path: Path, problem: str
+) -> None:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    torch.manual_seed(0)
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    settings = ViTConfig(
+        **size,
+        image_size=16,
+        patch_size=4,
+        problem_type=problem,
+        id2label={0: "dog", 1: "cat"},
+        label2id={"dog": 0, "cat": 1},
+    )
+    ViTForImageClassification(settings).save_pretrained(tmp_path / "vit")
+    steps = {
+        "do_resize": True,
+        "size": {"height": 16, "width": 16},
+        "resample": 2,
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+    }
+    (tmp_path / "vit" / "preprocessor_config.json").write_text(json.dumps(steps))
+    several = problem.startswith("multi")
+    labels = {"labels": {"dog": "not cat"}} if several else {}
+    changes = {"model": {"path": str(tmp_path / "vit"), **labels}, "relevance": {"composites": ["attn_lrp", "cp_lrp"]}}
+    record = run(written(folder, **changes), output=tmp_path / "runs").record
+    assert record.model.contrast == ("cat - not cat" if several else "cat - dog")
+    assert all(each.closure_max < 1e-4 for each in record.ledger)
+    assert any("one of 2 labels is audited" in limit for limit in record.limits) == several
+    assert next(f for f in record.findings if f.id == "reliance.regions.box").test.p is not None
