@@ -13,7 +13,7 @@ from audit.files import write_atomically
 from audit.loading import LoadedConfig, load_config
 from audit.records import RegionShare, Token
 from audit.report.text import clean
-from audit.tasks.images import explain_image
+from audit.tasks.image_explanation import explain_image
 from audit.tasks.task import Explanation
 from audit.tasks.texts import explain_text
 

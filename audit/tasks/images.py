@@ -4,7 +4,6 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -12,14 +11,13 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from audit.config import Config, Preprocessing
-from audit.data.examples import BadRow, Examples
-from audit.data.geometry import map_pixels, normalise
-from audit.data.images import ImageRow, load_images, read_image, read_masks
+from audit.data.examples import Examples
+from audit.data.geometry import normalise
+from audit.data.images import ImageRow, load_images
 from audit.data.masks import collect_masks, drawn
 from audit.data.regions import Regions, build_regions
-from audit.errors import DataError
 from audit.loading import LoadedConfig
-from audit.models.image_models import ImageModel, load_image_model
+from audit.models.image_models import ImageModel
 from audit.models.twins import reinitialised
 from audit.progress import timed
 from audit.records import Exhibit
@@ -35,13 +33,14 @@ from audit.relevance.images import (
     explain_sample,
 )
 from audit.relevance.sums import Explained
-from audit.report.heatmaps import common_scale, encoded, overlay, with_colour_bar
+from audit.report.heatmaps import common_scale, encoded, overlay
 from audit.stats.cases import Evidence
 from audit.stats.mask_swap import swap_blocks
 from audit.tables import ExampleTable, FloatArray, IntArray, MaskTable
+from audit.tasks.image_explanation import load_explainer, normalised, view
 from audit.tasks.region_records import mean_maps, region_records, region_shares
-from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model
-from audit.tasks.task import Explanation, Gallery, misclassified, named
+from audit.tasks.resolving import resolve_data
+from audit.tasks.task import Gallery, misclassified
 
 TWIN_SEED, SWAP_SEED, SHIFT_SEED = 1, 2, 3
 
@@ -86,7 +85,7 @@ class ImageTask:
         """The model's inputs `[k, channels, H, W]` of some rows; DataError if a file is not what it was when it was checked."""
         steps = self.model.preprocessing
         return normalise(
-            np.stack([_view(self.data.payload[int(i)], steps, _shift(shifts, int(i))) for i in rows]), steps
+            np.stack([view(self.data.payload[int(i)], steps, _shift(shifts, int(i))) for i in rows]), steps
         )
 
     def sample(self, chosen: Sequence[int]) -> Explained:
@@ -168,7 +167,7 @@ class ImageTask:
             )
             maps.append(relevance)
             margins.append(float(result.ledger.output[0]))
-        scale = common_scale([_normalised(relevance) for relevance in maps])
+        scale = common_scale([normalised(relevance) for relevance in maps])
         shown = [
             Exhibit(
                 id=str(examples.id[i]),
@@ -184,9 +183,9 @@ class ImageTask:
         return Gallery(tuple(shown), {exhibit.id: relevance for exhibit, relevance in zip(shown, maps, strict=True)})
 
     def _picture(self, i: int, relevance: FloatArray, scale: float) -> bytes:
-        view = _view(self.data.payload[i], self.model.preprocessing, (0, 0), coloured=True)
+        seen = view(self.data.payload[i], self.model.preprocessing, (0, 0), coloured=True)
         people = self.config.report.images
-        picture = overlay(view, _normalised(relevance), drawn(self.masks, i)[:-1], scale=scale, people=people)
+        picture = overlay(seen, normalised(relevance), drawn(self.masks, i)[:-1], scale=scale, people=people)
         return encoded(picture, "JPEG")
 
     def parts(self, explained: ExplainedImages, evidence: Evidence) -> dict[str, Any]:
@@ -238,79 +237,5 @@ def load_image_task(loaded: LoadedConfig) -> ImageTask:
     return ImageTask(loaded, model, data, drawing, masks, shifts, shifted, explainer, seconds)
 
 
-def explain_image(loaded: LoadedConfig, given: str, target: str | None) -> Explanation:
-    """One photograph, by its id or path in the data or any other file, by the config's model and first composite.
-
-    In a file that the data do not name only regions without columns are drawn.
-    """
-    drawing = build_regions(loaded.config.regions, loaded.folder)
-    model, explainer = load_explainer(loaded)
-    steps, row = model.preprocessing, _row(loaded, drawing, model, given)
-    chosen, explained = named(explainer, model.classes, target)
-    try:
-        seen, masks = read_image(row.path), read_masks(row, drawing, steps)
-        inputs = normalise(map_pixels(seen, steps)[np.newaxis], steps)
-    except BadRow as problem:
-        raise DataError(f"{row.path}: {problem.reason}: {problem.detail}") from None
-    relevance, result = explain_map(explainer, inputs, target=chosen, composite=explainer.first)
-    shown = _normalised(relevance)
-    scale, view = common_scale([shown]), _view(row, steps, (0, 0), coloured=True)
-    picture = with_colour_bar(overlay(view, shown, masks[:-1], scale=scale), scale)
-    return Explanation.of(
-        result,
-        explained,
-        model.classes,
-        regions=region_shares(drawing.names, relevance, masks),
-        picture=encoded(picture, "PNG"),
-        name=row.path.stem,
-    )
-
-
-def _row(loaded: LoadedConfig, drawing: Regions, model: ImageModel, given: str) -> ImageRow:
-    """The row of the data with this id or file, else the file itself."""
-    file, config = Path(given), loaded.config
-    if not file.is_file() or not config.requires or (loaded.folder / config.data.path).exists():
-        data = load_images(
-            config.data.model_copy(update={"limit": None}), resolve_data(loaded), drawing, model.preprocessing,
-            classes=model.classes, labels=config.model.labels, seed=config.seed, inspect=False,
-        )  # fmt: skip
-        for name, row in zip(data.id.tolist(), data.payload, strict=True):
-            if name == given or (file.is_file() and row.path.resolve() == file.resolve()):
-                return row
-    if not file.is_file():
-        raise DataError(
-            f"{given}: is no file, and no id in {config.data.path}; give the id or the path of a photograph"
-        )
-    return ImageRow(file, tuple(None for _ in drawing.columns))
-
-
-def load_explainer(loaded: LoadedConfig) -> tuple[ImageModel, Explainer[Preprocessing]]:
-    """The model and what explains it; a z-box without bounds gets those of the preprocessing."""
-    config = loaded.config
-    model = load_image_model(config.model, resolve_model(loaded), loaded.folder, config.target.favour)
-    favour, against = contrast(loaded, model.classes)
-    low, high = model.preprocessing.bounds
-    chosen = composites(loaded, {"epsilon_gamma_box": {"low": list(low), "high": list(high)}})
-    return model, Explainer(model.model, model.preprocessing, favour, against, chosen)
-
-
-def _view(row: ImageRow, steps: Preprocessing, shift: tuple[int, int], *, coloured: bool = False) -> NDArray[np.uint8]:
-    """What the model sees of a photograph, `[H, W, C]`; `coloured`: in RGB whatever its channels are."""
-    try:
-        seen = steps.model_copy(update={"channels": "rgb"}) if coloured and steps.channels == "bgr" else steps
-        return map_pixels(read_image(row.path), seen, shift)
-    except BadRow as problem:
-        raise DataError(
-            f"{row.path}: could be read when it was checked, and now cannot ({problem.reason}); do not change the data "
-            "during a run"
-        ) from None
-
-
 def _shift(shifts: IntArray | None, i: int) -> tuple[int, int]:
     return (0, 0) if shifts is None else (int(shifts[i, 0]), int(shifts[i, 1]))
-
-
-def _normalised(relevance: FloatArray) -> FloatArray:
-    """R over sum |R|."""
-    total = float(np.abs(relevance).sum())
-    return relevance / total if total > 0 else relevance

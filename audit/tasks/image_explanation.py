@@ -1,0 +1,96 @@
+"""One photograph explained and drawn, and what a whole audit needs for it too: the model with its composites, and what it sees."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.config import Preprocessing
+from audit.data.examples import BadRow
+from audit.data.geometry import map_pixels, normalise
+from audit.data.images import ImageRow, load_images, read_image, read_masks
+from audit.data.regions import Regions, build_regions
+from audit.errors import DataError
+from audit.loading import LoadedConfig
+from audit.models.image_models import ImageModel, load_image_model
+from audit.relevance.explainer import Explainer
+from audit.relevance.images import explain_map
+from audit.report.heatmaps import common_scale, encoded, overlay, with_colour_bar
+from audit.tables import FloatArray
+from audit.tasks.region_records import region_shares
+from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model
+from audit.tasks.task import Explanation, named
+
+
+def explain_image(loaded: LoadedConfig, given: str, target: str | None) -> Explanation:
+    """One photograph, by its id or path in the data or any other file, by the config's model and first composite.
+
+    In a file that the data do not name only regions without columns are drawn.
+    """
+    drawing = build_regions(loaded.config.regions, loaded.folder)
+    model, explainer = load_explainer(loaded)
+    steps, row = model.preprocessing, _row(loaded, drawing, model, given)
+    chosen, explained = named(explainer, model.classes, target)
+    try:
+        seen, masks = read_image(row.path), read_masks(row, drawing, steps)
+        inputs = normalise(map_pixels(seen, steps)[np.newaxis], steps)
+    except BadRow as problem:
+        raise DataError(f"{row.path}: {problem.reason}: {problem.detail}") from None
+    relevance, result = explain_map(explainer, inputs, target=chosen, composite=explainer.first)
+    shown = normalised(relevance)
+    scale, seen = common_scale([shown]), view(row, steps, (0, 0), coloured=True)
+    picture = with_colour_bar(overlay(seen, shown, masks[:-1], scale=scale), scale)
+    return Explanation.of(
+        result,
+        explained,
+        model.classes,
+        regions=region_shares(drawing.names, relevance, masks),
+        picture=encoded(picture, "PNG"),
+        name=row.path.stem,
+    )
+
+
+def _row(loaded: LoadedConfig, drawing: Regions, model: ImageModel, given: str) -> ImageRow:
+    """The row of the data with this id or file, else the file itself."""
+    file, config = Path(given), loaded.config
+    if not file.is_file() or not config.requires or (loaded.folder / config.data.path).exists():
+        data = load_images(
+            config.data.model_copy(update={"limit": None}), resolve_data(loaded), drawing, model.preprocessing,
+            classes=model.classes, labels=config.model.labels, seed=config.seed, inspect=False,
+        )  # fmt: skip
+        for name, row in zip(data.id.tolist(), data.payload, strict=True):
+            if name == given or (file.is_file() and row.path.resolve() == file.resolve()):
+                return row
+    if not file.is_file():
+        raise DataError(
+            f"{given}: is no file, and no id in {config.data.path}; give the id or the path of a photograph"
+        )
+    return ImageRow(file, tuple(None for _ in drawing.columns))
+
+
+def load_explainer(loaded: LoadedConfig) -> tuple[ImageModel, Explainer[Preprocessing]]:
+    """The model and what explains it; a z-box without bounds gets those of the preprocessing."""
+    config = loaded.config
+    model = load_image_model(config.model, resolve_model(loaded), loaded.folder, config.target.favour)
+    favour, against = contrast(loaded, model.classes)
+    low, high = model.preprocessing.bounds
+    chosen = composites(loaded, {"epsilon_gamma_box": {"low": list(low), "high": list(high)}})
+    return model, Explainer(model.model, model.preprocessing, favour, against, chosen)
+
+
+def view(row: ImageRow, steps: Preprocessing, shift: tuple[int, int], *, coloured: bool = False) -> NDArray[np.uint8]:
+    """What the model sees of a photograph, `[H, W, C]`; `coloured`: in RGB whatever its channels are."""
+    try:
+        seen = steps.model_copy(update={"channels": "rgb"}) if coloured and steps.channels == "bgr" else steps
+        return map_pixels(read_image(row.path), seen, shift)
+    except BadRow as problem:
+        raise DataError(
+            f"{row.path}: could be read when it was checked, and now cannot ({problem.reason}); do not change the data "
+            "during a run"
+        ) from None
+
+
+def normalised(relevance: FloatArray) -> FloatArray:
+    """R over sum |R|."""
+    total = float(np.abs(relevance).sum())
+    return relevance / total if total > 0 else relevance
