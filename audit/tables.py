@@ -128,6 +128,17 @@ class MaskTable:
     start: IntArray
     end: IntArray
 
+    def number(self, rows: Any, regions: Any) -> IntArray:
+        """The numbers m of the masks of photographs `rows` for `regions`, which broadcast."""
+        return np.asarray(self.place[rows] * self.shape[0] + regions)
+
+    def mask(self, number: int) -> NDArray[np.bool_]:
+        """Mask `[H, W]` of this number."""
+        _, height, width = self.shape
+        runs, turns = slice(self.first[number], self.first[number + 1]), np.zeros(height * width + 1, dtype=np.int8)
+        turns[self.start[runs]], turns[self.end[runs]] = 1, -1
+        return turns.cumsum()[:-1].reshape(height, width).astype(np.bool_)
+
 
 @final
 @dataclass(frozen=True, slots=True)

@@ -62,13 +62,7 @@ def collect_masks(
 
 def drawn(masks: MaskTable, i: int) -> Bools:
     """The masks `[r, H, W]` of photograph `i`."""
-    regions, height, width = masks.shape
-    turns = np.zeros((regions, height * width + 1), dtype=np.int8)
-    for r in range(regions):
-        m = masks.place[i] * regions + r
-        runs = slice(masks.first[m], masks.first[m + 1])
-        turns[r, masks.start[runs]], turns[r, masks.end[runs]] = 1, -1
-    return turns.cumsum(axis=1)[:, :-1].reshape(masks.shape).astype(np.bool_)
+    return np.stack([masks.mask(int(masks.number(i, r))) for r in range(masks.shape[0])])
 
 
 def _sizes(examples: Examples[ImageRow], i: int, first: Sequence[int], other: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from audit.tables import FloatArray, IntArray, MaskTable
 
 
-def running(maps: FloatArray) -> FloatArray:
+def running(maps: FloatArray | NDArray[np.bool_]) -> FloatArray:
     """Running sums `[k, pixels + 1]` of maps `[k, pixels]`."""
     return np.concatenate([np.zeros((len(maps), 1)), np.cumsum(maps, axis=1, dtype=np.float64)], axis=1)
 
@@ -24,8 +24,7 @@ def inside(sums: FloatArray, masks: MaskTable, chosen: Sequence[int] | IntArray)
 
 def masks_of(masks: MaskTable, i: int) -> IntArray:
     """Numbers `[r]` of the masks of photograph `i`."""
-    regions = masks.shape[0]
-    return np.asarray(masks.place[i] * regions + np.arange(regions))
+    return masks.number(i, np.arange(masks.shape[0]))
 
 
 def swap_members(block: IntArray, place: IntArray) -> list[IntArray]:
@@ -40,20 +39,16 @@ def mean_overlap(masks: MaskTable, block: IntArray, place: IntArray, *, most: in
 
     Estimated on at most `most` evenly spaced photographs of each region.
     """
-    regions, pixels = masks.shape[0], masks.shape[1] * masks.shape[2]
-    overlap = np.full(regions, np.nan)
-    for r in range(regions):
+    overlap = np.full(masks.shape[0], np.nan)
+    for r in range(masks.shape[0]):
         found = []
         members = swap_members(block[:, r], place[:, r])
         held = np.flatnonzero(block[:, r] >= 0)
         for i in held[:: max(1, -(-len(held) // most))]:
             others = members[block[i, r]]
             others = others[others != i]
-            own = masks.place[i] * regions + r
-            mask = np.zeros(pixels + 1)
-            runs = slice(masks.first[own], masks.first[own + 1])
-            mask[masks.start[runs]], mask[masks.end[runs]] = 1, -1
-            both = inside(running(mask.cumsum()[None, :-1]), masks, masks.place[others] * regions + r)[0]
+            own = masks.mask(int(masks.number(i, r))).reshape(1, -1)
+            both = inside(running(own), masks, masks.number(others, r))[0]
             found.append(both / (masks.area[i, r] + masks.area[others, r] - both))
         if found:
             overlap[r] = np.concatenate(found).mean()
@@ -64,8 +59,7 @@ def swap_sums(
     sums: FloatArray, masks: MaskTable, members: Sequence[Sequence[IntArray]], block: NDArray[np.integer]
 ) -> list[FloatArray]:
     """Per region the sums `[k, s]` of one photograph's maps in the masks of its block's members; `block` `[r]` is its own."""
-    regions = masks.shape[0]
-    wanted = [masks.place[members[r][b]] * regions + r if b >= 0 else np.empty(0, int) for r, b in enumerate(block)]
+    wanted = [masks.number(members[r][b], r) if b >= 0 else np.empty(0, int) for r, b in enumerate(block)]
     sizes = [len(each) for each in wanted]
     if not sum(sizes):
         return [np.empty((len(sums), 0)) for _ in wanted]

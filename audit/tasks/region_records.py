@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from audit.config import OUTSIDE, Region
 from audit.records import Estimate, MeanMap, RegionRecord, RegionShare
 from audit.relevance.images import ExplainedImages
-from audit.relevance.masked import masks_of
 from audit.relevance.surroundings import pooled
 from audit.stats.intervals import mean_interval, ratio_interval
 from audit.tables import FloatArray, IntArray, MaskTable
@@ -73,12 +72,7 @@ def _measured(explained: ExplainedImages, masks: MaskTable, r: int, cluster: Int
 
 def _cells(masks: MaskTable, r: int) -> tuple[str, ...]:
     """Cells of a mean map that lie in the region by more than half."""
-    _, height, width = masks.shape
-    own = masks_of(masks, 0)[r]
-    turns = np.zeros(height * width + 1)
-    runs = slice(masks.first[own], masks.first[own + 1])
-    turns[masks.start[runs]], turns[masks.end[runs]] = 1, -1
-    mask = turns.cumsum()[:-1].reshape(height, width)
+    mask = masks.mask(int(masks.number(0, r))).astype(float)
     inside = pooled(mask) > 0.5 * pooled(np.ones_like(mask))
     return tuple("".join("1" if cell else "0" for cell in row) for row in inside.tolist())
 
