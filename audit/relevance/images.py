@@ -164,9 +164,9 @@ def _pass(
         for k, at in enumerate(batch):
             i, values = int(rows[at]), maps[:, k]
             net, absolute = running(values), running(np.abs(values))
-            sums.totals[:, at], sums.counts[at] = absolute[:, -1], pixels
             own = masks_of(masks, i)
-            sums.add_sums(at, inside(absolute, masks, own), inside(net, masks, own), masks.area[i])
+            shares, nets = inside(absolute, masks, own), inside(net, masks, own)
+            sums.add_sums(at, shares, nets, masks.area[i], absolute[:, -1], pixels)
             total = np.where(absolute[:, -1:] > 0, absolute[:, -1:], np.nan)
             for r, found in enumerate(swap_sums(net, masks, members, regions.block[i]) if most else ()):
                 swapped[:, at, r, : found.shape[1]] = found / total

@@ -18,7 +18,7 @@ CLOSURE = "closure"
 @final
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What the stage hands on for any task: logits `[examples, classes]`, groups a composite, rules used, empty maps `[examples]`.
+    """What the stage hands on for any task: logits `[examples, classes]`, and a composite its groups, rules and empty maps `[examples]`.
 
     `columns[composite]` are the entries of the ledger and its closure `[examples]`; `used` is what the engine calls a composite.
     """
@@ -26,7 +26,7 @@ class Explained:
     scores: FloatArray
     groups: Mapping[str, GroupTable]
     rules: Mapping[str, Mapping[str, int]]
-    empty: NDArray[np.bool_]
+    empty: Mapping[str, NDArray[np.bool_]]
     columns: Mapping[str, Mapping[str, FloatArray]]
     used: Mapping[str, str]
 
@@ -57,7 +57,7 @@ class Explained:
             entries={name: float(np.median(column / np.maximum(scale, 1e-30))) for name, column in entries.items()},
             closure_median=float(np.median(closure)),
             closure_max=float(closure.max()),
-            empty_maps=int(self.empty[rows].sum()),
+            empty_maps=int(self.empty[composite][rows].sum()),
             n=len(closure),
         )
 
@@ -95,18 +95,26 @@ class Sums:
     def add_groups(self, i: int, values: FloatArray, masks: NDArray[np.bool_], whole: NDArray[np.bool_]) -> None:
         """Example `i`: `values` `[composites, features]`, a mask a group `[groups, features]`, and of what counts at all."""
         magnitude, inside = np.abs(values), masks.T.astype(values.dtype)
-        self.totals[:, i], self.counts[i] = magnitude[:, whole].sum(1), whole.sum()
-        self.add_sums(i, magnitude @ inside, values @ inside, masks.sum(1))
+        self.add_sums(
+            i, magnitude @ inside, values @ inside, masks.sum(1), magnitude[:, whole].sum(1), int(whole.sum())
+        )
 
-    def add_sums(self, i: int, absolute: FloatArray, net: FloatArray, sizes: IntArray) -> None:
-        """Sums of |R| and R `[composites, groups]` of example `i`, and how many features each group has there `[groups]`."""
+    def add_sums(
+        self, i: int, absolute: FloatArray, net: FloatArray, sizes: IntArray, total: FloatArray, count: int
+    ) -> None:
+        """Sums of |R| and R `[composites, groups]` of example `i`, and how many features each group has there `[groups]`.
+
+        `total` `[composites]`: |R| of all features that count, `count` of them.
+        """
         self.group_sums[:, 0, i], self.group_sums[:, 1, i], self.sizes[i] = absolute, net, sizes
+        self.totals[:, i], self.counts[i] = total, count
 
     def finish(self) -> Explained:
         """The tables of the whole run."""
         assert self.scores is not None, "nothing was explained"
         groups = {name: self._groups(c) for c, name in enumerate(self.ledger)}
-        return Explained(self.scores, groups, self.rules, self.totals[0] <= 0, self.ledger, self.used)
+        empty = {name: self.totals[c] <= 0 for c, name in enumerate(self.ledger)}
+        return Explained(self.scores, groups, self.rules, empty, self.ledger, self.used)
 
     def _groups(self, c: int) -> GroupTable:
         (absolute, net), total, present = self.group_sums[c], self.totals[c], self.sizes > 0

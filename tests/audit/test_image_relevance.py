@@ -1,5 +1,6 @@
 """The relevance stage of images against slow sums over boolean masks, photograph by photograph."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -241,3 +242,13 @@ def test_a_file_that_changes_during_the_run_stops_it_with_the_cure(folder: Path)
     broken = replace(task, data=replace(task.data, payload=tuple(rows)))
     with pytest.raises(Exception, match=r"gone.png: could be read when it was checked, and now cannot .*during a run"):
         broken.explain()
+
+
+def test_empty_maps_are_counted_for_each_composite(folder: Path, tmp_path: Path) -> None:
+    """`flat` gives relevance to black pixels, gradient x input gives none."""
+    copied = Path(shutil.copytree(folder, tmp_path / "copied"))
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(copied / "0.png")
+    plain = {**document()["model"], "preprocessing": {"crop": [2, 2, 14, 14]}}
+    composites = {"composites": ["gradient_x_input", "epsilon_plus_flat"]}
+    ledger = task_of(copied, model=plain, relevance=composites).sample(range(4)).ledger()
+    assert [summary.empty_maps for summary in ledger] == [1, 0]
