@@ -166,20 +166,20 @@ def _answered(
     cases: list[Case] = []
     lacking: dict[str, list[str]] = {}
     for r, name in enumerate(regions.names):
-        reason = _untestable(evidence, regions, compared, r)
+        if not np.isfinite(regions.share[evidence.composites[0]][:, r]).any():
+            continue  # no photograph has the region
+        sample = _sample(evidence, regions, compared, r)
+        reason = _untestable(evidence, compared, sample)
         if reason:
             lacking.setdefault(reason, []).append(name)
-        elif reason is not None:
-            cases.append(_case(evidence, regions, compared, r, rng))
+        else:
+            cases.append(_case(evidence, regions, compared, r, sample, rng))
     return cases, [f"{', '.join(names)}: {reason}" for reason, names in lacking.items()]
 
 
-def _untestable(evidence: Evidence, regions: RegionTable, compared: _Comparison, r: int) -> str | None:
-    """Why the sides cannot be compared on a region; empty if they can; None if no photograph at all has the region."""
-    if not np.isfinite(regions.share[evidence.composites[0]][:, r]).any():
-        return None
-    sample, smallest = _sample(evidence, regions, compared, r), evidence.config.statistics.min_group_size
-    sizes = int(sample.side.sum()), int((~sample.side).sum())
+def _untestable(evidence: Evidence, compared: _Comparison, sample: _Sample) -> str:
+    """Why the sides cannot be compared on a region; empty if they can."""
+    sizes, smallest = (int(sample.side.sum()), int((~sample.side).sum())), evidence.config.statistics.min_group_size
     if min(sizes) < smallest:
         counts = ", ".join(f"{side} {n}" for side, n in zip(compared.sides, sizes, strict=True))
         return f"photographs with relevance there: {counts}; {smallest} a side are needed"
@@ -204,13 +204,10 @@ def _rows(
 
 
 def _case(
-    evidence: Evidence, regions: RegionTable, compared: _Comparison, r: int, rng: np.random.Generator
+    evidence: Evidence, regions: RegionTable, compared: _Comparison, r: int, sample: _Sample, rng: np.random.Generator
 ) -> Case:  # fmt: skip
-    sample, name, resamples = (
-        _sample(evidence, regions, compared, r),
-        regions.names[r],
-        evidence.config.statistics.permutations,
-    )
+    name, resamples = regions.names[r], evidence.config.statistics.permutations
+    note, matching = _matching(compared, sample)
     p, twins, lacking = _reference(evidence, regions, compared, r)
     ranked = sample.delta(0.95)[1]
     permuted, _ = stratified_permutation(
@@ -234,32 +231,26 @@ def _case(
             for other in evidence.composites[1:]
             for estimate, rank in [_sample(evidence, regions, compared, r, other).delta(0.95)]
         ),
-        details={"region": name, **_described(compared, sample), **twins},
+        details={"region": name, **matching, **twins},
         of_regions=True,
-        note=_matching(compared, sample),
+        note=note,
     )
 
 
-def _described(compared: _Comparison, sample: _Sample) -> Mapping[str, JsonValue]:
-    """What matching loses on each side, and the difference without it."""
-    lost = ~sample.matched
+def _matching(compared: _Comparison, sample: _Sample) -> tuple[str, Mapping[str, JsonValue]]:
+    """What matching does to the difference and what it loses on each side, in words and as details."""
     unmatched, p = brunner_munzel(sample.values, sample.side, cluster=sample.cluster)
-    first, second = (int((lost & side).sum()) for side in (sample.side, ~sample.side))
-    return {
+    counts = [int((~sample.matched & side).sum()) for side in (sample.side, ~sample.side)]
+    lost: dict[str, JsonValue] = dict(zip(compared.sides, counts, strict=True))
+    known = unmatched.value is not None and p is not None
+    before = f"before matching on {compared.matched} {unmatched.value:+.2f} (p {p:.3f}); " if known else ""
+    note = f"{before}matching leaves out {' and '.join(f'{n} {side}' for side, n in lost.items())}"
+    return note, {
         "matched on": compared.matched,
-        "rows lost to empty strata": {compared.sides[0]: first, compared.sides[1]: second},
+        "rows lost to empty strata": lost,
         "unmatched": unmatched.model_dump(),
         "p unmatched": p,
     }
-
-
-def _matching(compared: _Comparison, sample: _Sample) -> str:
-    """What matching does to the difference and to the rows, in words."""
-    unmatched, p = brunner_munzel(sample.values, sample.side, cluster=sample.cluster)
-    lost = [int((~sample.matched & side).sum()) for side in (sample.side, ~sample.side)]
-    left = " and ".join(f"{n} {side}" for n, side in zip(lost, compared.sides, strict=True))
-    before = "" if unmatched.value is None else f"before matching on {compared.matched} {unmatched.value:+.2f}"
-    return f"{before} (p {'unknown' if p is None else f'{p:.3f}'}); matching leaves out {left}"
 
 
 def _noting(estimate: Estimate, reason: str) -> Estimate:
