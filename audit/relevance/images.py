@@ -47,6 +47,11 @@ class Regions:
     block: IntArray
     place: IntArray
 
+    @property
+    def unswapped(self) -> "Regions":
+        """The same where no masks are swapped."""
+        return replace(self, block=np.full_like(self.block, -1))
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,9 @@ def explain_images(
     """
     rows = np.arange(len(photographs))
     about = Surroundings(explainer.names, photographs.masks, groups)
-    plain = _pass(explainer, photographs, regions, rows, work, swaps=shifted is None, about=about)
-    swapped = plain if shifted is None else _pass(explainer, shifted, regions, rows, work, swaps=True)
+    still = regions if shifted is None else regions.unswapped
+    plain = _pass(explainer, photographs, still, rows, work, about)
+    swapped = plain if shifted is None else _pass(explainer, shifted, regions, rows, work)
     known = (shifted or photographs).masks
     return ExplainedImages(
         plain.common,
@@ -121,8 +127,8 @@ def explain_images(
 def explain_sample(
     explainer: Explainer[Any], photographs: Photographs, regions: Regions, rows: IntArray, *, batch_images: int
 ) -> Explained:
-    """What every task has, of some photographs `rows` only: no swaps, no twins."""
-    return _pass(explainer, photographs, regions, rows, Work(batch_images), swaps=False).common
+    """What every task has, of some photographs `rows` only: no twins."""
+    return _pass(explainer, photographs, regions, rows, Work(batch_images)).common
 
 
 def explain_map(
@@ -148,14 +154,10 @@ def _pass(
     regions: Regions,
     rows: IntArray,
     work: Work,
-    *,
-    swaps: bool,
     about: Surroundings | None = None,
 ) -> _Pass:
     masks, sums = photographs.masks, Sums(explainer, regions.names, len(rows))
-    members = (
-        [swap_members(regions.block[:, r], regions.place[:, r]) for r in range(len(regions.names))] if swaps else []
-    )
+    members = [swap_members(regions.block[:, r], regions.place[:, r]) for r in range(len(regions.names))]
     most = max((len(block) for each in members for block in each), default=0)
     swapped = np.full((len(explainer.names), len(rows), len(regions.names) if most else 0, most), np.nan, np.float32)
     pixels = masks.shape[1] * masks.shape[2]
@@ -211,20 +213,21 @@ def _reference(
     m, r = len(twins.rows), len(regions.names)
     share, swap = np.full((twins.count, m, r), np.nan), np.full((twins.count, m, r), np.nan)
     margin, predicted = np.zeros((twins.count, m)), np.zeros((twins.count, m), dtype=np.int64)
+    found = {"twin_share": share, "twin_swap": swap, "twin_margin": margin, "twin_predicted": predicted}
     if not twins.count:
-        return {"twin_share": share, "twin_swap": swap, "twin_margin": margin, "twin_predicted": predicted}
-    seen = _kept(photographs, twins.rows)
+        return found
+    seen, still = _kept(photographs, twins.rows), regions if shifted is None else regions.unswapped
     moved = None if shifted is None else _kept(shifted, twins.rows)
     batch = _on_device(explainer, seen.load(twins.rows))
     first = dict([next(iter(explainer.composites.items()))])
     for k in range(twins.count):
         twin = replace(explainer, model=twins.make(twins.seed + k, batch), composites=first)
-        plain = _pass(twin, seen, regions, twins.rows, work, swaps=moved is None)
-        swapped = plain if moved is None else _pass(twin, moved, regions, twins.rows, work, swaps=True)
+        plain = _pass(twin, seen, still, twins.rows, work)
+        swapped = plain if moved is None else _pass(twin, moved, regions, twins.rows, work)
         share[k] = next(iter(plain.common.groups.values())).share
         swap[k] = _own_minus_others(next(iter(swapped.swapped.values())), regions.place[twins.rows])
         margin[k], predicted[k] = contrast_logit(twin, plain.common.scores), plain.common.scores.argmax(1)
-    return {"twin_share": share, "twin_swap": swap, "twin_margin": margin, "twin_predicted": predicted}
+    return found
 
 
 def _kept(photographs: Photographs, rows: IntArray) -> Photographs:

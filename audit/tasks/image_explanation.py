@@ -1,5 +1,7 @@
 """One photograph explained and drawn, and what a whole audit needs for it too: the model with its composites, and what it sees."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +34,12 @@ def explain_image(loaded: LoadedConfig, given: str, target: str | None) -> Expla
     steps, row = model.preprocessing, _row(loaded, drawing, model, given)
     chosen, explained = named(explainer, model.classes, target)
     try:
-        seen, masks = read_image(row.path), read_masks(row, drawing, steps)
-        inputs = normalise(map_pixels(seen, steps)[np.newaxis], steps)
+        (inputs, seen), masks = look(row, steps), read_masks(row, drawing, steps)
     except BadRow as problem:
         raise DataError(f"{row.path}: {problem.reason}: {problem.detail}") from None
     relevance, result = explain_map(explainer, inputs, target=chosen, composite=explainer.first)
     shown = normalised(relevance)
-    scale, seen = common_scale([shown]), view(row, steps, (0, 0), coloured=True)
+    scale = common_scale([shown])
     picture = with_colour_bar(overlay(seen, shown, masks[:-1], scale=scale), scale)
     return Explanation.of(
         result,
@@ -78,11 +79,19 @@ def load_explainer(loaded: LoadedConfig) -> tuple[ImageModel, Explainer[Preproce
     return model, Explainer(model.model, model.preprocessing, favour, against, chosen)
 
 
-def view(row: ImageRow, steps: Preprocessing, shift: tuple[int, int], *, coloured: bool = False) -> NDArray[np.uint8]:
-    """What the model sees of a photograph, `[H, W, C]`; `coloured`: in RGB whatever its channels are."""
+def look(row: ImageRow, steps: Preprocessing) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """A photograph as the model's input `[1, channels, H, W]`, and as the model sees it `[H, W, C]`, grey or RGB; may raise BadRow."""
+    photograph = read_image(row.path)
+    pixels = map_pixels(photograph, steps)
+    seen = pixels[:, :, ::-1] if steps.channels == "bgr" else pixels
+    return normalise(pixels[np.newaxis], steps), seen
+
+
+@contextmanager
+def unchanged(row: ImageRow) -> Iterator[None]:
+    """A file that can no longer be used stops the run: it was checked before."""
     try:
-        seen = steps.model_copy(update={"channels": "rgb"}) if coloured and steps.channels == "bgr" else steps
-        return map_pixels(read_image(row.path), seen, shift)
+        yield
     except BadRow as problem:
         raise DataError(
             f"{row.path}: could be read when it was checked, and now cannot ({problem.reason}); do not change the data "

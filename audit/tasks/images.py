@@ -12,8 +12,8 @@ from rich.table import Table
 
 from audit.config import Config, Preprocessing
 from audit.data.examples import Examples
-from audit.data.geometry import normalise
-from audit.data.images import ImageRow, load_images
+from audit.data.geometry import map_pixels, normalise
+from audit.data.images import ImageRow, load_images, read_image
 from audit.data.masks import collect_masks, drawn
 from audit.data.regions import Regions, build_regions
 from audit.loading import LoadedConfig
@@ -37,12 +37,13 @@ from audit.report.heatmaps import common_scale, encoded, overlay
 from audit.stats.cases import Evidence
 from audit.stats.mask_swap import swap_blocks
 from audit.tables import ExampleTable, FloatArray, IntArray, MaskTable
-from audit.tasks.image_explanation import load_explainer, normalised, view
+from audit.tasks.image_explanation import load_explainer, look, normalised, unchanged
 from audit.tasks.region_records import mean_maps, region_records, region_shares
 from audit.tasks.resolving import resolve_data
 from audit.tasks.task import Gallery, misclassified
 
 TWIN_SEED, SWAP_SEED, SHIFT_SEED = 1, 2, 3
+MOST_GROUPS = 12  # values of an attribute that get mean maps of their own
 
 
 @final
@@ -79,19 +80,21 @@ class ImageTask:
     @property
     def photographs(self) -> Photographs:
         """Without shifts."""
-        return Photographs(partial(self.pixels, shifts=None), self.masks)
+        return Photographs(self.pixels, self.masks)
 
     def pixels(self, rows: IntArray, shifts: IntArray | None = None) -> NDArray[np.float32]:
         """The model's inputs `[k, channels, H, W]` of some rows; DataError if a file is not what it was when it was checked."""
-        steps = self.model.preprocessing
-        return normalise(
-            np.stack([view(self.data.payload[int(i)], steps, _shift(shifts, int(i))) for i in rows]), steps
-        )
+        steps, seen = self.model.preprocessing, []
+        for i in rows.tolist():
+            with unchanged(self.data.payload[i]):
+                seen.append(map_pixels(read_image(self.data.payload[i].path), steps, _shift(shifts, i)))
+        return normalise(np.stack(seen), steps)
 
     def sample(self, chosen: Sequence[int]) -> Explained:
         """Relevance of the chosen photographs, without references."""
-        size = self.config.model.batch_images
-        return explain_sample(self.explainer, self.photographs, self._regions(), np.array(chosen), batch_images=size)
+        size, none = self.config.model.batch_images, np.full(self.masks.area.shape, -1)
+        regions = stage.Regions(self.drawing.names, self.aligned, none, none)
+        return explain_sample(self.explainer, self.photographs, regions, np.array(chosen), batch_images=size)
 
     def explain(self, advance: Advance = lambda n: None) -> ExplainedImages:
         """Relevance of all photographs with every reference."""
@@ -159,34 +162,32 @@ class ImageTask:
     def exhibits(self, examples: ExampleTable) -> Gallery:
         """Misclassified photographs, the most confident first, drawn on one scale."""
         chosen = misclassified(examples, first=[False] * len(self.data))[: self.config.report.examples]
-        maps, margins = [], []
-        for i in chosen:
-            target = (int(examples.predicted[i]), int(examples.label[i]))
-            relevance, result = explain_map(
-                self.explainer, self.pixels(np.array([i])), target=target, composite=self.explainer.first
+        found = {i: self._explained(i, (int(examples.predicted[i]), int(examples.label[i]))) for i in chosen}
+        scale = common_scale([normalised(relevance) for relevance, _, _ in found.values()])
+        shown = []
+        for i, (relevance, margin, seen) in found.items():
+            masks, people = drawn(self.masks, i), self.config.report.images
+            picture = overlay(seen, normalised(relevance), masks[:-1], scale=scale, people=people)
+            shown.append(
+                Exhibit(
+                    id=str(examples.id[i]),
+                    label=self.model.classes[int(examples.label[i])],
+                    predicted=self.model.classes[int(examples.predicted[i])],
+                    margin=margin,
+                    regions=region_shares(self.drawing.names, relevance, masks),
+                    picture=b64encode(encoded(picture, "JPEG")).decode(),
+                    scale=scale,
+                )
             )
-            maps.append(relevance)
-            margins.append(float(result.ledger.output[0]))
-        scale = common_scale([normalised(relevance) for relevance in maps])
-        shown = [
-            Exhibit(
-                id=str(examples.id[i]),
-                label=self.model.classes[int(examples.label[i])],
-                predicted=self.model.classes[int(examples.predicted[i])],
-                margin=margin,
-                regions=region_shares(self.drawing.names, relevance, drawn(self.masks, i)),
-                picture=b64encode(self._picture(i, relevance, scale)).decode(),
-                scale=scale,
-            )
-            for i, margin, relevance in zip(chosen, margins, maps, strict=True)
-        ]
-        return Gallery(tuple(shown), {exhibit.id: relevance for exhibit, relevance in zip(shown, maps, strict=True)})
+        return Gallery(tuple(shown), {str(examples.id[i]): relevance for i, (relevance, _, _) in found.items()})
 
-    def _picture(self, i: int, relevance: FloatArray, scale: float) -> bytes:
-        seen = view(self.data.payload[i], self.model.preprocessing, (0, 0), coloured=True)
-        people = self.config.report.images
-        picture = overlay(seen, normalised(relevance), drawn(self.masks, i)[:-1], scale=scale, people=people)
-        return encoded(picture, "JPEG")
+    def _explained(self, i: int, target: tuple[int, int]) -> tuple[FloatArray, float, NDArray[np.uint8]]:
+        """Map, explained logit and what the model sees, in colours, of photograph `i`."""
+        row, steps = self.data.payload[i], self.model.preprocessing
+        with unchanged(row):
+            inputs, seen = look(row, steps)
+        relevance, result = explain_map(self.explainer, inputs, target=target, composite=self.explainer.first)
+        return relevance, float(result.ledger.output[0]), seen
 
     def parts(self, explained: ExplainedImages, evidence: Evidence) -> dict[str, Any]:
         """Regions, concentration and mean maps."""
@@ -214,9 +215,6 @@ class ImageTask:
             size = self.masks.area[:, r].sum() / max(1, present[r]) / pixels
             table.add_row(name, kind, str(present[r]), f"{size:.3f}", verdict)
         return table
-
-
-MOST_GROUPS = 12  # values of an attribute that get mean maps of their own
 
 
 def load_image_task(loaded: LoadedConfig) -> ImageTask:
