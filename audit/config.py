@@ -13,7 +13,15 @@ Pixel = Annotated[int, Field(ge=0, le=100_000)]
 Box = tuple[Pixel, Pixel, Pixel, Pixel]
 Side = Annotated[int, Field(ge=1, le=10_000)]
 Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
+TASK_GATES: Final = {
+    "text": ("contrast", "disparity", "outcome", "intervention"),
+    "image": ("reliance", "disparity", "outcome"),
+}
 IMAGE_GATES: Final = ("disparity", "outcome")
+REGION_KINDS: Final = {  # how masks are found: the key of a region, and in words
+    "mask": "mask files", "boxes": "boxes", "coco": "COCO annotations", "landmarks": "landmarks", "fixed": "fixed boxes",
+    "grid": "grid",
+}  # fmt: skip
 IMAGE_COMPOSITES: Final = ("epsilon_plus", "epsilon_gamma_box")
 
 
@@ -212,11 +220,12 @@ class Region(Block):
     @property
     def source(self) -> str:
         """How its masks are found, in words."""
-        kinds = {
-            "mask": "mask files", "boxes": "boxes", "coco": "COCO annotations", "landmarks": "landmarks",
-            "fixed": "fixed boxes", "grid": "grid",
-        }  # fmt: skip
-        return next(words for key, words in kinds.items() if getattr(self, key) is not None)
+        return REGION_KINDS[self.kind]
+
+    @property
+    def kind(self) -> str:
+        """The key that says how its masks are found."""
+        return next(key for key in REGION_KINDS if getattr(self, key) is not None)
 
     @property
     def aligned(self) -> bool:
@@ -225,9 +234,8 @@ class Region(Block):
 
     @model_validator(mode="after")
     def _one_source(self) -> "Region":
-        sources = ("mask", "boxes", "coco", "landmarks", "fixed", "grid")
-        if sum(getattr(self, source) is not None for source in sources) != 1:
-            raise ValueError(f"give exactly one of {', '.join(sources)}")
+        if sum(getattr(self, kind) is not None for kind in REGION_KINDS) != 1:
+            raise ValueError(f"give exactly one of {', '.join(REGION_KINDS)}")
         for key, source in (("value", "mask"), ("channel", "mask"), ("category", "coco"), ("points", "landmarks")):
             if getattr(self, key) not in (None, ()) and getattr(self, source) is None:
                 raise ValueError(f"{key} needs {source}")
@@ -330,12 +338,10 @@ class Config(Block):
             raise ValueError(f"{other}: not for task {self.task!r}; declare {needed}")
         if self.task == "text" and self.model.module:
             raise ValueError("model.module: only for task 'image'; give model.path")
-        never = {"image": {"contrast", "intervention"}, "text": {"reliance"}}[self.task] & set(self.gates)
+        never = set(self.gates) - set(TASK_GATES[self.task])
         if never:
-            allowed = {"image": "reliance, disparity, outcome", "text": "contrast, disparity, outcome, intervention"}
-            raise ValueError(
-                f"gates: {min(never)!r} is no gate for task {self.task!r}; choose from {allowed[self.task]}"
-            )
+            allowed = ", ".join(TASK_GATES[self.task])
+            raise ValueError(f"gates: {min(never)!r} is no gate for task {self.task!r}; choose from {allowed}")
         names = [region.name for region in self.regions]
         if len(set(names)) < len(names):
             raise ValueError("regions: two regions have one name; give each its own")

@@ -96,7 +96,7 @@ class Regions:
 
 def build_regions(regions: Sequence[Region], folder: Path) -> Regions:
     """What the config declares; `folder` is the config's, to which annotation files are relative. DataError if one is bad."""
-    sources = tuple(SOURCES[_kind(region)](region, folder) for region in regions)
+    sources = tuple(SOURCES[region.kind](region, folder) for region in regions)
     names = tuple(name for source in sources for name in source.names)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -123,10 +123,6 @@ def check_coco(regions: Regions, images: Sequence[str]) -> None:
                 f"regions: no image is in the COCO file of {source.names[0]!r}: {Path(images[0]).name} and {len(images) - 1} "
                 "others are not among its file_name values; file_name must be the end of the image's path"
             )
-
-
-def _kind(region: Region) -> str:
-    return next(kind for kind in SOURCES if getattr(region, kind) is not None)
 
 
 def _mask(region: Region, folder: Path) -> Source:
