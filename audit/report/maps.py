@@ -140,25 +140,24 @@ def _picture(axes: Any, panel: _Panel | None, scale: float, regions: Sequence[Re
 
 
 def _bar(sheet: Any, axes: Any, scale: float) -> None:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    bar = sheet.colorbar(ScalarMappable(Normalize(-scale, scale), COLOURS), ax=axes, shrink=0.8, aspect=30)
+    bar = sheet.colorbar(_colours(scale), ax=axes, shrink=0.8, aspect=30)
     bar.set_label("R over sum |R|, per cell", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_edgecolor(INK)
+
+
+def _colours(scale: float) -> Any:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    return ScalarMappable(Normalize(-scale, scale), COLOURS)
 
 
 def colour_bar(scale: float) -> Figure:
     """The scale of a gallery: relevance per pixel over sum |R|, from -scale to scale."""
 
     def draw(sheet: Any) -> None:
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import Normalize
-
-        bar = sheet.colorbar(
-            ScalarMappable(Normalize(-scale, scale), COLOURS), cax=sheet.add_subplot(), orientation="horizontal"
-        )
+        bar = sheet.colorbar(_colours(scale), cax=sheet.add_subplot(), orientation="horizontal")
         bar.set_label("relevance of one pixel over the photograph's sum |R|, for the predicted minus the true class")
 
     return Figure(
