@@ -132,6 +132,16 @@ def peak(composite: str) -> None:
     print(high_water() - before)
 
 
+def print_growth(module: str, noun: str, low: int, high: int) -> None:
+    """Print the peak memory of `python -m MODULE N`, each in a fresh process, for both N; its last line is the peak."""
+    peaks = []
+    for n in (low, high):
+        done = run([sys.executable, "-m", module, str(n)], capture_output=True, text=True, check=True)
+        peaks.append(float(done.stdout.strip().splitlines()[-1]))
+    base, top = peaks
+    print(f"peak memory: {low} {noun} {base:.0f} MB, {high} {noun} {top:.0f} MB, difference {top - base:.0f} MB")
+
+
 def high_water() -> float:
     """Peak resident memory in MB; VmHWM, because ru_maxrss is inherited from the process that forked this one."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")

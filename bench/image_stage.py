@@ -4,7 +4,6 @@ Floor 1.0 for the plain gradient; a composite with flat and z+ rules costs the e
 overlaps computing where a core is free. Photographs are smooth noise, so that nothing needs to be downloaded.
 """
 
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from PIL import Image
 from audit.loading import load_config
 from audit.preparation import prepare
 from audit.tasks.images import ImageTask
-from bench.engine import gradient_x_input, high_water
+from bench.engine import gradient_x_input, high_water, print_growth
 
 SMALL = (
     "from torch import nn\ndef make():\n"
@@ -98,14 +97,6 @@ def bare_loop(task: ImageTask) -> None:
         gradient_x_input(model, torch.from_numpy(task.pixels(rows)), model)
 
 
-def peak_megabytes(n: int) -> float:
-    """Peak memory of a fresh process that explains n photographs of 32 x 32 pixels."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.image_stage", str(n)], capture_output=True, text=True, check=True
-    )
-    return float(done.stdout.strip().splitlines()[-1])
-
-
 def explain_small(n: int) -> None:
     """Explain n photographs of 32 x 32 pixels with a tiny network."""
     import torch
@@ -126,11 +117,7 @@ def main(*, small: bool) -> None:
     print(
         f"  EfficientNet-Lite0, 224 px, epsilon_plus_flat: {stage_ratio(48 if small else 160, 1 if small else 3):.2f}"
     )
-    low, high = (500, 2_000) if small else (2_000, 20_000)
-    base, top = peak_megabytes(low), peak_megabytes(high)
-    print(
-        f"peak memory: {low} photographs {base:.0f} MB, {high} photographs {top:.0f} MB, difference {top - base:.0f} MB"
-    )
+    print_growth("bench.image_stage", "photographs", *((500, 2_000) if small else (2_000, 20_000)))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 Floor 1.0 per composite. Texts are made of random words, so that nothing needs to be downloaded.
 """
 
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 from audit.data.terms import words
 from audit.relevance.explainer import Explainer
 from audit.relevance.texts import TextExplainer, TextReader, _batches, _lengths, encode, explain_texts
-from bench.engine import gradient_x_input, high_water
+from bench.engine import gradient_x_input, high_water, print_growth
 
 
 def explainer(folder: Path, composites: tuple[str, ...], *, tiny: bool) -> TextExplainer:
@@ -74,21 +73,13 @@ def stage_ratio(composites: tuple[str, ...], texts: list[str]) -> float:
         return sorted(found)[1]
 
 
-def peak_megabytes(n: int) -> float:
-    """Peak memory of a fresh process that explains n short texts with a tiny model (the model's own memory stays small)."""
-    done = subprocess.run([sys.executable, "-m", "bench.stage", str(n)], capture_output=True, text=True, check=True)
-    return float(done.stdout.strip().splitlines()[-1])
-
-
 def main(*, small: bool) -> None:
     """Print the ratios and the memory figures."""
     texts = made_up_texts(200 if small else 1000)
     print("relevance stage per composite, relative to a bare loop of forward + gradient x input (floor 1.0)")
     for composites in (("attn_lrp",), ("cp_lrp",), ("cp_lrp", "attn_lrp")):
         print(f"  {' + '.join(composites)}: {stage_ratio(composites, texts):.2f}")
-    low, high = (1_000, 10_000) if small else (10_000, 100_000)
-    base, top = peak_megabytes(low), peak_megabytes(high)
-    print(f"peak memory: {low} texts {base:.0f} MB, {high} texts {top:.0f} MB, difference {top - base:.0f} MB")
+    print_growth("bench.stage", "texts", *((1_000, 10_000) if small else (10_000, 100_000)))
 
 
 if __name__ == "__main__":
