@@ -11,8 +11,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import torch
 from torch import Tensor, nn
 
-from lrp.boundary import Inputs, logits, prepare
-from lrp.boundary import explained as explained_value
+from lrp.boundary import Inputs, explained_value, logits_of, prepare
 from lrp.composites import Composite
 from lrp.engine import FreeTensors, Interceptor
 from lrp.errors import BrokenRelevance, InputError, UncoveredOperation
@@ -159,7 +158,7 @@ def _one_forward(
             with mode:
                 if leaf is not None:
                     named[key] = mode.begin(leaf)
-                output = logits(model(**named) if isinstance(inputs, Mapping) else model(named[key]))
+                output = logits_of(model(**named) if isinstance(inputs, Mapping) else model(named[key]))
             leaf = mode.embedded if leaf is None else leaf
             if leaf is None:
                 raise UncoveredOperation(

@@ -33,7 +33,7 @@ def prepare(model: nn.Module, inputs: Inputs) -> tuple[dict[str, Any], str]:
     return named, key
 
 
-def logits(output: Any) -> Tensor:
+def logits_of(output: Any) -> Tensor:
     """Logits `[batch, classes]` of a tensor, a Hugging Face output or a tuple; a single logit becomes one class."""
     first = output[0] if isinstance(output, tuple | list) and output else output
     logits = output.get("logits", list(output)) if isinstance(output, Mapping) else first
@@ -55,7 +55,7 @@ def _usable(value: Any) -> Any:
     return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
 
 
-def explained(output: Tensor, target: Target) -> tuple[Tensor, Tensor]:
+def explained_value(output: Tensor, target: Target) -> tuple[Tensor, Tensor]:
     """Target indices and the explained value `[batch]`. Its gradient of 1 is the seed c = 1, that is R = the logit itself."""
     batch, classes = output.shape
     if not output.numel():
