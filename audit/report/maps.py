@@ -16,6 +16,7 @@ from audit.report.text import listed, number, shorten
 LEVEL: Final = 1.96  # standard errors: a cell whose 95 % interval holds 0 is dimmed in a difference
 MOST_COLUMNS, MOST_ROWS = 4, 6
 LIGHT: Final = "#f0f0f0"
+DIMMED: Final = "#7f7f7f"
 
 
 @final
@@ -119,6 +120,8 @@ def _mask(region: RegionRecord) -> NDArray[np.bool_]:
 
 
 def _picture(axes: Any, panel: _Panel | None, scale: float, regions: Sequence[RegionRecord]) -> None:
+    from matplotlib import colormaps
+
     axes.set_xticks([])
     axes.set_yticks([])
     if panel is None:
@@ -126,8 +129,7 @@ def _picture(axes: Any, panel: _Panel | None, scale: float, regions: Sequence[Re
         axes.text(0.5, 0.5, "no photographs", ha="center", va="center", transform=axes.transAxes)
         return
     shown = np.where(panel.dimmed, np.nan, panel.values)
-    axes.set_facecolor("#7f7f7f")
-    axes.imshow(shown, cmap=COLOURS, vmin=-scale, vmax=scale, interpolation="none")
+    axes.imshow(shown, cmap=colormaps[COLOURS].with_extremes(bad=DIMMED), vmin=-scale, vmax=scale, interpolation="none")
     for region in regions:
         mask = np.pad(_mask(region).astype(float), 1)
         if region.name != regions[-1].name or len(regions) == 1:

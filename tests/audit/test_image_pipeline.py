@@ -163,6 +163,15 @@ def test_mean_maps_of_groups_come_with_their_difference(folder: Path) -> None:
     }
     page = (finished.folder / "report.html").read_text(encoding="utf-8")
     assert 'id="maps-2"' in page and "x − y, true cat" in page and "interval of the difference holds 0" in page
+    figure = page[page.index('id="maps-2"') :]
+    panels = re.findall(r'href="data:image/png;base64,\s*([^"]+)"', figure[: figure.index("</figure>")])
+    shown = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(each))).convert("RGB")).reshape(-1, 3) for each in panels[:6]
+    ]
+    grey = [bool((pixels == 127).all(axis=1).any()) for pixels in shown]
+    assert (
+        grey == [False, False, True] * 2
+    )  # cells of a difference that are not distinguishable from 0, as its caption says
 
 
 def test_check_tells_what_will_not_be_testable(folder: Path) -> None:
