@@ -128,7 +128,9 @@ class Application:
             return s.new_zeros(len(s))
         if vector.dim() != 1:
             return (s * vector).flatten(1).sum(1)
-        return s.movedim(self.call.channels, -1).reshape(len(s), -1, len(vector)).sum(1) @ vector
+        per_channel = s.movedim(self.call.channels, -1)
+        between = tuple(range(1, s.dim() - 1))
+        return (per_channel.sum(between) if between else per_channel) @ vector
 
     def spread(self, relevance: Tensor) -> tuple[Tensor, Tensor]:
         """Relevance of y shared equally among the inputs that each output sees (padding is not an input)."""

@@ -198,7 +198,7 @@ def _application(ctx: Any, dtype: torch.dtype) -> Application:
         shape = [1] * y.dim()
         shape[call.channels] = -1
         scale_y = scale.view(shape)
-        y = y.to(dtype) * scale_y + shift.view(shape)
+        y = torch.addcmul(shift.view(shape), y.to(dtype), scale_y)
         call = call.folded(scale, shift)
         known = _inner_product(ctx.inner, scale_y) if exact else None
     return Application(call, x, y.to(dtype), rectified=operation.rectified, known=known)

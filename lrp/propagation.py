@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, final, runtime_checkable
 
-import torch
 from torch import Tensor
 
 from lrp.errors import InputError
@@ -43,8 +42,8 @@ def is_number(value: object) -> bool:
 
 
 def nothing_left(relevance: Tensor, s: Tensor) -> Tensor:
-    """Relevance of outputs that have nothing to pass it to; per example."""
-    return total(torch.where(s == 0, relevance, 0.0))
+    """Relevance of outputs that have nothing to pass it to; per example. Overwrites `relevance`."""
+    return total(relevance.masked_fill_(s != 0, 0.0))
 
 
 def total(terms: Tensor) -> Tensor:

@@ -15,9 +15,15 @@ def tiny(dtype: torch.dtype) -> float:
 
 
 def divide(relevance: Tensor, z: Tensor, noise: Tensor | None = None) -> Tensor:
-    """`relevance` / `z`, and 0 where |z| is 0 or, with `noise` (the sum of the magnitudes whose difference is z), rounding error."""
-    floor = tiny(z.dtype) if noise is None else 16 * torch.finfo(z.dtype).eps * noise
-    return torch.where(z.abs() > floor, relevance / z, 0.0)
+    """`relevance` / `z`, and 0 where |z| is 0 or, with `noise` (the sum of the magnitudes whose difference is z), rounding error.
+
+    Overwrites `z`: what a rule costs beyond its products is new tensors.
+    """
+    quotient = relevance / z
+    excess = z.abs_()
+    if noise is not None:
+        excess.sub_(noise, alpha=16 * torch.finfo(z.dtype).eps)
+    return quotient.masked_fill_((excess > (tiny(z.dtype) if noise is None else 0)).logical_not_(), 0.0)
 
 
 def away_from_zero(z: Tensor, epsilon: float) -> Tensor:
