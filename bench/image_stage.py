@@ -1,7 +1,7 @@
 """The relevance stage of images against a bare loop of decode + forward + gradient x input over the same batches, and its memory.
 
-Floor 1.0 for the plain gradient; a composite with flat and z+ rules costs the engine about 1.5 backward passes, and loading
-overlaps computing where a core is free. Photographs are smooth noise, so that nothing needs to be downloaded.
+Floor 1.0 for the plain gradient and 1.41 for epsilon_plus_flat on this network (docs/design/003); loading overlaps computing where a
+core is free. Photographs are smooth noise, so that nothing needs to be downloaded.
 """
 
 import sys
@@ -113,7 +113,7 @@ def explain_small(n: int) -> None:
 
 def main(*, small: bool) -> None:
     """Print the ratio and the memory figures."""
-    print("relevance stage of images, relative to a bare loop of decode + forward + gradient x input (floor 1.0)")
+    print("relevance stage of images, relative to a bare loop of decode + forward + gradient x input (floor 1.41)")
     print(
         f"  EfficientNet-Lite0, 224 px, epsilon_plus_flat: {stage_ratio(48 if small else 160, 1 if small else 3):.2f}"
     )
