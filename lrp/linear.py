@@ -61,11 +61,13 @@ class Application:
     """One application of a weighted operation, in float32 or better.
 
     `x` and `y`: its input and output. `rectified`: outputs y <= 0 carry no relevance (a ReLU follows), so a rule may treat them
-    as it likes. `known`: the transposed product with W itself, where it is free.
+    as it likes. `known`: the transposed product with W itself, where it is free. `own`: nothing else reads the memory of y.
     """
 
-    def __init__(self, call: Call, x: Tensor, y: Tensor, *, rectified: bool, known: Transpose | None = None) -> None:
-        self.call, self.x, self.y, self.rectified, self._known = call, x, y, rectified, known
+    def __init__(
+        self, call: Call, x: Tensor, y: Tensor, *, rectified: bool, known: Transpose | None = None, own: bool = False
+    ) -> None:
+        self.call, self.x, self.y, self.rectified, self._known, self._own = call, x, y, rectified, known, own
 
     @property
     def weight(self) -> Tensor:
@@ -89,6 +91,12 @@ class Application:
             z = self.call.apply(leaf, weight, bias)
         edge = get_gradient_edge(z)  # not z itself, so that its memory is free once the rule has used it
         return z.detach(), lambda s: torch.autograd.grad(edge, leaf, s)[0]
+
+    def relevance(self, c: Tensor) -> Tensor:
+        """R = c y, a new tensor; in the memory of y where it can be, so y is gone afterwards."""
+        y = self.y
+        del self.y
+        return y.mul_(c) if self._own else y * c
 
     def transpose(self, s: Tensor) -> Tensor:
         """W's."""

@@ -201,7 +201,8 @@ def _application(ctx: Any, dtype: torch.dtype) -> Application:
         y = torch.addcmul(shift.view(shape), y.to(dtype), scale_y)
         call = call.folded(scale, shift)
         known = _inner_product(ctx.inner, scale_y) if exact else None
-    return Application(call, x, y.to(dtype), rectified=operation.rectified, known=known)
+    y = y.to(dtype)
+    return Application(call, x, y, rectified=operation.rectified, known=known, own=y is not ctx.y.tensor)
 
 
 def _inner_product(inner: tuple[Tensor, Tensor], scale: Tensor | None) -> Callable[[Tensor], Tensor]:

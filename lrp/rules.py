@@ -100,7 +100,7 @@ class Gamma:
             positive = None if a.bias is None else a.bias.clamp(min=0)
             bias = None if a.bias is None or positive is None else a.bias + gamma * positive
             z, transpose = a.product(a.x, _leaky(a.weight, gamma), bias)
-            s = (c * a.y).div_(z.add_(tiny(z.dtype)))
+            s = a.relevance(c).div_(z.add_(tiny(z.dtype)))
             return Propagated(transpose(s), {"bias": a.dot(s, bias)})
         # y + gamma (y's part of its own sign) = sign(y) scale, since that part is (y +- m) / 2
         magnitude, transpose = a.magnitudes()
@@ -130,11 +130,12 @@ class ZPlus:
     def propagate(self, application: Application, c: Tensor) -> Propagated:
         """1 forward and 1 backward product more than the gradient with W+ where x >= 0, otherwise 1 and 2."""
         a = application
-        r = c * a.y
         bias = _parts(a.bias)[0] if self.bias else None
+        safe = a.rectified and self.bias  # relevance only where y > 0, and z >= y
         if a.positive_input:
             z, transpose = a.product(a.x, a.weight.clamp(min=0), bias)
-            if a.rectified and self.bias:  # then r = 0 where z = 0
+            r = a.relevance(c)
+            if safe:
                 s, lost = r.div_(z.add_(tiny(z.dtype))), r.new_zeros(len(r))
             else:
                 s = divide(r, z)
@@ -142,10 +143,18 @@ class ZPlus:
             del r, z  # the transposed product is the peak of memory
             return Propagated(transpose(s), {"bias": a.dot(s, bias), "dead": lost})
         magnitude, transpose = a.magnitudes(bias=self.bias)
-        y = a.y if self.bias else a.without_bias()
-        s = divide(r, (y + magnitude).div_(2), magnitude)
-        value = a.transpose(s).addcmul(transpose(s), a.sign).div_(2)
-        return Propagated(value, {"bias": a.dot(s, bias), "dead": nothing_left(r, s)})
+        if safe:
+            z = magnitude.add_(a.y).add_(tiny(magnitude.dtype))
+            r = a.relevance(c)
+            s, lost = r.div_(z).mul_(2), r.new_zeros(len(r))
+        else:
+            z = ((a.y if self.bias else a.without_bias()) + magnitude).div_(2)
+            r = a.relevance(c)
+            s = divide(r, z, magnitude)
+            lost = nothing_left(r, s)
+        del r, z, magnitude
+        value = a.transpose(s).addcmul_(transpose(s), a.sign).div_(2)
+        return Propagated(value, {"bias": a.dot(s, bias), "dead": lost})
 
 
 @final
