@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, final
@@ -219,10 +220,11 @@ def _mark(mark: Any) -> tuple[float, float]:
 
 
 def _fixed(region: Region, folder: Path) -> Source:
-    def draw(cells: Sequence[Any], frame: Frame) -> Bools | None:
-        return _union([_box(box, frame.size) for box in region.fixed or ()], frame.size)
+    @lru_cache(maxsize=1)  # photographs of one crop have one size
+    def drawn(size: tuple[int, int]) -> Bools:
+        return _union([_box(box, size) for box in region.fixed or ()], size)
 
-    return Source((region.name,), (), draw)
+    return Source((region.name,), (), lambda cells, frame: drawn(frame.size))
 
 
 def _grid(region: Region, folder: Path) -> Source:
