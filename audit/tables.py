@@ -78,8 +78,9 @@ class RegionTable:
     `net[c]` `[n, r]` is signed relevance inside over sum |R|, on the fixed contrast logit under composite `c`; `share[c]`
     is that of |R|. `block` `[n, r]` is the image's swap block for the region, -1 where absent, and `place` its own column in
     `swapped[c]` `[n, r, s]`: net of image i inside the mask of member s of its block, NaN behind the block's size. `overlap`
-    `[r]` is the mean intersection over union of own mask with the others of its block, `aligned` `[r]` whether the region
-    is the same in every photograph, `jitter` the pixels of random crop shift under which all four were measured (0: none).
+    `[r]` is the mean intersection over union of own mask with the others of its block, `uncovered` `[r]` the mean part of it that
+    another of them leaves uncovered, `aligned` `[r]` whether the region is the same in every photograph, `jitter` the pixels of
+    random crop shift under which all four were measured (0: none).
     `twin_rows` `[m]` are the examples that the k twins explained, with the first composite: `twin_share` and `twin_swap`
     (own net minus mean net of the block's other masks) `[k, m, r]`, `twin_margin` and `twin_predicted` `[k, m]`.
     """
@@ -91,6 +92,7 @@ class RegionTable:
     place: IntArray
     swapped: Mapping[str, FloatArray]
     overlap: FloatArray
+    uncovered: FloatArray
     aligned: NDArray[np.bool_]
     jitter: int
     twin_rows: IntArray

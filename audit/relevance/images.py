@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.relevance.explainer import Advance, Explainer, attribute, contrast_logit
-from audit.relevance.masked import inside, masks_of, mean_overlap, running, swap_members, swap_sums
+from audit.relevance.masked import inside, masks_of, overlaps, running, swap_members, swap_sums
 from audit.relevance.sums import Explained, Sums
 from audit.relevance.surroundings import Surroundings
 from audit.tables import FloatArray, IntArray, MapTable, MaskTable, RegionTable
@@ -104,7 +104,7 @@ def explain_images(
     still = regions if shifted is None else regions.unswapped
     plain = _pass(explainer, photographs, still, rows, work, about)
     swapped = plain if shifted is None else _pass(explainer, shifted, regions, rows, work)
-    known = (shifted or photographs).masks
+    overlap, uncovered = overlaps((shifted or photographs).masks, regions.block, regions.place)
     return ExplainedImages(
         plain.common,
         about.finish(),
@@ -115,7 +115,8 @@ def explain_images(
             block=regions.block,
             place=regions.place,
             swapped=swapped.swapped,
-            overlap=mean_overlap(known, regions.block, regions.place),
+            overlap=overlap,
+            uncovered=uncovered,
             aligned=regions.aligned,
             jitter=jitter,
             twin_rows=twins.rows,

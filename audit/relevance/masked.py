@@ -34,12 +34,13 @@ def swap_members(block: IntArray, place: IntArray) -> list[IntArray]:
     return np.split(order, np.flatnonzero(np.diff(block[order])) + 1) if len(order) else []
 
 
-def mean_overlap(masks: MaskTable, block: IntArray, place: IntArray, *, most: int = 500) -> FloatArray:
-    """Mean intersection over union `[r]` of masks with the others of their blocks `[n, r]`; NaN without a block.
+def overlaps(masks: MaskTable, block: IntArray, place: IntArray, *, most: int = 500) -> tuple[FloatArray, FloatArray]:
+    """Mean over pairs of masks of one block (`[n, r]`): intersection over union `[r]`, and the part of one that the other leaves
+    uncovered `[r]`; NaN without a block.
 
     Estimated on at most `most` evenly spaced photographs of each region.
     """
-    overlap = np.full(masks.shape[0], np.nan)
+    overlap, uncovered = np.full(masks.shape[0], np.nan), np.full(masks.shape[0], np.nan)
     for r in range(masks.shape[0]):
         found = []
         members = swap_members(block[:, r], place[:, r])
@@ -49,10 +50,11 @@ def mean_overlap(masks: MaskTable, block: IntArray, place: IntArray, *, most: in
             others = others[others != i]
             own = masks.mask(int(masks.number(i, r))).reshape(1, -1)
             both = inside(running(own), masks, masks.number(others, r))[0]
-            found.append(both / (masks.area[i, r] + masks.area[others, r] - both))
+            area = masks.area[i, r]
+            found.append(np.stack([both / (area + masks.area[others, r] - both), 1 - both / area]))
         if found:
-            overlap[r] = np.concatenate(found).mean()
-    return overlap
+            overlap[r], uncovered[r] = np.concatenate(found, axis=1).mean(axis=1)
+    return overlap, uncovered
 
 
 def swap_sums(

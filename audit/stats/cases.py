@@ -150,6 +150,14 @@ def not_testable(
     )
 
 
+def by_reason(reasons: Mapping[str, str]) -> list[str]:
+    """`name, name: reason` for each reason, of the reason of each name."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    return [f"{', '.join(held)}: {reason}" for reason, held in names.items()]
+
+
 def by_attribute(words: WordTable | None) -> dict[str, dict[str, IntArray]]:
     """Word types of each group, by attribute; images have none."""
     grouped: dict[str, dict[str, IntArray]] = {}

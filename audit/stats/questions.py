@@ -37,8 +37,8 @@ QUESTIONS: Final[dict[str, Question]] = {
             "reliance",
             "reliance on regions",
             "mean signed relevance inside the mask of {group} minus that inside masks of other images of the same class and "
-            "region size, on the contrast logit, as a share of |R|",
-            "share of |R|, own mask minus masks of other images",
+            "region size, on the contrast logit, as a share of |R|, over the part of a mask that the others leave uncovered",
+            "share of |R| that follows the mask",
             "two-sided",
             "reliance",
             "not shown to push the prediction in one direction, which never says unused",

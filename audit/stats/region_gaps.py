@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from audit.records import Estimate, Opinion
-from audit.stats.cases import NO_GROUP, Case, Evidence, group_columns, group_pairs, not_testable
+from audit.stats.cases import NO_GROUP, Case, Evidence, by_reason, group_columns, group_pairs, not_testable
 from audit.stats.group_gaps import confidence_strata
 from audit.stats.intervals import BoolArray
 from audit.stats.mask_swap import referenced
@@ -59,6 +59,7 @@ class _Comparison:
     matched: str
     estimand: str
     margin: float | None = None
+    remark: str = ""
     twin_rows: BoolArray | None = None
 
 
@@ -132,7 +133,7 @@ def _at_equal_confidence(evidence: Evidence, compared: _Comparison) -> _Comparis
         sides=compared.sides, rows=compared.rows & correct, side=compared.side, matched="confidence",
         estimand=f"Cliff's delta of the relevance of a feature both groups have, {name} against {other}, correctly "
         "classified, within strata of confidence alone: labels differ between the groups, so what is shown differs too",
-        twin_rows=compared.rows,
+        remark=f"a margin does not apply where {name} and {other} differ in label; ", twin_rows=compared.rows,
     )  # fmt: skip
 
 
@@ -164,17 +165,17 @@ def _answered(
 ) -> tuple[list[Case], list[str]]:
     """A case for every region that can be compared, and reasons that hold the names of the others."""
     cases: list[Case] = []
-    lacking: dict[str, list[str]] = {}
+    lacking: dict[str, str] = {}
     for r, name in enumerate(regions.names):
         if not np.isfinite(regions.share[evidence.composites[0]][:, r]).any():
             continue  # no photograph has the region
         sample = _sample(evidence, regions, compared, r)
         reason = _untestable(evidence, compared, sample)
         if reason:
-            lacking.setdefault(reason, []).append(name)
+            lacking[name] = reason
         else:
             cases.append(_case(evidence, regions, compared, r, sample, rng))
-    return cases, [f"{', '.join(names)}: {reason}" for reason, names in lacking.items()]
+    return cases, by_reason(lacking)
 
 
 def _untestable(evidence: Evidence, compared: _Comparison, sample: _Sample) -> str:
@@ -243,9 +244,10 @@ def _matching(compared: _Comparison, sample: _Sample) -> tuple[str, Mapping[str,
     counts = [int((~sample.matched & side).sum()) for side in (sample.side, ~sample.side)]
     lost: dict[str, JsonValue] = dict(zip(compared.sides, counts, strict=True))
     known = unmatched.value is not None and p is not None
-    before = f"before matching on {compared.matched} {unmatched.value:+.2f} (p {p:.3f}); " if known else ""
-    note = f"{before}matching leaves out {' and '.join(f'{n} {side}' for side, n in lost.items())}"
-    return note, {
+    size = "" if p is None else "p < 0.001" if p < 0.001 else f"p {p:.3f}"
+    before = f"before matching on {compared.matched} {unmatched.value:+.2f} ({size}); " if known else ""
+    left_out = " and ".join(f"{n} {side}" for side, n in lost.items())
+    return f"{compared.remark}{before}matching leaves out {left_out}", {
         "matched on": compared.matched,
         "rows lost to empty strata": lost,
         "unmatched": unmatched.model_dump(),

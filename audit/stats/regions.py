@@ -1,4 +1,9 @@
-"""Cases on image regions: does relevance follow a region's own mask more than the masks of comparable images?"""
+"""Cases on image regions: does relevance follow a region's own mask more than the masks of comparable images?
+
+Where masks overlap, relevance that lies in an image's own mask lies in the others too. If a share f of it lay evenly in the
+own mask, own minus others would be f times the part that the others leave uncovered; so that is divided out, and an estimate
+and its margin mean f whatever the overlap. The p value does not change.
+"""
 
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -7,7 +12,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from audit.records import Estimate, Opinion
-from audit.stats.cases import Case, Evidence, not_testable
+from audit.stats.cases import Case, Evidence, by_reason, not_testable
 from audit.stats.intervals import mean_interval
 from audit.stats.mask_swap import MaskSwap, leave_one_out, mask_swap, referenced
 from audit.stats.placebos import Pool
@@ -31,8 +36,7 @@ def region_reliance_cases(evidence: Evidence, pool: Pool | None, rng: np.random.
         else:
             cases.append(_swap_case(evidence, regions, r, rng))
     if short:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in short.items())
-        cases.append(not_testable("reliance", "regions", tuple(short), reasons, of_regions=True))
+        cases.append(not_testable("reliance", "regions", tuple(short), "; ".join(by_reason(short)), of_regions=True))
     return cases
 
 
@@ -43,7 +47,7 @@ def _untestable(regions: RegionTable, r: int, smallest: int) -> str:
     if held < smallest:
         return f"{held} photographs hold it and have a map; {smallest} are needed"
     if regions.aligned[r] and not regions.jitter:
-        return f"it is the same in every photograph, so that swapped masks are equal: {advice}"
+        return f"the same in every photograph, so that swapped masks are equal: {advice}"
     if not (regions.block[:, r] >= 0).any():
         return "no two photographs of one class hold it, so there is no mask to swap with"
     if regions.overlap[r] > MOST_OVERLAP:
@@ -56,7 +60,7 @@ def _swap_case(evidence: Evidence, regions: RegionTable, r: int, rng: np.random.
     statistics, question = evidence.config.statistics, asked("reliance", of_regions=True)
     tests = {
         name: mask_swap(
-            regions.swapped[name][:, r], regions.block[:, r], regions.place[:, r],
+            regions.swapped[name][:, r] / regions.uncovered[r], regions.block[:, r], regions.place[:, r],
             cluster=evidence.examples.cluster, rng=rng, resamples=statistics.permutations,
         )
         for name in evidence.composites
@@ -108,7 +112,7 @@ def _twins(regions: RegionTable, r: int, test: MaskSwap) -> tuple[str, dict[str,
     """
     if not len(regions.twin_swap):
         return "", {}
-    values = np.array([_known_mean(swap[:, r]) for swap in regions.twin_swap])
+    values = np.array([_known_mean(swap[:, r]) for swap in regions.twin_swap]) / regions.uncovered[r]
     p, t = referenced(_known_mean(test.difference[regions.twin_rows]), values)
     known = values[np.isfinite(values)]
     if p is None or t is None:
@@ -144,6 +148,7 @@ def _described(evidence: Evidence, regions: RegionTable, r: int, test: MaskSwap)
     return {
         "share": share.model_dump(),
         "overlap of swapped masks": float(regions.overlap[r]),
+        "part of a mask that others leave uncovered": float(regions.uncovered[r]),
         "jitter in pixels": regions.jitter,
         "own minus other masks, by class": {
             str(k): None if np.isnan(mean) else mean

@@ -31,9 +31,9 @@ def _compare(
 ) -> tuple[Verdict, str]:
     if margin is None:
         return (
-            (Verdict.DIFFERENT, "significant; no margin is declared")
+            (Verdict.DIFFERENT, "significant; it has no margin")
             if significant
-            else (Verdict.INCONCLUSIVE, "not significant, and no margin is declared")
+            else (Verdict.INCONCLUSIVE, "not significant, and it has no margin")
         )
     if significant and _beyond(estimate, margin):
         return Verdict.BREACH, f"significant, and the adjusted interval lies wholly beyond the margin of {margin:g}"

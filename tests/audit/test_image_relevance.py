@@ -20,7 +20,7 @@ import lrp
 from audit.data.masks import drawn
 from audit.loading import load_config
 from audit.preparation import prepare
-from audit.relevance.masked import inside, masks_of, mean_overlap, running, swap_members
+from audit.relevance.masked import inside, masks_of, overlaps, running, swap_members
 from audit.relevance.surroundings import pooled
 from audit.tables import MaskTable
 from audit.tasks.images import ImageTask
@@ -203,14 +203,15 @@ def test_runs_sum_what_masks_sum(regions: int, height: int, width: int, n: int, 
         np.testing.assert_array_equal(masks_of(table, i), i * regions + np.arange(regions))
 
 
-def test_overlap_is_the_mean_intersection_over_union_within_blocks() -> None:
+def test_overlaps_are_means_over_the_pairs_of_a_block() -> None:
     rng = np.random.default_rng(3)
     masks = rng.random((12, 1, 5, 4)) < 0.4
     block, place = np.repeat([[0], [1], [-1]], 4, axis=0), np.tile(np.arange(4), 3)[:, None]
     pairs = [(i, j) for b in (0, 4) for i in range(b, b + 4) for j in range(b, b + 4) if i != j]
     slow = np.mean([(masks[i] & masks[j]).sum() / (masks[i] | masks[j]).sum() for i, j in pairs])
-    assert mean_overlap(as_runs(masks), block, place)[0] == pytest.approx(slow)
-    assert np.isnan(mean_overlap(as_runs(masks), block - 2, place)[0])
+    left = np.mean([(masks[i] & ~masks[j]).sum() / masks[i].sum() for i, j in pairs])
+    assert np.ravel(overlaps(as_runs(masks), block, place)) == pytest.approx([slow, left])
+    assert np.isnan(overlaps(as_runs(masks), block - 2, place)).all()
     assert [each.tolist() for each in swap_members(block[:, 0], place[:, 0])] == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 

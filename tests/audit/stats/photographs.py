@@ -49,13 +49,20 @@ def swapped(relevance: np.ndarray, inside: np.ndarray, block: np.ndarray, place:
 
 def overlap(inside: np.ndarray, block: np.ndarray) -> float:
     """Mean intersection over union of masks of one block, each with the others."""
-    found = []
+    return overlaps(inside, block)[0]
+
+
+def overlaps(inside: np.ndarray, block: np.ndarray) -> tuple[float, float]:
+    """The same, and the mean part of one mask that another of its block leaves uncovered."""
+    found, left = [], []
     for code in np.unique(block[block >= 0]):
         one = inside[block == code].astype(float)
         both = one @ one.T
         ratio = both / (one.sum(axis=1)[:, None] + one.sum(axis=1) - both)
         found += ((ratio.sum(axis=1) - 1) / (len(one) - 1)).tolist()
-    return float(np.mean(found))
+        part = both / one.sum(axis=1)[:, None]
+        left += (1 - (part.sum(axis=1) - 1) / (len(one) - 1)).tolist()
+    return float(np.mean(found)), float(np.mean(left))
 
 
 def own_minus_others(net: np.ndarray, block: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -95,6 +102,7 @@ def region_table(
         place=np.stack([where[1] for where in placed], axis=1),
         swapped={"first": swaps(relevance), "second": swaps(noisy)},
         overlap=np.array([overlap(one, where[0]) for one, where in zip(inside, placed, strict=True)]),
+        uncovered=np.array([overlaps(one, where[0])[1] for one, where in zip(inside, placed, strict=True)]),
         aligned=np.zeros(len(names), dtype=bool),
         jitter=0,
         twin_rows=np.arange(n),

@@ -13,7 +13,7 @@ from audit.stats.cases import Case, Evidence
 from audit.stats.families import COLLECTORS, answer, share_means, term_effects
 from audit.stats.questions import QUESTIONS
 from audit.stats.region_gaps import error_cases, region_disparity_cases
-from audit.stats.regions import region_reliance_cases
+from audit.stats.regions import MOST_OVERLAP, region_reliance_cases
 from tests.audit.stats.photographs import MIDDLE, evidence, following, maps, masks, region_table, scaled
 
 N = 120
@@ -41,15 +41,25 @@ def test_the_region_that_relevance_follows_is_found_and_the_other_is_not() -> No
     found = asked(reliance(0.2, twins=20))
     marker, other = found["reliance.regions.marker"], found["reliance.regions.other"]
     assert marker.verdict is Verdict.BREACH and marker.estimate.value is not None
-    assert 0.1 < marker.estimate.value < 0.2
+    assert marker.estimate.value == pytest.approx(0.2, abs=0.02)
     assert marker.margin == 0.1 and "beyond what untrained copies of the network show" in marker.reason
     assert other.verdict is Verdict.EQUIVALENT and "one-sided tests reject a difference of 0.1" in other.reason
     assert marker.test.family == "reliance on regions" and marker.test.m == 2
-    assert marker.estimate.unit == "share of |R|, own mask minus masks of other images"
+    assert marker.estimate.unit == "share of |R| that follows the mask"
     assert [opinion.composite for opinion in marker.second_opinion] == ["second"]
     assert marker.second_opinion[0].p is not None and marker.second_opinion[0].p < 0.05
     assert isinstance(marker.details["share"], dict) and 0.2 < marker.details["share"]["value"] < 0.9
     assert "reliance.regions.outside" not in found
+
+
+@pytest.mark.parametrize("jitter", [0.6, 1.0, 3.0])
+def test_the_estimate_is_what_follows_the_mask_however_much_masks_overlap(jitter: float) -> None:
+    rng = np.random.default_rng(5)
+    label, marker = rng.integers(0, 2, 400), masks(rng, 400, jitter, 9)
+    table = region_table(rng, label, following(maps(rng, 400), marker, 0.2), {"marker": marker})
+    estimate = asked(evidence(table, label, label, rng.normal(size=400)))["reliance.regions.marker"].estimate
+    assert estimate.value == pytest.approx(0.2, abs=0.03) and table.overlap[0] < MOST_OVERLAP
+    assert estimate.low is not None and estimate.high is not None and estimate.high - estimate.low < 0.2
 
 
 def test_relevance_that_follows_masks_in_untrained_twins_too_is_found_and_said_to_be_no_more_than_theirs() -> None:
