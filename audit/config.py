@@ -8,9 +8,9 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
 Gated = Literal["contrast", "reliance", "disparity", "outcome", "intervention"]  # of texts, reliance has no margin
+BUILTIN: Final = "builtin:"  # starts the path of what comes with lrp-audit
 OUTSIDE: Final = "outside"  # what no declared region covers
 Pixel = Annotated[int, Field(ge=0, le=100_000)]
-Box = tuple[Pixel, Pixel, Pixel, Pixel]
 Side = Annotated[int, Field(ge=1, le=10_000)]
 Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 TASK_GATES: Final = {
@@ -22,7 +22,24 @@ REGION_KINDS: Final = {  # how masks are found: the key of a region, and in word
     "mask": "mask files", "boxes": "boxes", "coco": "COCO annotations", "landmarks": "landmarks", "fixed": "fixed boxes",
     "grid": "grid",
 }  # fmt: skip
+FEWEST_TWINS: Final = 20
 IMAGE_COMPOSITES: Final = ("epsilon_plus", "epsilon_gamma_box")
+
+
+def _not_empty(box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    left, top, right, bottom = box
+    if left >= right or top >= bottom:
+        raise ValueError(f"box [{left}, {top}, {right}, {bottom}] is empty; write left, top, right, bottom")
+    return box
+
+
+Box = Annotated[tuple[Pixel, Pixel, Pixel, Pixel], AfterValidator(_not_empty)]
+
+
+def _enough(twins: int) -> int:
+    if 0 < twins < FEWEST_TWINS:
+        raise ValueError(f"{twins} twins are no reference; give {FEWEST_TWINS} or more, or 0 for none")
+    return twins
 
 
 def _named(composite: JsonValue) -> JsonValue:
@@ -151,6 +168,11 @@ class Model(Block):
     allow_remote_code: bool = Field(False, description="run Python code that comes with the model")
 
     @property
+    def is_builtin(self) -> bool:
+        """Whether the model comes with lrp-audit."""
+        return (self.path or "").startswith(BUILTIN)
+
+    @property
     def source(self) -> str:
         """Folder, hub name or module:function."""
         return self.path or self.module or ""
@@ -162,6 +184,11 @@ class Model(Block):
         missing = [k for k in ("weights", "classes", "preprocessing") if not getattr(self, k)] if self.module else []
         if missing:
             raise ValueError(f"module needs {', '.join(missing)} beside it")
+        if self.path and self.weights:
+            raise ValueError("weights belong to a module of your own; a folder, hub name or built-in brings its own")
+        named = [k for k in ("classes", "multi_label") if getattr(self, k)] if self.is_builtin else []
+        if named:
+            raise ValueError(f"{named[0]}: a built-in model says it itself; leave it out")
         return self
 
 
@@ -227,25 +254,23 @@ class Region(Block):
         """The key that says how its masks are found."""
         return next(key for key in REGION_KINDS if getattr(self, key) is not None)
 
-    @property
-    def aligned(self) -> bool:
-        """Whether the region is the same in every photograph."""
-        return self.fixed is not None or self.grid is not None
-
     @model_validator(mode="after")
     def _one_source(self) -> "Region":
         if sum(getattr(self, kind) is not None for kind in REGION_KINDS) != 1:
             raise ValueError(f"give exactly one of {', '.join(REGION_KINDS)}")
-        for key, source in (("value", "mask"), ("channel", "mask"), ("category", "coco"), ("points", "landmarks")):
-            if getattr(self, key) not in (None, ()) and getattr(self, source) is None:
+        for key, source in (
+            ("value", "mask"),
+            ("channel", "mask"),
+            ("category", "coco"),
+            ("points", "landmarks"),
+            ("grow", "landmarks"),
+        ):
+            if getattr(self, key) != type(self).model_fields[key].default and getattr(self, source) is None:
                 raise ValueError(f"{key} needs {source}")
         if self.landmarks is not None and len(self.points) < 3:
             raise ValueError("landmarks needs points: at least three numbers of landmarks, counted from 0")
         if self.name == OUTSIDE:
             raise ValueError(f"the name {OUTSIDE!r} is taken: it stands for what lies outside all regions")
-        for left, top, right, bottom in self.fixed or ():
-            if left >= right or top >= bottom:
-                raise ValueError(f"box [{left}, {top}, {right}, {bottom}] is empty; write left, top, right, bottom")
         return self
 
 
@@ -272,9 +297,9 @@ class Statistics(Block):
         10, description="fewest examples a term must occur in to be tested"
     )
     min_group_size: Annotated[int, Field(ge=2)] = Field(20, description="fewest examples of a group in any comparison")
-    twins: Annotated[int, Field(ge=0, le=200)] = Field(
+    twins: Annotated[int, Field(ge=0, le=200), AfterValidator(_enough)] = Field(
         24,
-        description="re-initialised copies of an image model that reliance and disparity are referenced to (20 or more)",
+        description="re-initialised copies of an image model that reliance and disparity are referenced to: 20 or more, or 0",
     )
     twin_examples: Annotated[int, Field(ge=20)] = Field(200, description="images that each twin explains")
     jitter: Annotated[int, Field(ge=0, le=200)] = Field(
@@ -332,10 +357,11 @@ class Config(Block):
     @model_validator(mode="after")
     def _what_the_task_needs(self) -> "Config":
         needed, other = ("groups", "regions") if self.task == "text" else ("regions", "groups")
+        if getattr(self, other):
+            task = "image" if other == "regions" else "text"
+            raise ValueError(f"{other}: not for task {self.task!r}; declare {needed}, or write `task: {task}`")
         if not getattr(self, needed):
             raise ValueError(f"{needed}: required for task {self.task!r}: say what relevance is summed over")
-        if getattr(self, other):
-            raise ValueError(f"{other}: not for task {self.task!r}; declare {needed}")
         if self.task == "text" and self.model.module:
             raise ValueError("model.module: only for task 'image'; give model.path")
         never = set(self.gates) - set(TASK_GATES[self.task])
@@ -343,8 +369,9 @@ class Config(Block):
             allowed = ", ".join(TASK_GATES[self.task])
             raise ValueError(f"gates: {min(never)!r} is no gate for task {self.task!r}; choose from {allowed}")
         names = [region.name for region in self.regions]
-        if len(set(names)) < len(names):
-            raise ValueError("regions: two regions have one name; give each its own")
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"regions: two regions have one name, {twice[0]!r}; give each its own")
         if self.statistics.jitter and not (self.model.preprocessing and self.model.preprocessing.crop):
             raise ValueError("statistics.jitter: needs model.preprocessing.crop, which it shifts")
         return self

@@ -31,7 +31,7 @@ def explain(
 
 
 def print_explanation(explanation: Explanation, console: Console | None = None) -> None:
-    """Blue speaks for the explained logit, orange (underlined) against it; the strength is the share of the largest token."""
+    """Orange speaks for the explained logit, blue (underlined) against it; the strength is the share of the largest token."""
     console = console or Console(highlight=False)
     console.print(
         Text(
@@ -64,9 +64,9 @@ def _style(strength: float) -> str:
         return ""
     fade = round(255 * (1 - min(1.0, abs(strength))))
     return (
-        f"black on rgb({fade},{(fade + 255) // 2},255)"
+        f"black on rgb(255,{(fade + 170) // 2},{fade})"
         if strength > 0
-        else f"black underline on rgb(255,{(fade + 170) // 2},{fade})"
+        else f"black underline on rgb({fade},{(fade + 255) // 2},255)"
     )
 
 

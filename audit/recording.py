@@ -67,14 +67,14 @@ def make_record(
         provenance=provenance(task.loaded.folder, device=config.model.device, seed=config.seed),
         data=_data_record(task, truncated),
         model=model,
-        ledger=explained.common.ledger(task.data.attributes),
+        ledger=explained.common.ledger(task.data.attributes, ids=task.data.id),
         findings=answers.findings,
         distributions=answers.distributions,
         exhibits=exhibits,
         **parts,
         gates=answers.gates,
         exit_code=exit_code(answers.gates, valid=not answers.faults),
-        limits=(*LIMITS, *task.model.notes),
+        limits=LIMITS,
         warnings=(
             *(f"the explanation is not valid: {fault}" for fault in answers.faults),
             *below_chance(model.accuracy, model.classes),
@@ -114,4 +114,5 @@ def _model_record(task: Task[Any], evidence: Evidence) -> ModelRecord:
         contrast=favour if explainer.against is None else f"{favour} - {model.classes[explainer.against]}",
         logit_sd=evidence.scale,
         accuracy=wilson(examples.label == examples.predicted, cluster=examples.cluster, unit="accuracy"),
+        notes=model.notes,
     )

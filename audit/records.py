@@ -134,7 +134,7 @@ class RegionShare(Entry):
 
 
 class Exhibit(Entry):
-    """One misclassified example, a text or an image: relevance of predicted minus true class.
+    """One misclassified example, a text or an image: relevance of predicted minus true class; `margin` is that logit.
 
     `picture` is a base64 JPEG: the image as the model sees it (as `report.images` allows), beside its map in the colours of `scale`,
     the relevance per pixel over sum |R| that the strongest colour stands for.
@@ -151,7 +151,8 @@ class Exhibit(Entry):
 
 
 class LedgerSummary(Entry):
-    """Where the explained logit went, median over examples per composite, as a share of the sum of |terms|.
+    """Where the explained logit went, median over examples per composite, as a share of the sum of |terms|: above 0 what
+    pushed the logit to the side on which it lies, below 0 what pushed against it.
 
     `used`: what the engine calls the composite; for `auto`, what it chose and why. `attribute`, `group`: empty for all examples.
     """
@@ -164,6 +165,7 @@ class LedgerSummary(Entry):
     closure_median: float
     closure_max: float
     empty_maps: int = 0
+    empty_ids: tuple[str, ...] = ()
     n: int
 
 
@@ -202,19 +204,23 @@ class RegionRecord(Entry):
 
 
 class MeanMap(Entry):
-    """Mean over photographs of R over sum |R|, per cell, of one group ("all") and true class, with its standard `error`."""
+    """Mean over photographs of R over sum |R|, per cell, of one group and true class; attribute and group are "" for all.
+
+    `error`: its standard error over `clusters` independent ones; empty for fewer than two.
+    """
 
     attribute: str
     group: str
     label: str
     composite: str
     n: int
+    clusters: int
     mean: tuple[tuple[float, ...], ...]
     error: tuple[tuple[float, ...], ...]
 
 
 class DataRecord(Entry):
-    """Counts that add up: rows = used + sum(excluded)."""
+    """Counts that add up: rows = used + sum(excluded) + not_sampled."""
 
     path: str
     sha256: str
@@ -230,7 +236,7 @@ class DataRecord(Entry):
 
 
 class ModelRecord(Entry):
-    """The model under audit."""
+    """The model under audit; `notes` says what was changed or declared to make it one that can be audited."""
 
     path: str
     sha256: str
@@ -240,6 +246,7 @@ class ModelRecord(Entry):
     contrast: str
     logit_sd: float
     accuracy: Estimate
+    notes: tuple[str, ...] = ()
 
 
 class Provenance(Entry):

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from audit.records import AuditRecord, Estimate, Finding, Verdict
-from audit.report.text import p_value
+from audit.records import AuditRecord, Finding, Verdict
+from audit.report.text import interval, listed, p_value
 from audit.report.wording import exit_sentence
 from audit.stats.verdicts import within
 
@@ -52,7 +52,8 @@ def _untested(findings: Sequence[Finding]) -> str:
     missed: dict[str, list[str]] = {}
     for finding in findings:
         if finding.verdict is Verdict.NOT_TESTABLE:
-            missed.setdefault(finding.question, []).append(finding.attribute)
+            groups = f" ({listed(finding.groups, 3)})" if finding.groups else ""
+            missed.setdefault(finding.question, []).append(f"{finding.attribute}{groups}")
     return (
         "; ".join(f"{question} of {', '.join(dict.fromkeys(names))}" for question, names in missed.items()) or "nothing"
     )
@@ -64,7 +65,7 @@ def _row(finding: Finding) -> tuple[Text, ...]:
         Text(_question(finding)),
         Text(finding.attribute),
         Text(" - ".join(finding.groups) if len(finding.groups) < 4 else f"{len(finding.groups)} groups"),
-        Text(_number(finding.estimate)),
+        Text(interval(finding.estimate)),
         Text("" if finding.margin is None else f"{finding.margin:g}"),
         Text("" if adjusted is None else p_value(adjusted)),
         Text(_verdict(finding), STYLES[finding.verdict]),
@@ -83,11 +84,3 @@ def _verdict(finding: Finding) -> str:
     if finding.verdict is Verdict.DIFFERENT and finding.margin is not None:
         return "DIFFERENT, inside margin" if within(finding.estimate, finding.margin) else "DIFFERENT, may exceed"
     return finding.verdict.value
-
-
-def _number(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "-"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:+.3f}"
-    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"

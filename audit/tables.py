@@ -61,7 +61,7 @@ class WordTable:
 @final
 @dataclass(frozen=True, slots=True)
 class GroupTable:
-    """`[examples, groups]` of the first composite: share of |R|, net R / sum |R|, share of tokens, presence; NaN where absent."""
+    """`[examples, groups]` under one composite: share of |R|, net R / sum |R|, share of tokens or pixels, presence; NaN where absent."""
 
     names: tuple[str, ...]
     share: FloatArray
@@ -80,7 +80,7 @@ class RegionTable:
     `swapped[c]` `[n, r, s]`: net of image i inside the mask of member s of its block, NaN behind the block's size. `overlap`
     `[r]` is the mean intersection over union of own mask with the others of its block, `uncovered` `[r]` the mean part of it that
     another of them leaves uncovered, `aligned` `[r]` whether the region is the same in every photograph, `jitter` the pixels of
-    random crop shift under which all four were measured (0: none).
+    random crop shift under which `net`, `swapped`, `overlap` and `uncovered` were measured (0: none).
     `twin_rows` `[m]` are the examples that the k twins explained, with the first composite: `twin_share` and `twin_swap`
     (own net minus mean net of the block's other masks) `[k, m, r]`, `twin_margin` and `twin_predicted` `[k, m]`.
     """
@@ -134,6 +134,18 @@ class MaskTable:
         """The numbers m of the masks of photographs `rows` for `regions`, which broadcast."""
         return np.asarray(self.place[rows] * self.shape[0] + regions)
 
+    @property
+    def aligned(self) -> NDArray[np.bool_]:
+        """Which regions `[r]` are the same in every photograph."""
+        places, same = np.unique(self.place), np.zeros(self.shape[0], dtype=np.bool_)
+        for r in range(self.shape[0]):
+            numbers = places * self.shape[0] + r
+            begin, runs = self.first[numbers], self.first[numbers + 1] - self.first[numbers]
+            if (runs == runs[0]).all():
+                cells = begin[:, None] + np.arange(runs[0])
+                same[r] = all((edge[cells] == edge[cells[0]]).all() for edge in (self.start, self.end))
+        return same
+
     def mask(self, number: int) -> NDArray[np.bool_]:
         """Mask `[H, W]` of this number."""
         _, height, width = self.shape
@@ -148,7 +160,8 @@ class MapTable:
     """Where relevance lies, as description: `top[c]` `[n]` is the share of |R| in the top 5 % of the pixels under composite `c`.
 
     Of the first composite: `mirrored` and `displaced` `[n, r]`, share of |R| in a region when the map is mirrored, or moved to a
-    random place; per (attribute, group, class) `mean` and standard `error` `[h, w]` of R over sum |R|, summed over cells, and `counts`.
+    random place; per (attribute, group, class) `mean` and standard `error` `[h, w]` of R over sum |R|, summed over cells (NaN for
+    one cluster), and the `counts` of maps and `clusters` behind them; attribute and group are "" for all photographs.
     """
 
     top: Mapping[str, FloatArray]
@@ -157,3 +170,4 @@ class MapTable:
     mean: Mapping[tuple[str, str, str], FloatArray]
     error: Mapping[tuple[str, str, str], FloatArray]
     counts: Mapping[tuple[str, str, str], int]
+    clusters: Mapping[tuple[str, str, str], int]

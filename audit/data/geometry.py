@@ -70,7 +70,9 @@ def _shifted(crop: Sequence[int], shift: tuple[int, int], size: tuple[int, int])
     (left, top, right, bottom), (dx, dy) = crop, shift
     box = left + dx, top + dy, right + dx, bottom + dy
     if not (0 <= box[0] < box[2] <= size[0] and 0 <= box[1] < box[3] <= size[1]):
-        raise BadRow("crop outside", f"crop {list(box)} of a photograph of {size[0]} x {size[1]} pixels")
+        moved = f", shifted by statistics.jitter to {list(box)}," if any(shift) else ""
+        pixels = f"a photograph of {size[0]} x {size[1]} pixels"
+        raise BadRow("crop outside", f"model.preprocessing.crop {list(crop)}{moved} of {pixels}")
     return box
 
 

@@ -5,7 +5,8 @@ is seen on white, the EXIF rotation is applied, of an animation the first frame 
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +20,7 @@ from audit.data.examples import BadRow, Examples, Reader, is_blank, load_example
 from audit.data.geometry import Bools, Pixels, map_masks, map_pixels
 from audit.data.image_files import decode, image_size, locate
 from audit.data.regions import Regions, check_coco
+from audit.errors import DataError
 from audit.files import file_sha256
 
 WHITE: Final = (255, 255, 255, 255)
@@ -49,6 +51,18 @@ def read_image(path: Path) -> Pixels:
         raise BadRow("unsupported image", f"{path.name}: mode {image.mode}: {error!s:.80}") from None
 
 
+@contextmanager
+def unchanged(row: ImageRow) -> Iterator[None]:
+    """A file that can no longer be used stops the run: it was checked before."""
+    try:
+        yield
+    except BadRow as problem:
+        raise DataError(
+            f"{row.path}: could be read when it was checked, and now cannot ({problem.reason}: {problem.detail}); do not "
+            "change the data during a run"
+        ) from None
+
+
 def read_masks(
     row: ImageRow,
     regions: Regions,
@@ -59,8 +73,8 @@ def read_masks(
     """The regions of a photograph as the model sees them: [r, H, W]; what no other covers, padding too, is the last."""
     width, height = size or image_size(row.path)
     crop = steps.crop or (0, 0, width, height)
-    masks, _ = regions.draw(row.cells, (width, height), row.path.as_posix(), crop)
-    placed = map_masks(masks, steps, shift)
+    masks = regions.draw(row.cells, (width, height), row.path.as_posix(), crop)
+    placed = map_masks(np.concatenate([masks, np.zeros((1, height, width), dtype=np.bool_)]), steps, shift)
     placed[-1] = ~placed[:-1].any(axis=0)
     return placed
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from audit.config import Preprocessing
 from audit.data.examples import Examples
 from audit.data.geometry import Bools
-from audit.data.images import ImageRow, read_masks
+from audit.data.images import ImageRow, read_masks, unchanged
 from audit.data.regions import Regions
 from audit.errors import DataError
 from audit.tables import IntArray, MaskTable
@@ -47,8 +47,8 @@ def collect_masks(
     place = np.zeros(len(examples), dtype=np.int64)
     runs, shape, last = _Runs(), (0, 0, 0), b""
     for i, row in enumerate(examples.payload):
-        shift = (0, 0) if shifts is None else (int(shifts[i, 0]), int(shifts[i, 1]))
-        masks = read_masks(row, regions, steps, shift)
+        with unchanged(row):
+            masks = read_masks(row, regions, steps, shift_of(shifts, i))
         if i and masks.shape != shape:
             raise DataError(_sizes(examples, i, shape, masks.shape))
         shape, packed = masks.shape, np.packbits(masks).tobytes()
@@ -58,6 +58,11 @@ def collect_masks(
         area[i], place[i] = masks.sum(axis=(1, 2)), len(runs.counts) - 1
     first = np.concatenate([[0], np.concatenate(runs.counts).cumsum()])
     return MaskTable(shape, area, place, first, np.concatenate(runs.starts), np.concatenate(runs.ends))
+
+
+def shift_of(shifts: NDArray[np.integer] | None, i: int) -> tuple[int, int]:
+    """dx, dy of photograph `i`; none without `shifts` `[n, 2]`."""
+    return (0, 0) if shifts is None else (int(shifts[i, 0]), int(shifts[i, 1]))
 
 
 def drawn(masks: MaskTable, i: int) -> Bools:

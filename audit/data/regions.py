@@ -76,13 +76,11 @@ class Regions:
         """Annotations that belong to no image of their file, by region."""
         return {source.names[0]: source.unmatched for source in self.sources if source.unmatched}
 
-    def draw(
-        self, cells: Sequence[Any], size: tuple[int, int], image_name: str, crop: Sequence[int]
-    ) -> tuple[Bools, Bools]:
-        """Masks [r, h, w] and which regions are there [r], in pixels of the photograph as shown; BadRow if a cell is bad."""
+    def draw(self, cells: Sequence[Any], size: tuple[int, int], image_name: str, crop: Sequence[int]) -> Bools:
+        """Masks [r, h, w] of the declared regions in pixels of the photograph as shown, all False where absent; BadRow if a cell is bad."""
         left, top, right, bottom = crop
         frame = Frame(size, image_name, (left, top, right, bottom))
-        masks = np.zeros((len(self.names), size[1], size[0]), dtype=np.bool_)
+        masks = np.zeros((len(self.names) - 1, size[1], size[0]), dtype=np.bool_)
         given = dict(zip(self.columns, cells, strict=True))
         first = 0
         for source in self.sources:
@@ -90,9 +88,7 @@ class Regions:
             if drawn is not None:
                 masks[first : first + len(source.names)] = drawn
             first += len(source.names)
-        masks[-1] = ~masks[:-1].any(axis=0)
-        present: Bools = np.any(masks, axis=(1, 2))
-        return masks, present
+        return masks
 
 
 def build_regions(regions: Sequence[Region], folder: Path) -> Regions:
@@ -151,6 +147,11 @@ def _mask_file(path: Path, region: Region) -> Bools:
     bands = image.getbands()
     if region.channel is not None and region.channel >= len(bands):
         raise BadRow("bad mask", f"{path.name} has {len(bands)} channels; channel {region.channel} is none (from 0)")
+    if image.mode == "1" and (region.value or 0) > 1:
+        raise BadRow(
+            "bad mask",
+            f"{path.name} has one bit a pixel, so value {region.value} is none; leave it out, or give 0 or 1",
+        )
     used = [i for i, band in enumerate(bands) if band not in ("A", "a")] if region.channel is None else [region.channel]
     values = np.atleast_3d(np.asarray(image))[:, :, used]
     chosen: Bools = (values != 0 if region.value is None else values == region.value).any(axis=2)

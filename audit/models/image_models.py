@@ -12,6 +12,7 @@ import numpy as np
 
 from audit.config import Model, Preprocessing
 from audit.errors import ModelError, did_you_mean
+from audit.models.builtin import DESCRIPTION
 from audit.models.image_settings import folder_preprocessing
 from audit.models.own_module import own_module
 from audit.models.pretrained import (
@@ -27,9 +28,6 @@ from audit.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-BUILTIN = "builtin:"
-DESCRIPTION = "model.json"  # of a built-in: the block `model` of a config
 
 
 @final
@@ -72,23 +70,24 @@ def load_image_model(config: Model, path: str, folder: Path, favour: str) -> Ima
     if config.dtype != "float32":
         raise ModelError(f"model.dtype: {config.dtype!r} is for texts; images are audited in 'float32'")
     placed = device(config.device)
-    raw = _own(*_described(config, path, folder)) if config.module or _is_builtin(config) else _pretrained(config, path)
+    raw = _own(*_described(config, path, folder)) if config.module or config.is_builtin else _pretrained(config, path)
     raw.model.eval().requires_grad_(False).to(device=placed)
     outputs = _outputs(raw.model, raw.preprocessing, path or config.source)
     model, classes, notes = _with_classes(raw, outputs, favour, path or config.source)
     parameters = sum(parameter.numel() for parameter in raw.model.parameters())
-    return ImageModel(
-        model.eval(), classes, raw.preprocessing, raw.sha256, raw.architecture, parameters, path, (*raw.notes, *notes)
-    )
+    told = (*raw.notes, *notes, f"input: {_said(raw.preprocessing)}")
+    return ImageModel(model.eval(), classes, raw.preprocessing, raw.sha256, raw.architecture, parameters, path, told)
 
 
-def _is_builtin(config: Model) -> bool:
-    return (config.path or "").startswith(BUILTIN)
+def _said(preprocessing: Preprocessing) -> str:
+    """Every step with its values."""
+    steps = preprocessing.model_dump(mode="json", exclude_none=True)
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in steps.items() if value is not False)
 
 
 def _described(config: Model, path: str, folder: Path) -> tuple[Model, Path, tuple[str, ...]]:
     """The config itself, or what a built-in says about itself with the config's own preprocessing keys over it."""
-    if not _is_builtin(config):
+    if not config.is_builtin:
         return config, folder, ()
     said = json.loads(Path(path, DESCRIPTION).read_text(encoding="utf-8"))
     own = config.preprocessing.model_dump(exclude_unset=True) if config.preprocessing else {}

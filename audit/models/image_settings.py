@@ -1,8 +1,6 @@
 """Translates the image processor of a Hugging Face folder into the preprocessing of a config, or says what it cannot."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from audit.config import Preprocessing
@@ -18,21 +16,19 @@ CONVNEXT_WARP: Final = 384  # from this side on ConvNext resizes to a square and
 
 
 def folder_preprocessing(path: str, source: Mapping[str, Any]) -> Preprocessing:
-    """What preprocessor_config.json of the folder or hub name says; raises ModelError for what cannot be expressed."""
-    from transformers.utils.hub import cached_file
+    """What the image processor of the folder or hub name does; raises ModelError for what cannot be expressed.
+
+    transformers fills in what the file leaves to its class, in its Pillow variant (the other needs torchvision).
+    """
+    from transformers import AutoImageProcessor
 
     with as_model_error(path, f"{FILE} (declare model.preprocessing instead)"):
-        file = (
-            Path(path, FILE) if Path(path).is_dir() else Path(str(cached_file(path, FILE, revision=source["revision"])))
-        )
-        settings = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(settings, dict):
-            raise TypeError(f"holds a {type(settings).__name__}, not a mapping")
-    return translated(settings, path)
+        processor = AutoImageProcessor.from_pretrained(path, backend="pil", revision=source["revision"])
+    return translated(processor.to_dict(), path)
 
 
 def translated(settings: Mapping[str, Any], path: str) -> Preprocessing:
-    """The same steps in the words of a config."""
+    """The same steps in the words of a config; what `settings` do not mention is not done."""
     unknown = sorted(key for key, on in settings.items() if key.startswith("do_") and on and key not in EXPRESSED)
     unknown += [key for key in ("rescale_offset", "include_top") if settings.get(key)]
     if unknown:
@@ -45,27 +41,26 @@ def translated(settings: Mapping[str, Any], path: str) -> Preprocessing:
 
 def _sizes(settings: Mapping[str, Any], path: str) -> dict[str, Any]:
     steps: dict[str, Any] = {}
-    if settings.get("do_resize", True):
+    if settings.get("do_resize"):
         steps["resize"] = _size(settings, "size", path)
-        if not isinstance(settings.get("resample"), int):
-            _refuse(path, "resample", settings.get("resample"))
-        steps["filter"] = FILTERS[settings["resample"]]
+        number = settings.get("resample")
+        if not isinstance(number, int) or isinstance(number, bool) or number not in range(len(FILTERS)):
+            _refuse(path, "resample", number)
+        steps["filter"] = FILTERS[number]
     if settings.get("crop_pct") and isinstance(steps.get("resize"), int):
         side = steps["resize"]
         if side >= CONVNEXT_WARP:
             return {**steps, "resize": (side, side)}
         return {**steps, "resize": int(side / settings["crop_pct"]), "center_crop": (side, side)}
-    if settings.get("do_center_crop", "crop_size" in settings):
+    if settings.get("do_center_crop"):
         crop = _size(settings, "crop_size", path)
         steps["center_crop"] = (crop, crop) if isinstance(crop, int) else crop
     return steps
 
 
 def _size(settings: Mapping[str, Any], key: str, path: str) -> int | tuple[int, int]:
-    """The shorter side, or (width, height); a bare number is the shorter side only where a crop follows."""
+    """The shorter side, or (width, height)."""
     size = settings.get(key)
-    if isinstance(size, int):
-        return size if key == "size" and settings.get("do_center_crop") else (size, size)
     if isinstance(size, dict) and set(size) == {"height", "width"}:
         return size["width"], size["height"]
     if isinstance(size, dict) and set(size) == {"shortest_edge"}:
@@ -75,14 +70,14 @@ def _size(settings: Mapping[str, Any], key: str, path: str) -> int | tuple[int, 
 
 def _values(settings: Mapping[str, Any], path: str) -> dict[str, Any]:
     values: dict[str, Any] = {"channels": "bgr" if settings.get("do_flip_channel_order") else "rgb"}
-    factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
+    factor = settings["rescale_factor"] if settings.get("do_rescale") else 1.0
     values["scale"] = 1 / factor
-    if settings.get("do_normalize", True):
+    if settings.get("do_normalize"):
         for key, name in (("image_mean", "mean"), ("image_std", "std")):
             given = settings.get(key)
             if given is None:
                 _refuse(path, key, given)
-            values[name] = tuple(given) if isinstance(given, list) else (given,)
+            values[name] = tuple(given) if isinstance(given, list | tuple) else (given,)
     return values
 
 

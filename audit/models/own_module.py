@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def own_module(source: str, weights: Path, folder: Path) -> "tuple[nn.Module, str]":
     """What `source` (module:function) returns, with `weights`, and the sha256 over its code and weights.
 
-    The module is found in `folder` first. Raises ModelError with the cure.
+    The module is found in `folder` first; the modules beside it that it imports are part of its code. Raises ModelError with the cure.
     """
     import torch
 
@@ -30,13 +30,13 @@ def own_module(source: str, weights: Path, folder: Path) -> "tuple[nn.Module, st
             make = getattr(importlib.import_module(name), function, None)
             if not callable(make):
                 raise ModelError(f"model.module: {name} has no function {function!r}; name one that returns the module")
-            code, model = inspect.getsource(sys.modules[name]), make()
+            code, model = _code(name, folder), make()
         except ModelError:
             raise
         except (Exception, SystemExit) as error:
             raise ModelError(
                 f"model.module: {source} fails with {type(error).__name__}: {first_line(error)}; it must be found in "
-                f"{folder} or be installed, and return a torch.nn.Module when called without arguments"
+                f"{folder.absolute()} or be installed, and return a torch.nn.Module when called without arguments"
             ) from error
     if not isinstance(model, torch.nn.Module):
         raise ModelError(f"model.module: {source} returns a {type(model).__name__}; return a torch.nn.Module")
@@ -64,6 +64,12 @@ def _first_on_path(folder: Path, top: str) -> Iterator[None]:
         sys.modules.update(known)
 
 
+def _code(entry: str, folder: Path) -> str:
+    """Source of the entry module and of every module beside it that is imported."""
+    beside = {name for name in sys.modules if _lies_in(name, folder)}
+    return "\0".join(f"{name}\0{inspect.getsource(sys.modules[name])}" for name in sorted(beside | {entry}))
+
+
 def _lies_in(name: str, folder: Path) -> bool:
     file = getattr(sys.modules[name], "__file__", None)
     return bool(file) and Path(str(file)).resolve().is_relative_to(folder.resolve())
@@ -85,16 +91,16 @@ def _state(weights: Path) -> "Mapping[str, Tensor]":
 
 def _fill(model: "nn.Module", state: "Mapping[str, Tensor]", weights: Path) -> None:
     wanted = model.state_dict()
+    missing, unknown = wanted.keys() - state.keys(), state.keys() - wanted.keys()
     shapes = {key for key in wanted.keys() & state.keys() if wanted[key].shape != state[key].shape}
-    found = (
-        ("missing", wanted.keys() - state.keys()),
-        ("not in the module", state.keys() - wanted.keys()),
-        ("of another shape", shapes),
-    )
-    for what, keys in found:
-        if keys:
-            raise ModelError(
-                f"{weights}: {len(keys)} weights are {what}, such as {min(keys)!r}; "
-                "give the state dict that was saved from this module"
-            )
+    cure = "give the state dict that was saved from this module"
+    if missing and unknown:
+        held = f"the file has {min(unknown)!r} instead"
+        raise ModelError(f"{weights}: {len(missing)} weights are missing, such as {min(missing)!r}; {held}; {cure}")
+    if missing or unknown:
+        what, keys = ("missing", missing) if missing else ("not in the module", unknown)
+        raise ModelError(f"{weights}: {len(keys)} weights are {what}, such as {min(keys)!r}; {cure}")
+    for key in sorted(shapes):
+        was, needed = list(state[key].shape), list(wanted[key].shape)
+        raise ModelError(f"{weights}: {key!r} is of another shape, {was} where the module has {needed}; {cure}")
     model.load_state_dict(dict(state))

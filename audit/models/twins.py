@@ -1,6 +1,7 @@
 """Re-initialised twins: the architecture of a model with random weights, a reference for what content alone explains."""
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +10,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 EPSILON = 1e-5
 
 
-def reinitialised(model: nn.Module, seed: int, batch: Tensor) -> nn.Module:
-    """A copy with fresh weights: Kaiming normal (fan in), zero biases; BatchNorm statistics estimated on `batch`.
+def reinitialised(model: nn.Module, seed: int, batches: Iterable[Tensor]) -> nn.Module:
+    """A copy with fresh weights: Kaiming normal (fan in), zero biases; BatchNorm statistics are means over the `batches`.
 
-    `batch` `[n, channels, height, width]`. The model and the caller's random state are left alone.
+    A batch is `[n, channels, height, width]`. The model and the caller's random state are left alone.
     """
     twin = copy.deepcopy(model)
-    devices = [batch.device] if batch.device.type == "cuda" else []
+    device = next(model.parameters()).device
+    devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.no_grad():
         torch.manual_seed(seed)
         for module in twin.modules():
@@ -28,7 +30,7 @@ def reinitialised(model: nn.Module, seed: int, batch: Tensor) -> nn.Module:
             norm.momentum = None  # the cumulative mean of all passes
             norm.eps = max(norm.eps, EPSILON)  # torch trains with no norm whose eps is 0
             norm.train()
-        if norms:
+        for batch in batches if norms else ():
             twin(batch)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

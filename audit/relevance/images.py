@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from audit.relevance.explainer import Advance, Explainer, attribute, contrast_logit
 from audit.relevance.masked import inside, masks_of, overlaps, running, swap_members, swap_sums
 from audit.relevance.sums import Explained, Sums
-from audit.relevance.surroundings import Surroundings
+from audit.relevance.surroundings import Frame, Surroundings
 from audit.tables import FloatArray, IntArray, MapTable, MaskTable, RegionTable
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Regions:
 @final
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """A reference: `make(seed, batch)` gives a re-initialised copy of the model, `count` of them explain the rows `[m]`."""
+    """A reference: `make(seed, batches)` gives a re-initialised copy of the model, `count` of them explain the rows `[m]`."""
 
-    make: Callable[[int, "Tensor"], Any]
+    make: Callable[[int, "Iterator[Tensor]"], Any]
     count: int
     rows: IntArray
     seed: int
@@ -67,7 +67,7 @@ class Twins:
 @final
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How many photographs make a batch; `advance(n)` is called after n more explanations, the twins' included."""
+    """How many photographs make a batch; `advance(n)` is called after n more maps, the twins' included."""
 
     batch_images: int
     advance: Advance = lambda n: None
@@ -90,17 +90,16 @@ def explain_images(
     regions: Regions,
     twins: Twins,
     *,
-    groups: Mapping[tuple[str, str, str], NDArray[np.bool_]],
+    frame: Frame,
     jitter: int,
     work: Work,
 ) -> ExplainedImages:
     """Relevance of every photograph, and the references that tests on regions need.
 
     `shifted` are the photographs under random shifts of the crop by up to `jitter` pixels, or None; swaps are measured there.
-    `groups[(attribute, group, class)]` `[n]` are averaged in a mean map each.
     """
     rows = np.arange(len(photographs))
-    about = Surroundings(explainer.names, photographs.masks, groups)
+    about = Surroundings(explainer.names, photographs.masks, frame, seed=twins.seed)
     still = regions if shifted is None else regions.unswapped
     plain = _pass(explainer, photographs, still, rows, work, about)
     swapped = plain if shifted is None else _pass(explainer, shifted, regions, rows, work)
@@ -175,7 +174,7 @@ def _pass(
                 swapped[:, at, r, : found.shape[1]] = found / total
             if about is not None:
                 about.add(i, values)
-        work.advance(len(batch))
+        work.advance(len(batch) * len(explainer.names))
     return _Pass(sums.finish(), dict(zip(explainer.names, swapped, strict=True)))
 
 
@@ -219,10 +218,10 @@ def _reference(
         return found
     seen, still = _kept(photographs, twins.rows), regions if shifted is None else regions.unswapped
     moved = None if shifted is None else _kept(shifted, twins.rows)
-    batch = _on_device(explainer, seen.load(twins.rows))
     first = dict([next(iter(explainer.composites.items()))])
     for k in range(twins.count):
-        twin = replace(explainer, model=twins.make(twins.seed + k, batch), composites=first)
+        batches = (_on_device(explainer, inputs) for _, inputs in _loaded(seen.load, twins.rows, work.batch_images))
+        twin = replace(explainer, model=twins.make(twins.seed + k, batches), composites=first)
         plain = _pass(twin, seen, still, twins.rows, work)
         swapped = plain if moved is None else _pass(twin, moved, regions, twins.rows, work)
         share[k] = next(iter(plain.common.groups.values())).share

@@ -13,6 +13,7 @@ from audit.relevance.explainer import Explainer, check_finite
 from audit.tables import FloatArray, GroupTable, IntArray
 
 CLOSURE = "closure"
+MOST_IDS = 20  # of empty maps, in a summary
 
 
 @final
@@ -30,8 +31,10 @@ class Explained:
     columns: Mapping[str, Mapping[str, FloatArray]]
     used: Mapping[str, str]
 
-    def ledger(self, attributes: Mapping[str, NDArray[np.str_]] | None = None) -> tuple[LedgerSummary, ...]:
-        """A summary a composite, over all examples, then over each group of each attribute `[examples]`."""
+    def ledger(
+        self, attributes: Mapping[str, NDArray[np.str_]] | None = None, ids: NDArray[np.str_] | None = None
+    ) -> tuple[LedgerSummary, ...]:
+        """A summary a composite, over all examples, then over each group of each attribute `[examples]`; `ids` name empty maps."""
         everything = np.ones(len(self.scores), dtype=np.bool_)
         parts = [("", "", everything)] + [
             (attribute, group, column == group)
@@ -39,29 +42,36 @@ class Explained:
             for group in np.unique(column).tolist()
         ]
         return tuple(
-            self._summary(composite, attribute, group, rows)
+            self._summary(composite, attribute, group, rows, ids)
             for attribute, group, rows in parts
             for composite in self.columns
         )
 
-    def _summary(self, composite: str, attribute: str, group: str, rows: NDArray[np.bool_]) -> LedgerSummary:
-        columns = self.columns[composite]
+    def _summary(
+        self, composite: str, attribute: str, group: str, rows: NDArray[np.bool_], ids: NDArray[np.str_] | None
+    ) -> LedgerSummary:
+        columns, empty = self.columns[composite], self.empty[composite] & rows
         closure = columns[CLOSURE][rows]
         entries = {name: columns[name][rows] for name in sorted(columns.keys() - {CLOSURE})}
         scale = sum(np.abs(column) for column in entries.values())
+        side = np.sign(sum(entries.values()))
         return LedgerSummary(
             composite=composite,
             used=self.used[composite],
             attribute=attribute,
             group=group,
-            entries={name: float(np.median(column / np.maximum(scale, 1e-30))) for name, column in entries.items()},
+            entries={
+                name: float(np.median(side * column / np.maximum(scale, 1e-30))) for name, column in entries.items()
+            },
             closure_median=float(np.median(closure)),
             closure_max=float(closure.max()),
-            empty_maps=int(self.empty[composite][rows].sum()),
+            empty_maps=int(empty.sum()),
+            empty_ids=() if ids is None else tuple(ids[empty][:MOST_IDS].tolist()),
             n=len(closure),
         )
 
 
+@final
 class Sums:
     """Not frozen: it is the stage's accumulator, and lives inside one call of it only."""
 

@@ -55,7 +55,7 @@ def explain_texts(
     batch_tokens: int,
     advance: Advance = lambda n: None,
 ) -> ExplainedTexts:
-    """Relevance of every text. `declared` maps (attribute, group) to its terms; `advance(n)` is called after n more texts."""
+    """Relevance of every text. `declared` maps (attribute, group) to its terms; `advance(n)` is called after n more explanations."""
     lengths = _lengths(explainer, texts)
     names = (*(f"{a}.{g}" for a, g in declared), SPECIAL, PUNCTUATION)
     sums = Sums(explainer, names, len(texts))
@@ -63,7 +63,7 @@ def explain_texts(
         table = WordSums(explainer.names, len(texts), spool)
         for batch in _batches(np.minimum(lengths, explainer.reader.max_length), batch_tokens):
             _add(sums, table, explainer, batch, [texts[i] for i in batch], [matches[i] for i in batch], words)
-            advance(len(batch))
+            advance(len(batch) * len(explainer.names))
         found = table.finish(declared, lambda types: _type_embeddings(explainer, types))
     return ExplainedTexts(sums.finish(), found, lengths > explainer.reader.max_length)
 

@@ -43,10 +43,10 @@ class Figure:
 
 
 def forests(findings: Sequence[Finding]) -> list[Figure]:
-    """Estimates with intervals and the margin band, one chart per question and unit."""
+    """Estimates with intervals and the margin band, if there is one: a chart per question and unit of differences."""
     charts: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        if finding.estimate.low is not None and finding.margin is not None and finding.verdict in MARKERS:
+        if finding.estimate.low is not None and finding.verdict in MARKERS and finding.estimate.unit != "ratio":
             unit = "difference of rates" if finding.question == "outcome" else finding.estimate.unit
             charts.setdefault((finding.question, unit), []).append(finding)
     return [_forest(f"forest-{i}", *key, rows) for i, (key, rows) in enumerate(charts.items(), 1)]
@@ -72,8 +72,9 @@ def _forest(name: str, question: str, unit: str, findings: Sequence[Finding]) ->
     left = len(findings) - len(rows)
     margins = listed([number(m) for m in sorted({f.margin for f in rows if f.margin is not None})])
     caption = (
-        f"{question_title(question)}: estimate with its {_kinds([f.estimate for f in rows])}. Grey band: inside the margin "
-        f"({margins}); vertical line: no difference. {shapes}. Family: {rows[0].test.family}, m = {rows[0].test.m}."
+        f"{question_title(question)}: estimate with its {_kinds([f.estimate for f in rows])}. "
+        f"{f'Grey band: inside the margin ({margins}); vertical' if margins else 'No margin is declared; vertical'} line: no "
+        f"difference. {shapes}. Family: {rows[0].test.family}, m = {rows[0].test.m}."
         + (f" {PLACEBO_NOTE}" if any(f.null and "placebo" in f.test.name for f in rows) else "")
         + (f" {left} smaller ones are in the table only." if left else "")
     )
@@ -96,7 +97,7 @@ def _label(finding: Finding) -> str:
 def _margins(axes: Any, rows: Sequence[Finding]) -> None:
     """Band of each row's own margin (one-sided where values cannot be negative) and the line of no difference."""
     bands = [(0.0 if quantity(f) == "flips" else -(f.margin or 0.0), f.margin or 0.0) for f in rows]
-    if len(set(bands)) == 1:
+    if len(set(bands)) == 1 and any(bands[0]):
         axes.axvspan(*bands[0], color=BAND, linewidth=0)
     else:
         for y, (low, high) in enumerate(bands):

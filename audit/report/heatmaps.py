@@ -35,7 +35,8 @@ def overlay(
 ) -> NDArray[np.uint8]:
     """Photograph `[H, W, C]` beside its map `[H, W]` over the dimmed photograph, outlines of `masks` `[r, H, W]` on it: RGB.
 
-    Both are enlarged to at least `PANEL` pixels, or made smaller; `people` blurs the photograph or leaves it out.
+    Regions are numbered from 1. Both are enlarged by a whole factor to about `PANEL` pixels, or made smaller; `people` blurs the
+    photograph or leaves it out.
     """
     from matplotlib import colormaps
     from PIL import Image
@@ -51,6 +52,7 @@ def overlay(
     panels = [_enlarged(panel, factor) for panel in (seen, mixed)]
     for mask in masks:
         panels[1][_outline(mask, factor)] = 255
+    panels[1] = _numbered(panels[1], masks, factor)
     gap = np.full((panels[0].shape[0], 4, 3), 255, np.uint8)
     picture = np.concatenate([panels[0], gap, panels[1]] if people != "hide" else [panels[1]], axis=1)
     if max(height, width) > PANEL:
@@ -99,6 +101,20 @@ def _shown(photograph: NDArray[np.uint8], people: Photograph) -> NDArray[np.uint
 
 def _enlarged(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _numbered(panel: NDArray[np.uint8], masks: NDArray[np.bool_], factor: int) -> NDArray[np.uint8]:
+    """The number of each region in the upper left of it; none for a single one."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.fromarray(panel)
+    write = ImageDraw.Draw(picture)
+    for i, mask in enumerate(masks if len(masks) > 1 else (), 1):
+        if mask.any():
+            top = int(np.flatnonzero(mask.any(axis=1))[0])
+            left = int(np.flatnonzero(mask[top])[0])
+            write.text((left * factor + 2, top * factor + 1), str(i), fill="white", stroke_width=1, stroke_fill="black")
+    return np.asarray(picture)
 
 
 def _outline(mask: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:

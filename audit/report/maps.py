@@ -13,7 +13,7 @@ from audit.report.heatmaps import CLIPPED, COLOURS
 from audit.report.svg import INK, draw_svg
 from audit.report.text import listed, number, shorten
 
-LEVEL: Final = 1.96  # standard errors: a cell whose 95 % interval holds 0 is dimmed in a difference
+LEVEL: Final = 0.95  # a cell whose interval at this level holds 0 is grey in a difference
 MOST_COLUMNS, MOST_ROWS = 4, 6
 LIGHT: Final = "#f0f0f0"
 DIMMED: Final = "#7f7f7f"
@@ -43,12 +43,12 @@ def mean_map_figures(record: AuditRecord) -> list[Figure]:
 def _adds(maps: Sequence[MeanMap], attribute: str) -> bool:
     """Whether an attribute shows more than the classes do: some class has photographs of two groups."""
     labels = [each.label for each in maps if each.attribute == attribute]
-    return attribute == "all" or len(set(labels)) < len(labels)
+    return attribute == "" or len(set(labels)) < len(labels)
 
 
 def _figure(name: str, attribute: str, maps: Sequence[MeanMap], regions: Sequence[RegionRecord]) -> Figure:
-    groups = list(dict.fromkeys(each.group for each in maps))[:MOST_COLUMNS]
-    labels = list(dict.fromkeys(each.label for each in maps))[:MOST_ROWS]
+    groups, all_groups = _largest([(each.group, each.n) for each in maps], MOST_COLUMNS)
+    labels, all_labels = _largest([(each.label, each.n) for each in maps], MOST_ROWS)
     known = {(each.label, each.group): each for each in maps}
     rows = [_row(known, label, groups, regions) for label in labels]
     if len(groups) == 1:
@@ -67,18 +67,39 @@ def _figure(name: str, attribute: str, maps: Sequence[MeanMap], regions: Sequenc
             _picture(axes, panel, scale, regions)
         _bar(sheet, grid.ravel().tolist(), scale)
 
-    heading = "all photographs" if attribute == "all" else attribute
+    heading = attribute or "all photographs"
+    cut = ((groups, all_groups, "groups"), (labels, all_labels, "classes"))
+    left_out = [f"{len(shown)} of {n} {what}" for shown, n, what in cut if n > len(shown)]
     return Figure(
         name=name,
         svg=draw_svg(name, (min(WIDTH, 2.3 * columns + 1), 2.2 * len(rows)), draw),
         alt=f"Mean relevance maps, {heading}: " + "; ".join(f"{panel.title}: {panel.spoken}" for panel in panels),
         caption=f"{heading[0].upper()}{heading[1:]}: mean over photographs of R over sum |R| per cell, {maps[0].composite}, on the "
         "contrast logit. Orange speaks for the explained class, blue against it; one symmetric scale in all pictures of the figure; "
-        "lines: the declared regions."
-        + (" Right: first group minus second; grey cells: the 95 % interval of the difference holds 0, not corrected for the number "
-           "of cells." if differs else "")
+        f"lines: the declared regions, {_key(regions)}."
+        + (" Right: first group minus second; grey cells: the 95 % interval of the difference (clusters as units, t) holds 0, not "
+           "corrected for the number of cells, or there are fewer than two clusters." if differs else "")
+        + (f" The largest {' and '.join(left_out)}; the others are in audit.json." if left_out else "")
         + " Photographs differ in what they show as well as in what the model uses: description, not a test.",
     )  # fmt: skip
+
+
+def _largest(counted: Sequence[tuple[str, int]], most: int) -> tuple[list[str], int]:
+    """At most `most` names with the largest counts, in their order, and how many there are."""
+    totals: dict[str, int] = {}
+    for name, n in counted:
+        totals[name] = totals.get(name, 0) + n
+    kept = set(sorted(totals, key=lambda name: -totals[name])[:most])
+    return [name for name in totals if name in kept], len(totals)
+
+
+def _key(regions: Sequence[RegionRecord]) -> str:
+    """Which number in the pictures stands for which region; "outside" has none."""
+    return ", ".join(f"{i} {region.name}" for i, region in enumerate(_outlined(regions), 1))
+
+
+def _outlined(regions: Sequence[RegionRecord]) -> Sequence[RegionRecord]:
+    return regions[:-1] if len(regions) > 1 else regions
 
 
 def _row(
@@ -94,16 +115,25 @@ def _row(
 
 def _mean(each: MeanMap, regions: Sequence[RegionRecord]) -> _Panel:
     values = np.array(each.mean)
-    group = "" if each.attribute == "all" else f"{each.group}, "
+    group = f"{each.group}, " if each.attribute else ""
     title = shorten(f"{group}true {each.label}, n = {each.n:,}", 44)
     return _Panel(title, values, np.zeros(values.shape, dtype=np.bool_), _spoken(values, regions))
 
 
 def _difference(one: MeanMap, two: MeanMap, regions: Sequence[RegionRecord]) -> _Panel:
     values = np.array(one.mean) - np.array(two.mean)
-    error = np.hypot(np.array(one.error), np.array(two.error))
     title = shorten(f"{one.group} − {two.group}, true {one.label}", 44)
-    return _Panel(title, values, np.abs(values) <= LEVEL * error, _spoken(values, regions))
+    return _Panel(title, values, _within_noise(values, one, two), _spoken(values, regions))
+
+
+def _within_noise(values: NDArray[Any], one: MeanMap, two: MeanMap) -> NDArray[np.bool_]:
+    """Cells whose interval holds 0 (Student's t with the clusters of the smaller side less 1); all of them without an error."""
+    from scipy import stats
+
+    if not one.error or not two.error:
+        return np.ones(values.shape, dtype=np.bool_)
+    half = stats.t.ppf((1 + LEVEL) / 2, min(one.clusters, two.clusters) - 1) * np.hypot(one.error, two.error)
+    return np.asarray(np.abs(values) <= half)
 
 
 def _spoken(values: NDArray[Any], regions: Sequence[RegionRecord]) -> str:
@@ -130,12 +160,16 @@ def _picture(axes: Any, panel: _Panel | None, scale: float, regions: Sequence[Re
         return
     shown = np.where(panel.dimmed, np.nan, panel.values)
     axes.imshow(shown, cmap=colormaps[COLOURS].with_extremes(bad=DIMMED), vmin=-scale, vmax=scale, interpolation="none")
-    for region in regions:
-        mask = np.pad(_mask(region).astype(float), 1)
-        if region.name != regions[-1].name or len(regions) == 1:
-            axes.contour(
-                np.arange(mask.shape[1]) - 1, np.arange(mask.shape[0]) - 1, mask, [0.5], colors=LIGHT, linewidths=0.7
-            )
+    for i, region in enumerate(_outlined(regions), 1):
+        inside = _mask(region)
+        if not inside.any():
+            continue
+        mask = np.pad(inside.astype(float), 1)
+        axes.contour(
+            np.arange(mask.shape[1]) - 1, np.arange(mask.shape[0]) - 1, mask, [0.5], colors=LIGHT, linewidths=0.7
+        )
+        top, left = (int(where[0]) for where in np.nonzero(inside))
+        axes.text(left + 0.2, top + 0.2, str(i), color=LIGHT, fontsize=6, va="top", ha="left")
     axes.set_xlim(-0.5, panel.values.shape[1] - 0.5)
     axes.set_ylim(panel.values.shape[0] - 0.5, -0.5)
     axes.set_title(panel.title, fontsize=8)

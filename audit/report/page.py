@@ -8,7 +8,7 @@ import yaml
 from pydantic import JsonValue, ValidationError
 
 from audit.records import AuditRecord, Estimate, Exhibit, Finding, Lexicon, RegionShare, TermCount, Token, Verdict
-from audit.report.text import interval, number
+from audit.report.text import interval, number, p_value
 from audit.report.wording import SEVERITY
 
 MOST_TOKENS, MOST_TOKENS_EACH = 30_000, 1_500
@@ -101,7 +101,7 @@ def details(finding: Finding) -> list[tuple[str, str]]:
     """The finding's further details as text, without the rates that the table shows."""
     shown = RATES if rates(finding) else ()
     return [
-        (key, _detail(value))
+        (key, p_value(value) if key.startswith("p ") and isinstance(value, float) else _detail(value))
         for key, value in sorted(finding.details.items())
         if key not in shown and value not in (None, [], {})
     ]

@@ -1,4 +1,4 @@
-"""Every sentence that the report says in its own words: verdicts, exit codes, the summary, the glossary."""
+"""What the report says in its own words about verdicts, exit codes, the ledger and its terms, and the summary."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -91,7 +91,39 @@ GLOSSARY: Final[dict[str, str]] = {
     "Gate": "a question whose worst verdict sets the exit code.",
     "Ledger": "the account of where the explained logit went: to the words, or to biases, norms, positions and other constants.",
 }
+OF_WORDS: Final = ("contrast", "intervention")  # questions that can only be asked of texts
+OF_TEXTS: Final = ("Mentioned", "Placebo", "Swap", "Flip")
+OF_IMAGES: Final = ("Mask swap", "Untrained copies", "Concentration")
 SEVERITY: Final = tuple(VERDICTS)
+
+
+def glossary(images: bool) -> list[tuple[str, str]]:  # noqa: FBT001 - called from the template
+    """The terms that the report of a task uses."""
+    left_out = OF_TEXTS if images else OF_IMAGES
+    return [(term, meaning) for term, meaning in GLOSSARY.items() if term not in left_out]
+
+
+def ledger_sentences(record: AuditRecord) -> list[str]:
+    """What the ledger of the first composite says about groups, and which examples have an empty map."""
+    first = [row for row in record.ledger if row.composite == record.ledger[0].composite]
+    said = []
+    for attribute in dict.fromkeys(row.attribute for row in first if row.attribute):
+        parts = {row.group: row.entries.get("inputs") for row in first if row.attribute == attribute}
+        known = {group: part for group, part in parts.items() if part is not None}
+        if len(known) > 1:
+            listed_ = listed([f"{group} {number(part, 2)}" for group, part in known.items()])
+            said.append(
+                f"{attribute}: the part that reaches the inputs is {listed_}. Where it differs between groups, sums of raw relevance "
+                "must not be compared between them; shares and net over |R| can be."
+            )
+    empty = [row for row in record.ledger if not row.attribute and row.empty_maps]
+    for row in empty:
+        ids = listed(list(row.empty_ids), 20)
+        said.append(
+            f"{row.composite}: {plural(row.empty_maps, 'example')} with an empty map{f' ({ids})' if ids else ''}: the whole logit comes "
+            "from biases, no input moves it, and so they are left out of every comparison of relevance."
+        )
+    return said
 
 
 def pair(finding: Finding) -> str:
@@ -153,7 +185,7 @@ def _rank(finding: Finding) -> tuple[int, float, str]:
 def finding_sentence(finding: Finding) -> str:
     """One finding in words, with its numbers."""
     estimate = finding.estimate
-    clusters = f" in {plural(estimate.clusters, 'cluster')}" if estimate.clusters else ""
+    clusters = f" in {plural(estimate.clusters, 'cluster')}" if estimate.clusters not in (None, estimate.n) else ""
     margin = "no margin is declared" if finding.margin is None else f"margin {number(finding.margin)}"
     return (
         f"{finding.attribute}: {finding.estimand.partition(', ranked')[0]} is {interval(estimate)} {estimate.unit} "

@@ -25,7 +25,7 @@ NO_GROUP = ("(none)", "(several)", "unknown")
 @final
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the questions are asked of: texts have `words`, images `regions`.
+    """What the questions are asked of: texts have `words`, images `regions`; `classes[k]` names label k.
 
     `mentions[attribute]` names the group each text mentions; `swaps[attribute]` its interventions.
     """
@@ -38,6 +38,7 @@ class Evidence:
     swaps: Mapping[str, SwapTable]
     composites: tuple[str, ...]
     favourable: int
+    classes: tuple[str, ...]
     regions: RegionTable | None = None
 
     @property
@@ -83,8 +84,9 @@ def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
 
 def _finding(case: Case, p_adjusted: float | None, m: int, config: Config, alpha: float) -> Finding:
     estimate = case.estimate(adjusted_level(alpha, m))
-    verdict, reason = decide(estimate, case.estimate(1 - 2 * alpha / max(m, 1)), p_adjusted, case.margin, alpha)
-    question, inconclusive = asked(case.question, of_regions=case.of_regions), verdict is Verdict.INCONCLUSIVE
+    question, equivalence = asked(case.question, of_regions=case.of_regions), case.estimate(1 - 2 * alpha / max(m, 1))
+    verdict, reason = decide(estimate, equivalence, p_adjusted, case.margin, alpha, unsettled=question.inconclusive)
+    inconclusive = verdict is Verdict.INCONCLUSIVE
     return Finding(
         id=case.id,
         question=case.question,
@@ -103,14 +105,20 @@ def _finding(case: Case, p_adjusted: float | None, m: int, config: Config, alpha
         ),
         margin=case.margin,
         verdict=verdict,
-        reason="; ".join(filter(None, ((question.inconclusive or reason) if inconclusive else reason, case.note))),
+        reason="; ".join(filter(None, (reason, case.note))),
         gate=case.question in config.gates,
         second_opinion=case.opinions,
-        detectable=_detectable(case, estimate, alpha / max(m, 1)) if inconclusive else None,
+        detectable=_smallest(case, estimate, alpha / max(m, 1)) if inconclusive else None,
         needed_n=_needed(case, estimate, alpha / max(m, 1)) if inconclusive else None,
         null=tuple(case.null.tolist()),
         details=dict(case.details),
     )
+
+
+def _smallest(case: Case, estimate: Estimate, alpha: float) -> float | None:
+    """The detectable effect, unless what was found exceeds it: then something else than noise, such as composites, disagrees."""
+    found = _detectable(case, estimate, alpha)
+    return None if found is None or abs((estimate.value or 0.0) - case.origin) >= found - case.origin else found
 
 
 def _detectable(case: Case, estimate: Estimate, alpha: float) -> float | None:
@@ -142,7 +150,7 @@ def not_testable(
         question=question,
         attribute=attribute,
         groups=groups,
-        estimand=entry.estimand.format(group="each group's", other="the other groups'", measure="rate"),
+        estimand=entry.estimand.format(group="each group", other="the others", measure="rate"),
         test="none",
         p=None,
         estimate=lambda level: missing(reason, level=level, unit=entry.unit),

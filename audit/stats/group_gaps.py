@@ -216,6 +216,8 @@ def _share_case(
 
 def confidence_strata(label: IntArray, predicted: IntArray, margin: FloatArray, bins: int = 5) -> NDArray[np.str_]:
     """Label x prediction x quintile of |margin|: groups that differ only in the model's confidence must not be flagged."""
+    if not len(margin):
+        return np.zeros(0, dtype=np.str_)
     size = np.abs(margin)
     quintile = np.searchsorted(np.quantile(size, np.linspace(0, 1, bins + 1)[1:-1]), size)
     return np.array([f"{a}/{b}/{c}" for a, b, c in zip(label, predicted, quintile, strict=True)], dtype=np.str_)

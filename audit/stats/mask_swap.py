@@ -107,11 +107,13 @@ def referenced(value: float, twins: FloatArray) -> tuple[float | None, float | N
     """Two-sided p, and t, of `value` being one more draw of what the `twins` `[k]` are draws of.
 
     Student's t with k - 1 degrees of freedom on (value - mean) / (sd sqrt(1 + 1/k)): the prediction interval of a normal
-    sample. Twins that are NaN are left out; None with fewer than 2, or if they do not differ.
+    sample. Twins that are NaN are left out; None with fewer than 2, or if they are all equal and `value` is another.
     """
     known = twins[np.isfinite(twins)]
-    if len(known) < 2 or not np.isfinite(value) or np.ptp(known) == 0:
+    if len(known) < 2 or not np.isfinite(value):
         return None, None
+    if np.ptp(known) == 0:
+        return (1.0, 0.0) if value == known[0] else (None, None)
     t = float((value - known.mean()) / (known.std(ddof=1) * np.sqrt(1 + 1 / len(known))))
     return float(2 * stats.t.sf(abs(t), len(known) - 1)), t
 

@@ -96,6 +96,10 @@ def _gap(
         reason = f"{names[0]} has {sizes[0]} and {names[1]} {sizes[1]} examples; at least {smallest} each are needed"
         none = missing(reason, level=level, unit=measure, n=sum(sizes), dropped=excluded)
         return Gap(measure, *names, none, none, none, None)
+    if MEASURES[measure].event != "wrong prediction" and not np.intersect1d(y[side], y[~side]).size:
+        reason = f"{names[0]} and {names[1]} have no true class in common, so what is predicted differs because the labels do"
+        none = missing(reason, level=level, unit=measure, n=sum(sizes), dropped=excluded)
+        return Gap(measure, *names, none, none, none, None)
     event = _event(MEASURES[measure], y, guess, favourable)
     one, two = _points(MEASURES[measure], y, guess, side, favourable)
     rate = wilson(event[side], cluster=unit[side], level=level, unit=measure)

@@ -95,18 +95,17 @@ def region_disparity_cases(evidence: Evidence, pool: Pool | None, rng: np.random
         for compared in _groups(evidence, attribute, column):
             found, lacking = _answered(evidence, evidence.regions, compared, rng)
             cases += found
-            short += lacking
-            if any(NO_STRATUM in reason for reason in lacking):
-                found, lacking = _answered(evidence, evidence.regions, _at_equal_confidence(evidence, compared), rng)
+            short += by_reason(lacking)
+            again = [name for name, reason in lacking.items() if reason == _no_stratum(compared)]
+            if again:
+                correct = _at_equal_confidence(evidence, compared)
+                found, lacking = _answered(evidence, evidence.regions, correct, rng, asked=again)
                 cases += found
-                short += [f"correctly classified: {reason}" for reason in lacking]
+                short += [f"correctly classified: {reason}" for reason in by_reason(lacking)]
         if short or len(names) < 2:
             reason = "; ".join(short) or "fewer than two groups occur"
             cases.append(not_testable("disparity", attribute, names, reason))
     return cases
-
-
-NO_STRATUM: Final = "no stratum holds both"
 
 
 def _groups(evidence: Evidence, attribute: str, column: NDArray[np.str_]) -> Iterator[_Comparison]:
@@ -141,8 +140,8 @@ def error_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator)
     """Share of each region, misclassified against correct photographs of a group, before and after matching confidence."""
     if evidence.regions is None:
         return ()
-    examples, cases = evidence.examples, []
-    wrong = examples.predicted != examples.label
+    cases: list[Case] = []
+    wrong = evidence.examples.predicted != evidence.examples.label
     for attribute, column in (group_columns(evidence) or {"all": np.full(len(wrong), "photographs")}).items():
         short: dict[str, list[str]] = {}
         for name in (name for name in np.unique(column).tolist() if name not in NO_GROUP):
@@ -151,31 +150,32 @@ def error_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator)
                 sides=("misclassified", "correct"), rows=column == name, side=wrong, matched="label and confidence",
                 estimand=QUESTIONS["errors"].estimand.format(group=name),
             )  # fmt: skip
-            found, short[name] = _answered(evidence, evidence.regions, compared, rng)
+            found, reasons = _answered(evidence, evidence.regions, compared, rng)
             cases += found
-        lacking = {name: reasons for name, reasons in short.items() if reasons}
+            short[name] = by_reason(reasons)
+        lacking = {name: listed for name, listed in short.items() if listed}
         if lacking:
-            reason = "; ".join(f"{name}: {'; '.join(reasons)}" for name, reasons in lacking.items())
+            reason = "; ".join(f"{name}: {'; '.join(listed)}" for name, listed in lacking.items())
             cases.append(not_testable("errors", attribute, tuple(lacking), reason))
     return cases
 
 
 def _answered(
-    evidence: Evidence, regions: RegionTable, compared: _Comparison, rng: np.random.Generator
-) -> tuple[list[Case], list[str]]:
-    """A case for every region that can be compared, and reasons that hold the names of the others."""
+    evidence: Evidence, regions: RegionTable, compared: _Comparison, rng: np.random.Generator, asked: Sequence[str] = ()
+) -> tuple[list[Case], dict[str, str]]:
+    """A case for every region (of `asked`, if any are) that can be compared, and the reason of every other."""
     cases: list[Case] = []
     lacking: dict[str, str] = {}
     for r, name in enumerate(regions.names):
-        if not np.isfinite(regions.share[evidence.composites[0]][:, r]).any():
-            continue  # no photograph has the region
+        if (asked and name not in asked) or not np.isfinite(regions.share[evidence.composites[0]][:, r]).any():
+            continue  # or no photograph has the region
         sample = _sample(evidence, regions, compared, r)
         reason = _untestable(evidence, compared, sample)
         if reason:
             lacking[name] = reason
         else:
             cases.append(_case(evidence, regions, compared, r, sample, rng))
-    return cases, by_reason(lacking)
+    return cases, lacking
 
 
 def _untestable(evidence: Evidence, compared: _Comparison, sample: _Sample) -> str:
@@ -184,9 +184,11 @@ def _untestable(evidence: Evidence, compared: _Comparison, sample: _Sample) -> s
     if min(sizes) < smallest:
         counts = ", ".join(f"{side} {n}" for side, n in zip(compared.sides, sizes, strict=True))
         return f"photographs with relevance there: {counts}; {smallest} a side are needed"
-    if not sample.matched.any():
-        return f"{NO_STRATUM} {' and '.join(compared.sides)} at equal {compared.matched}"
-    return ""
+    return "" if sample.matched.any() else _no_stratum(compared)
+
+
+def _no_stratum(compared: _Comparison) -> str:
+    return f"no stratum holds both {' and '.join(compared.sides)} at equal {compared.matched}"
 
 
 def _sample(
@@ -234,8 +236,15 @@ def _case(
         ),
         details={"region": name, **matching, **twins},
         of_regions=True,
-        note=note,
+        note=note + _told(max(ranked or 0.0, permuted or 0.0), p),
     )
+
+
+def _told(p: float, reference: float | None) -> str:
+    """Says so where not the model but its untrained copies decide."""
+    if reference is None or reference <= max(p, 0.05):
+        return ""
+    return f"; untrained copies of the network differ about as much (p {reference:.3f}), which decides here"
 
 
 def _matching(compared: _Comparison, sample: _Sample) -> tuple[str, Mapping[str, JsonValue]]:
@@ -247,7 +256,11 @@ def _matching(compared: _Comparison, sample: _Sample) -> tuple[str, Mapping[str,
     size = "" if p is None else "p < 0.001" if p < 0.001 else f"p {p:.3f}"
     before = f"before matching on {compared.matched} {unmatched.value:+.2f} ({size}); " if known else ""
     left_out = " and ".join(f"{n} {side}" for side, n in lost.items())
-    return f"{compared.remark}{before}matching leaves out {left_out}", {
+    kept = " and ".join(
+        f"{int((sample.matched & side).sum())} {name}"
+        for name, side in zip(compared.sides, (sample.side, ~sample.side), strict=True)
+    )
+    return f"{compared.remark}{before}matching keeps {kept}, and leaves out {left_out}", {
         "matched on": compared.matched,
         "rows lost to empty strata": lost,
         "unmatched": unmatched.model_dump(),
@@ -274,7 +287,9 @@ def _reference(
         for values, predicted, margin in zip(regions.twin_share, regions.twin_predicted, regions.twin_margin, strict=True)
     ])  # fmt: skip
     p, t = referenced(own, twins)
-    reason = "no stratum of the twins' images holds both sides: raise statistics.twin_examples" if p is None else ""
+    reason = "" if p is not None else "the untrained copies do not differ from each other, so they are no reference"
+    if np.isnan(own) or np.isfinite(twins).sum() < 2:
+        reason = "no stratum of the twins' images holds both sides: raise statistics.twin_examples"
     return p, {**twin_details(p, t, twins), "delta on the twins' images": None if np.isnan(own) else own}, reason
 
 

@@ -20,6 +20,7 @@ from audit.stats.questions import asked
 from audit.tables import FloatArray, RegionTable
 
 MOST_OVERLAP: Final = 0.95  # beyond it, 60 images miss 10 % of relevance on the region more often than they find it
+DISAGREE: Final = "composites push in different directions, so this is no finding (p 1)"
 SHOWN: Final = 999  # draws of the null that the record keeps
 
 
@@ -42,14 +43,17 @@ def region_reliance_cases(evidence: Evidence, pool: Pool | None, rng: np.random.
 
 def _untestable(regions: RegionTable, r: int, smallest: int) -> str:
     """Why swapping masks of a region would say nothing, with advice; empty if it says something."""
-    held = int(np.isfinite(next(iter(regions.net.values()))[:, r]).sum())
+    usable = np.isfinite(next(iter(regions.net.values()))[:, r])
+    held, swapped = int(usable.sum()), int((usable & (regions.block[:, r] >= 0)).sum())
     advice = "set statistics.jitter, which shifts the crop and the mask with the photograph by known random pixels"
     if held < smallest:
         return f"{held} photographs hold it and have a map; {smallest} are needed"
     if regions.aligned[r] and not regions.jitter:
         return f"the same in every photograph, so that swapped masks are equal: {advice}"
-    if not (regions.block[:, r] >= 0).any():
-        return "no two photographs of one class hold it, so there is no mask to swap with"
+    if swapped < smallest:
+        return (
+            f"{swapped} of the {held} photographs share their class with another that holds it; {smallest} are needed"
+        )
     if regions.overlap[r] > MOST_OVERLAP:
         cure = f"raise it above {regions.jitter}" if regions.jitter else advice
         return f"masks of swapped photographs overlap by {regions.overlap[r]:.2f} (at most {MOST_OVERLAP}): {cure}"
@@ -66,7 +70,7 @@ def _swap_case(evidence: Evidence, regions: RegionTable, r: int, rng: np.random.
         for name in evidence.composites
     }  # fmt: skip
     first, name = tests[evidence.composites[0]], regions.names[r]
-    note, twins = _twins(regions, r, first)
+    agreed, (note, twins) = _agreed(tests.values()), _twins(regions, r, first)
     return Case(
         id=f"reliance.regions.{name}",
         question="reliance",
@@ -74,7 +78,7 @@ def _swap_case(evidence: Evidence, regions: RegionTable, r: int, rng: np.random.
         groups=(name,),
         estimand=question.estimand.format(group=name),
         test=f"mask swap within class and region size, largest of {len(tests)} composites",
-        p=_agreed(tests.values()),
+        p=agreed,
         estimate=lambda level: _mean(evidence, regions, r, first, level),
         margin=evidence.config.margins.reliance,
         composite=evidence.composites[0],
@@ -87,7 +91,7 @@ def _swap_case(evidence: Evidence, regions: RegionTable, r: int, rng: np.random.
         null=first.null[:SHOWN],
         details={**twins, **_described(evidence, regions, r, first)},
         of_regions=True,
-        note=note,
+        note="; ".join(filter(None, (DISAGREE if agreed == 1.0 and len(tests) > 1 else "", note))),
     )
 
 
@@ -147,11 +151,12 @@ def _described(evidence: Evidence, regions: RegionTable, r: int, test: MaskSwap)
     classes = np.unique(examples.label[held]).tolist()
     return {
         "share": share.model_dump(),
-        "overlap of swapped masks": float(regions.overlap[r]),
+        "photographs alone in their class": int((np.isfinite(regions.net[evidence.composites[0]][:, r]) & ~held).sum()),
+        "overlap of swapped masks (intersection over union)": float(regions.overlap[r]),
         "part of a mask that others leave uncovered": float(regions.uncovered[r]),
         "jitter in pixels": regions.jitter,
         "own minus other masks, by class": {
-            str(k): None if np.isnan(mean) else mean
+            evidence.classes[k]: None if np.isnan(mean) else mean
             for k in classes
             for mean in [_known_mean(test.difference[held & (examples.label == k)])]
         },

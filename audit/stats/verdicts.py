@@ -11,9 +11,17 @@ from audit.tables import FloatArray
 
 
 def decide(
-    estimate: Estimate, equivalence: Estimate, p_adjusted: float | None, margin: float | None, alpha: float
+    estimate: Estimate,
+    equivalence: Estimate,
+    p_adjusted: float | None,
+    margin: float | None,
+    alpha: float,
+    *,
+    unsettled: str = "",
 ) -> tuple[Verdict, str]:
     """Verdict and its reason; `estimate` at the family's level, `equivalence` at the level of its two one-sided tests.
+
+    `unsettled`: what INCONCLUSIVE says, where the general sentence would not fit.
 
     A difference needs both the adjusted p and an interval without 0, so that no verdict contradicts what is printed.
     Without a margin nothing can breach or be equivalent: significant is DIFFERENT, all else INCONCLUSIVE.
@@ -22,6 +30,7 @@ def decide(
         return Verdict.NOT_TESTABLE, estimate.reason or "no p value could be computed"
     holds_zero = estimate.low <= 0 <= estimate.high
     verdict, reason = _compare(estimate, equivalence, margin, significant=p_adjusted <= alpha and not holds_zero)
+    reason = unsettled if unsettled and verdict is Verdict.INCONCLUSIVE else reason
     split = "p is significant, but the interval holds 0" if p_adjusted <= alpha and holds_zero else ""
     return verdict, "; ".join(filter(None, (reason, split, estimate.reason)))
 

@@ -1,7 +1,5 @@
 """One photograph explained and drawn, and what a whole audit needs for it too: the model with its composites, and what it sees."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +38,7 @@ def explain_image(loaded: LoadedConfig, given: str, target: str | None) -> Expla
     relevance, result = explain_map(explainer, inputs, target=chosen, composite=explainer.first)
     shown = normalised(relevance)
     scale = common_scale([shown])
-    picture = with_colour_bar(overlay(seen, shown, masks[:-1], scale=scale), scale)
+    picture = with_colour_bar(overlay(seen, shown, masks[:-1], scale=scale, people=loaded.config.report.images), scale)
     return Explanation.of(
         result,
         explained,
@@ -85,18 +83,6 @@ def look(row: ImageRow, steps: Preprocessing) -> tuple[NDArray[np.float32], NDAr
     pixels = map_pixels(photograph, steps)
     seen = pixels[:, :, ::-1] if steps.channels == "bgr" else pixels
     return normalise(pixels[np.newaxis], steps), seen
-
-
-@contextmanager
-def unchanged(row: ImageRow) -> Iterator[None]:
-    """A file that can no longer be used stops the run: it was checked before."""
-    try:
-        yield
-    except BadRow as problem:
-        raise DataError(
-            f"{row.path}: could be read when it was checked, and now cannot ({problem.reason}); do not change the data "
-            "during a run"
-        ) from None
 
 
 def normalised(relevance: FloatArray) -> FloatArray:

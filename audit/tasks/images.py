@@ -13,8 +13,8 @@ from rich.table import Table
 from audit.config import Config, Preprocessing
 from audit.data.examples import Examples
 from audit.data.geometry import map_pixels, normalise
-from audit.data.images import ImageRow, load_images, read_image
-from audit.data.masks import collect_masks, drawn
+from audit.data.images import ImageRow, load_images, read_image, unchanged
+from audit.data.masks import collect_masks, drawn, shift_of
 from audit.data.regions import Regions, build_regions
 from audit.loading import LoadedConfig
 from audit.models.image_models import ImageModel
@@ -33,11 +33,12 @@ from audit.relevance.images import (
     explain_sample,
 )
 from audit.relevance.sums import Explained
+from audit.relevance.surroundings import Frame
 from audit.report.heatmaps import common_scale, encoded, overlay
-from audit.stats.cases import Evidence
+from audit.stats.cases import NO_GROUP, Evidence
 from audit.stats.mask_swap import swap_blocks
 from audit.tables import ExampleTable, FloatArray, IntArray, MaskTable
-from audit.tasks.image_explanation import load_explainer, look, normalised, unchanged
+from audit.tasks.image_explanation import load_explainer, look, normalised
 from audit.tasks.region_records import mean_maps, region_records, region_shares
 from audit.tasks.resolving import resolve_data
 from audit.tasks.task import Gallery, misclassified
@@ -69,9 +70,9 @@ class ImageTask:
 
     @property
     def explanations(self) -> int:
-        """How many maps a run computes per composite: of the photographs, of the shifted ones, and of the twins' sample."""
-        passes = 1 if self.shifts is None else 2
-        return passes * (len(self.data) + self.config.statistics.twins * self._sample_size)
+        """How many maps a run computes: of the photographs and the shifted ones; the twins' by one composite, of their sample."""
+        passes, twins = 1 if self.shifts is None else 2, self.config.statistics.twins * self._sample_size
+        return passes * (len(self.data) * len(self.explainer.names) + twins)
 
     @property
     def _sample_size(self) -> int:
@@ -87,13 +88,13 @@ class ImageTask:
         steps, seen = self.model.preprocessing, []
         for i in rows.tolist():
             with unchanged(self.data.payload[i]):
-                seen.append(map_pixels(read_image(self.data.payload[i].path), steps, _shift(shifts, i)))
+                seen.append(map_pixels(read_image(self.data.payload[i].path), steps, shift_of(shifts, i)))
         return normalise(np.stack(seen), steps)
 
     def sample(self, chosen: Sequence[int]) -> Explained:
         """Relevance of the chosen photographs, without references."""
         size, none = self.config.model.batch_images, np.full(self.masks.area.shape, -1)
-        regions = stage.Regions(self.drawing.names, self.aligned, none, none)
+        regions = stage.Regions(self.drawing.names, self.masks.aligned, none, none)
         return explain_sample(self.explainer, self.photographs, regions, np.array(chosen), batch_images=size)
 
     def explain(self, advance: Advance = lambda n: None) -> ExplainedImages:
@@ -107,43 +108,38 @@ class ImageTask:
             shifted,
             self._regions(),
             Twins(self._twin, self.config.statistics.twins, rows, self.config.seed),
-            groups=self._groups(),
+            frame=self._frame(),
             jitter=self.config.statistics.jitter,
             work=Work(self.config.model.batch_images, advance),
         )
 
-    def _twin(self, seed: int, batch: Any) -> Any:
-        return reinitialised(self.explainer.model, seed, batch)
+    def _twin(self, seed: int, batches: Any) -> Any:
+        return reinitialised(self.explainer.model, seed, batches)
 
     def _regions(self) -> stage.Regions:
         """Whose masks are swapped: those of one class and about one size; of equal masks none."""
         masks = self.masks if self.shifted is None else self.shifted
         rng, jitter = np.random.default_rng([self.config.seed, SWAP_SEED]), self.config.statistics.jitter
         block, place = np.full(masks.area.shape, -1), np.full(masks.area.shape, -1)
-        aligned = self.aligned
+        aligned = self.masks.aligned
         for r in range(masks.shape[0] - 1):
             if jitter or not aligned[r]:
                 area = masks.area[:, r]
                 block[:, r], place[:, r] = swap_blocks(self.data.label, area.astype(float), area > 0, rng)
         return stage.Regions(self.drawing.names, aligned, block, place)
 
-    @property
-    def aligned(self) -> NDArray[np.bool_]:
-        """Which regions `[r]` are the same in every photograph; what lies outside all is, when all others are."""
-        each = [region.aligned for region, names in self.drawing.declared(self.config.regions) for _ in names]
-        return np.array([*each, all(each)])
-
-    def _groups(self) -> dict[tuple[str, str, str], NDArray[np.bool_]]:
+    def _frame(self) -> Frame:
         """Photographs whose maps are averaged: of each class, and of each group in it; none without a common frame."""
-        if not self.aligned.all():
-            return {}
-        columns = {"all": np.full(len(self.data), "all"), **self.data.attributes}
-        return {
+        if not self.masks.aligned.all():
+            return Frame({}, self.data.cluster)
+        columns = {"": np.full(len(self.data), ""), **self.data.attributes}
+        groups = {
             (attribute, group, name): (column == group) & (self.data.label == k)
             for attribute, column in columns.items()
-            for group in np.unique(column).tolist()[:MOST_GROUPS]
+            for group in _largest(column)
             for k, name in enumerate(self.model.classes)
         }
+        return Frame(groups, self.data.cluster)
 
     def evidence(self, explained: ExplainedImages, examples: ExampleTable) -> Evidence:
         """Regions with their references; nothing is occluded yet."""
@@ -156,6 +152,7 @@ class ImageTask:
             swaps={},
             composites=self.explainer.names,
             favourable=self.explainer.favour,
+            classes=self.model.classes,
             regions=explained.regions,
         )
 
@@ -204,16 +201,16 @@ class ImageTask:
         smallest, jitter = self.config.statistics.min_group_size, self.config.statistics.jitter
         table = Table("region", "source", "photographs", "mean size", "enough for reliance")
         present = (self.masks.area > 0).sum(axis=0)
-        pixels = self.masks.shape[1] * self.masks.shape[2]
+        pixels, aligned = self.masks.shape[1] * self.masks.shape[2], self.masks.aligned
         kinds = [region.source for region, names in self.drawing.declared(self.config.regions) for _ in names]
         for r, (name, kind) in enumerate(zip(self.drawing.names, [*kinds, "the rest"], strict=True)):
             verdict = "yes" if present[r] >= smallest else f"no: NOT TESTABLE below {smallest}"
             if kind == "the rest":
                 verdict = "not asked"
-            elif self.aligned[r] and not jitter:
+            elif aligned[r] and not jitter:
                 verdict = "no: the same in every photograph; set statistics.jitter"
             size = self.masks.area[:, r].sum() / max(1, present[r]) / pixels
-            table.add_row(name, kind, str(present[r]), f"{size:.3f}", verdict)
+            table.add_row(name, kind, f"{present[r]} of {len(self.data)}", f"{size:.3f}", verdict)
         return table
 
 
@@ -235,5 +232,7 @@ def load_image_task(loaded: LoadedConfig) -> ImageTask:
     return ImageTask(loaded, model, data, drawing, masks, shifts, shifted, explainer, seconds)
 
 
-def _shift(shifts: IntArray | None, i: int) -> tuple[int, int]:
-    return (0, 0) if shifts is None else (int(shifts[i, 0]), int(shifts[i, 1]))
+def _largest(column: NDArray[np.str_]) -> list[str]:
+    """The groups that get mean maps of their own, by name: unknown values are none."""
+    names, counts = np.unique(column[~np.isin(column, NO_GROUP)], return_counts=True)
+    return sorted(names[np.argsort(-counts, kind="stable")[:MOST_GROUPS]].tolist())

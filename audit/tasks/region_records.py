@@ -107,8 +107,9 @@ def mean_maps(explained: ExplainedImages, composites: Sequence[str], cluster: In
                 label=label,
                 composite=composites[0],
                 n=maps.counts[attribute, group, label],
+                clusters=maps.clusters[attribute, group, label],
                 mean=_rows(maps.mean[attribute, group, label]),
-                error=_rows(maps.error[attribute, group, label]),
+                error=_rows(maps.error[attribute, group, label]) if maps.clusters[attribute, group, label] > 1 else (),
             )
             for attribute, group, label in maps.mean
         ),

@@ -4,17 +4,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from audit.config import BUILTIN
 from audit.errors import ConfigError, DataError, did_you_mean
 from audit.loading import LoadedConfig
-from audit.models.builtin import PREFIX, builtin_data, builtin_model
+from audit.models.builtin import builtin_data, builtin_model
 from audit.relevance.explainer import composite_name, make_composite
 
 
 def resolve_model(loaded: LoadedConfig) -> str:
     """Folder of the model, relative to the config; a built-in model; else the name is left for the hub."""
     path = loaded.config.model.source
-    if path.startswith(PREFIX):
-        return str(builtin_model(path.removeprefix(PREFIX)))
+    if path.startswith(BUILTIN):
+        return str(builtin_model(path.removeprefix(BUILTIN)))
     local = (loaded.folder / path).absolute()
     return str(local) if local.exists() or path.startswith((".", "/", "~")) else path
 
@@ -22,8 +23,8 @@ def resolve_model(loaded: LoadedConfig) -> str:
 def resolve_data(loaded: LoadedConfig) -> Path:
     """File of the data, relative to the config, or a built-in dataset."""
     path = loaded.config.data.path
-    if path.startswith(PREFIX):
-        return builtin_data(path.removeprefix(PREFIX))
+    if path.startswith(BUILTIN):
+        return builtin_data(path.removeprefix(BUILTIN))
     found = (loaded.folder / path).absolute()
     if loaded.config.requires and not found.exists():
         needed = "; ".join(loaded.config.requires)

@@ -75,7 +75,7 @@ class Task(Protocol[E]):
 
     @property
     def explanations(self) -> int:
-        """How many maps a run computes per composite."""
+        """How many maps a run computes, one an example and composite."""
         ...
 
     def explain(self, advance: Advance = ...) -> E:

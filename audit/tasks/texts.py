@@ -65,8 +65,8 @@ class TextTask:
 
     @property
     def explanations(self) -> int:
-        """One a text."""
-        return len(self.data)
+        """One a text and composite."""
+        return len(self.data) * len(self.explainer.names)
 
     def sample(self, chosen: Sequence[int]) -> Explained:
         """Relevance of the chosen texts."""
@@ -100,6 +100,7 @@ class TextTask:
             swaps=swaps,
             composites=self.explainer.names,
             favourable=self.explainer.favour,
+            classes=self.model.classes,
         )
 
     def exhibits(self, examples: ExampleTable) -> Gallery:

@@ -69,7 +69,7 @@ def written(folder: Path, **changes: Any) -> Path:
             {"name": "box", "boxes": "box", "provenance": "drawn by <b>hand</b>", "error_rate": 0.02},
             {"name": "middle", "fixed": [[5, 5, 15, 15]]},
         ],
-        "statistics": {"twins": 3, "twin_examples": 30, "permutations": 199},
+        "statistics": {"twins": 20, "twin_examples": 30, "permutations": 199},
         "report": {"examples": 5},
         **changes,
     }  # fmt: skip
@@ -149,7 +149,7 @@ def test_a_folder_per_class_is_audited_too(folder: Path) -> None:
     changes = {"data": {"path": "."}, "regions": [{"name": "cells", "grid": [2, 2]}], "gates": ["outcome"]}
     finished = run(written(folder, **changes), output=folder / "runs")
     assert finished.record.data.used == N and finished.record.data.labels == {"cat": 60, "dog": 60}
-    assert len(finished.record.maps) == 2 and finished.record.maps[0].attribute == "all"
+    assert len(finished.record.maps) == 2 and finished.record.maps[0].attribute == ""
     assert 'id="maps-1"' in (finished.folder / "report.html").read_text(encoding="utf-8")
     assert [len(region.cells) for region in finished.record.regions] == [20] * 5
 
@@ -158,11 +158,15 @@ def test_mean_maps_of_groups_come_with_their_difference(folder: Path) -> None:
     finished = run(written(folder, regions=[{"name": "middle", "fixed": [[5, 5, 15, 15]]}]), output=folder / "runs")
     assert {(each.attribute, each.group, each.label) for each in finished.record.maps} == {
         (attribute, group, label)
-        for attribute, group in (("all", "all"), ("who", "x"), ("who", "y"))
+        for attribute, group in (("", ""), ("who", "x"), ("who", "y"))
         for label in ("cat", "dog")
     }
     page = (finished.folder / "report.html").read_text(encoding="utf-8")
-    assert 'id="maps-2"' in page and "x − y, true cat" in page and "interval of the difference holds 0" in page
+    assert (
+        'id="maps-2"' in page
+        and "x − y, true cat" in page
+        and "of the difference (clusters as units, t) holds 0" in page
+    )
     figure = page[page.index('id="maps-2"') :]
     panels = re.findall(r'href="data:image/png;base64,\s*([^"]+)"', figure[: figure.index("</figure>")])
     shown = [
@@ -259,11 +263,14 @@ def test_faces_show_the_outcome_gap_of_the_tight_crop_and_what_cannot_be_tested(
     untested = rows["disparity.gender.not_testable"]
     assert "no stratum holds both female and male at equal label, prediction and confidence" in untested.reason
     eyes = rows["disparity.eyes.gender.female-male.correct"]
-    assert "matching leaves out" in eyes.reason and eyes.margin is None
+    assert "matching keeps" in eyes.reason and "and leaves out" in eyes.reason and eyes.margin is None
     wrong = rows["errors.eyes.gender.female"]
     assert "before matching on label and confidence" in wrong.reason
     assert {(each.attribute, each.group) for each in record.ledger} >= {("gender", "female"), ("gender", "male")}
     assert sum(each.empty_maps for each in record.ledger if each.attribute) <= 10
+    assert record.ledger[0].empty_maps == len(record.ledger[0].empty_ids) > 0
+    assert "no true class in common" in rows["outcome.gender.not_testable"].reason and gap.verdict is Verdict.BREACH
+    assert [(gate.question, gate.state) for gate in record.gates] == [("outcome", "breached")]
 
 
 def test_faces_say_what_they_require(tmp_path: Path) -> None:
@@ -302,5 +309,5 @@ def test_a_hugging_face_folder_is_audited_and_the_explained_target_is_stated(
     record = run(written(folder, **changes), output=tmp_path / "runs").record
     assert record.model.contrast == ("cat - not cat" if several else "cat - dog")
     assert all(each.closure_max < 1e-4 for each in record.ledger)
-    assert any("one of 2 labels is audited" in limit for limit in record.limits) == several
+    assert any("one of 2 labels is audited" in note for note in record.model.notes) == several
     assert next(f for f in record.findings if f.id == "reliance.regions.box").test.p is not None

@@ -17,11 +17,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 import lrp
-from audit.data.masks import drawn
+from audit.data.masks import collect_masks, drawn
+from audit.errors import DataError
 from audit.loading import load_config
 from audit.preparation import prepare
 from audit.relevance.masked import inside, masks_of, overlaps, running, swap_members
-from audit.relevance.surroundings import pooled
+from audit.relevance.surroundings import Frame, Surroundings, pooled
 from audit.tables import MaskTable
 from audit.tasks.images import ImageTask
 
@@ -67,7 +68,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "target": {"favour": "a", "against": "c"},
         "regions": [{"name": "thing", "boxes": "thing"}, {"name": "top", "fixed": [[0, 0, 16, 6]]}],
         "relevance": {"composites": ["epsilon_plus", "epsilon_gamma_box"]},
-        "statistics": {"twins": 2, "twin_examples": 20, "permutations": 99, "min_group_size": 5},
+        "statistics": {"twins": 20, "twin_examples": 20, "permutations": 99, "min_group_size": 5},
         **changes,
     }
 
@@ -126,10 +127,10 @@ def test_twins_see_the_same_photographs_through_random_weights(folder: Path) -> 
     task = task_of(folder)
     regions = task.explain().regions
     rows = regions.twin_rows
-    assert len(rows) == 20 and regions.twin_share.shape == (2, 20, 3)
+    assert len(rows) == 20 and regions.twin_share.shape == (20, 20, 3)
     batch = torch.from_numpy(task.pixels(rows))
     for k in range(2):
-        twin = task._twin(task.config.seed + k, batch)
+        twin = task._twin(task.config.seed + k, batch.split(7))
         for m in (0, 7, 19):
             i = int(rows[m])
             relevance = slow_map(task, i, 0, model=twin)
@@ -164,7 +165,7 @@ def test_maps_are_averaged_per_group_and_class_only_in_a_common_frame(folder: Pa
     assert task_of(folder).explain().maps.mean == {}
     task = task_of(folder, regions=[{"name": "top", "fixed": [[0, 0, 16, 6]]}])
     maps = task.explain().maps
-    assert set(maps.mean) == {(a, g, k) for a, g in (("all", "all"), ("who", "x"), ("who", "y")) for k in "abc"}
+    assert set(maps.mean) == {(a, g, k) for a, g in (("", ""), ("who", "x"), ("who", "y")) for k in "abc"}
     rows = [i for i in range(20, N) if i % 3 == 1]
     each = [slow_map(task, i, 0) for i in rows]
     each = [relevance / np.abs(relevance).sum() for relevance in each]
@@ -241,8 +242,85 @@ def test_a_file_that_changes_during_the_run_stops_it_with_the_cure(folder: Path)
     rows = list(task.data.payload)
     rows[3] = replace(rows[3], path=folder / "gone.png")
     broken = replace(task, data=replace(task.data, payload=tuple(rows)))
-    with pytest.raises(Exception, match=r"gone.png: could be read when it was checked, and now cannot .*during a run"):
+    with pytest.raises(DataError, match=r"gone.png: could be read when it was checked, and now cannot .*during a run"):
         broken.explain()
+    steps = task.model.preprocessing
+    with pytest.raises(DataError, match=r"gone.png: could be read when it was checked, and now cannot .*during a run"):
+        collect_masks(broken.data, task.drawing, steps)
+
+
+def test_regions_are_the_same_where_their_masks_are_whatever_the_config_says(folder: Path, tmp_path: Path) -> None:
+    """Fixed boxes differ where photographs do in size; boxes in a column may be the same in all."""
+    copied = Path(shutil.copytree(folder, tmp_path / "copied"))
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(copied / "4.png")
+    table = pd.read_csv(copied / "table.csv").assign(thing="[[0, 0, 8, 16]]")
+    table.to_csv(copied / "table.csv", index=False)
+    model = {**document()["model"], "preprocessing": {"resize": [12, 12]}}
+    regions = [{"name": "thing", "boxes": "thing"}, {"name": "top", "fixed": [[0, 0, 16, 8]]}]
+    assert task_of(copied, model=model, regions=regions).masks.aligned.tolist() == [False, False, False]
+    shutil.copy(copied / "3.png", copied / "4.png")
+    task = task_of(copied, model=model, regions=regions)
+    assert task.masks.aligned.all()
+    assert task.explain().maps.mean.keys() >= {("", "", "a"), ("who", "x", "a")}
+
+
+def test_unknown_groups_have_no_mean_map_and_the_largest_are_chosen(folder: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(folder, tmp_path / "copied"))
+    names = ["", *"bbccddeeffgghhiijjkkllmm", *["n"] * 15]
+    pd.read_csv(copied / "table.csv").assign(who=names).to_csv(copied / "table.csv", index=False)
+    task = task_of(copied, regions=[{"name": "top", "fixed": [[0, 0, 16, 6]]}])
+    groups = {group for attribute, group, _ in task.explain().maps.mean if attribute == "who"}
+    assert len(groups) == 12 and "unknown" not in groups and "n" in groups
+
+
+def test_errors_of_mean_maps_take_clusters_as_units() -> None:
+    """Sums that stream through equal the definition: residual sums per cluster, c / (c - 1)."""
+    rng = np.random.default_rng(3)
+    n, shape = 60, (1, 4, 5)
+    cluster, inside_ = rng.integers(0, 9, n), np.ones((n, *shape), dtype=bool)
+    rows = rng.random(n) < 0.6
+    about = Surroundings(("a",), as_runs(inside_), Frame({("g", "x", "k"): rows}, cluster), seed=1)
+    maps = rng.normal(size=(n, 1, 20))
+    maps[7] = 0
+    for i in rng.permutation(n):
+        about.add(int(i), maps[i])
+    found = about.finish()
+    known = rows & (np.arange(n) != 7)
+    scaled = maps[known, 0] / np.abs(maps[known, 0]).sum(axis=1, keepdims=True)
+    residual, units = scaled - scaled.mean(axis=0), np.unique(cluster[known])
+    sums = np.array([residual[cluster[known] == unit].sum(axis=0) for unit in units])
+    error = np.sqrt((sums**2).sum(axis=0) * len(units) / (len(units) - 1)) / known.sum()
+    np.testing.assert_allclose(found.mean["g", "x", "k"].ravel(), scaled.mean(axis=0), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(found.error["g", "x", "k"].ravel(), error, rtol=1e-9)
+    assert found.counts["g", "x", "k"] == known.sum() and found.clusters["g", "x", "k"] == len(units)
+
+
+def test_one_cluster_has_no_error() -> None:
+    about = Surroundings(
+        ("a",),
+        as_runs(np.ones((2, 1, 2, 2), dtype=bool)),
+        Frame({("g", "x", "k"): np.ones(2, bool)}, np.zeros(2, int)),
+        seed=1,
+    )
+    for i in range(2):
+        about.add(i, np.ones((1, 4)))
+    assert np.isnan(about.finish().error["g", "x", "k"]).all()
+
+
+def test_a_plan_counts_the_maps_of_a_run(folder: Path) -> None:
+    done: list[int] = []
+    task = task_of(folder, statistics={**document()["statistics"], "jitter": 1})
+    task.explain(advance=done.append)
+    assert sum(done) == task.explanations == 2 * (N * 2 + 20 * 20)
+
+
+def test_twins_never_see_more_photographs_at_once_than_a_batch(folder: Path) -> None:
+    sizes: list[int] = []
+    task = task_of(folder)
+    hook = task.explainer.model.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
+    task.explain()
+    hook.remove()
+    assert max(sizes) == 7
 
 
 def test_empty_maps_are_counted_for_each_composite(folder: Path, tmp_path: Path) -> None:

@@ -290,3 +290,53 @@ def test_any_bytes_load_or_raise_config_error(tmp_path_factory: pytest.TempPathF
     except ConfigError as error:
         message = str(error)
     assert not message or message.startswith(f"{path}:")
+
+
+IMAGES = """\
+task: image
+data: {path: photographs.csv}
+model: {module: "networks:make", weights: w.safetensors, classes: [a, b], preprocessing: {resize: [8, 8]}}
+target: {favour: a}
+regions: [{name: face, mask: face}]
+"""
+BAD_IMAGES = [
+    ("regions=[]", "regions: required for task 'image'"),
+    ("task=text", "regions: not for task 'text'; declare groups, or write `task: image`"),
+    ("regions=[{name: face, mask: m, grid: [2, 2]}]", "give exactly one of mask, boxes, coco, landmarks, fixed, grid"),
+    ("regions=[{name: face}]", "give exactly one of mask, boxes, coco, landmarks, fixed, grid"),
+    ("regions=[{name: outside, mask: m}]", "the name 'outside' is taken"),
+    ("regions=[{name: f, mask: m}, {name: f, mask: n}]", "two regions have one name"),
+    ("regions=[{name: f, grid: [2, 2], value: 3}]", "value needs mask"),
+    ("regions=[{name: f, boxes: b, channel: 0}]", "channel needs mask"),
+    ("regions=[{name: f, boxes: b, category: c}]", "category needs coco"),
+    ("regions=[{name: f, mask: m, points: [1, 2, 3]}]", "points needs landmarks"),
+    ("regions=[{name: f, mask: m, grow: 0.5}]", "grow needs landmarks"),
+    ("regions=[{name: f, landmarks: m, points: [1, 2]}]", "landmarks needs points: at least three"),
+    ("regions=[{name: f, fixed: [[5, 5, 5, 9]]}]", "is empty; write left, top, right, bottom"),
+    ("regions=[{name: f, fixed: []}]", "at least 1 item"),
+    ("regions=[{name: f, grid: [0, 2]}]", "greater than or equal to 1"),
+    ("regions=[{name: f, mask: m, error_rate: 1.5}]", "less than 1"),
+    ("model.preprocessing.crop=[9, 2, 4, 5]", "box [9, 2, 4, 5] is empty; write left, top, right, bottom"),
+    ("model.preprocessing.crop=[2, 2, 2, 5]", "box [2, 2, 2, 5] is empty"),
+    ("model.preprocessing.mean=[0.1, 0.2]", "mean has 2 values for 3 channels; give 1 or 3"),
+    ("model.preprocessing.std=[0]", "greater than 0"),
+    ("model.preprocessing.filter=cubic", "Input should be 'nearest', 'box', 'bilinear'"),
+    ("model.weights=null", "module needs weights beside it"),
+    ("model.path=./m", "give exactly one of 'path' (a folder or a hub name) and 'module'"),
+    ("model={path: ./m, weights: w.pt}", "weights belong to a module of your own"),
+    ("model={path: 'builtin:face_gender', classes: [a, b]}", "classes: a built-in model says it itself"),
+    ("model={path: 'builtin:face_gender', multi_label: true}", "multi_label: a built-in model says it itself"),
+    ("model.module=networks.make", "String should match pattern"),
+    ("statistics.twins=1", "1 twins are no reference; give 20 or more, or 0 for none"),
+    ("statistics.jitter=2", "statistics.jitter: needs model.preprocessing.crop, which it shifts"),
+    ("gates=[contrast]", "gates: 'contrast' is no gate for task 'image'"),
+    ("report.images=pixelate", "Input should be 'show', 'blur' or 'hide'"),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), BAD_IMAGES)
+def test_bad_image_configs_are_refused_and_named(tmp_path: Path, override: str, message: str) -> None:
+    path = written(tmp_path, IMAGES)
+    assert load_config(path).config.task == "image"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_config(path, [override])

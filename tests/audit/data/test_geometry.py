@@ -138,7 +138,6 @@ def test_declared_filter_is_the_one_that_is_used() -> None:
         ((0, 0, 5, 9), (0, 0)),
         ((2, 2, 6, 6), (-3, 0)),
         ((2, 2, 6, 6), (0, 3)),
-        ((9, 2, 4, 5), (0, 0)),
     ],
 )
 def test_crop_that_leaves_the_photograph_is_a_bad_row(crop: tuple[int, int, int, int], shift: tuple[int, int]) -> None:

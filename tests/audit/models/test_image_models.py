@@ -1,5 +1,6 @@
 """Image models: what is right loads, and every way not to fit is named."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,23 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
-from transformers import ResNetConfig, ResNetForImageClassification, ViTConfig, ViTForImageClassification
+from transformers import (
+    AutoImageProcessor,
+    ResNetConfig,
+    ResNetForImageClassification,
+    ViTConfig,
+    ViTForImageClassification,
+)
 
 from audit.config import Model, Preprocessing
+from audit.data.geometry import map_pixels, normalise
 from audit.errors import ModelError
 from audit.models.face_gender import GENDER, network
 from audit.models.heads import Logits
 from audit.models.image_models import load_image_model
-from audit.models.image_settings import translated
+from audit.models.image_settings import folder_preprocessing, translated
 from audit.models.sources import find
 from audit.models.twins import reinitialised
 
@@ -88,11 +97,72 @@ def test_padding_cannot_be_expressed() -> None:
         translated({"do_pad": True}, "x")
 
 
+PHOTOGRAPH = np.random.default_rng(2).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+PROCESSORS: dict[str, dict[str, Any]] = {
+    "ConvNext, a number": {"size": 24, "crop_pct": 0.75},
+    "ConvNext, shortest edge": {"size": {"shortest_edge": 24}, "crop_pct": 0.875},
+    "ConvNext, warped": {"size": 384, "crop_pct": 0.875},
+    "ViT": {"size": {"height": 16, "width": 20}, "resample": 3},
+    "ViT, levels": {"size": {"height": 16, "width": 20}, "do_rescale": False, "do_normalize": False},
+    "MobileNetV2": {"size": {"shortest_edge": 24}, "crop_size": {"height": 16, "width": 16}},
+    "MobileViT, bgr": {
+        "size": {"shortest_edge": 24},
+        "crop_size": {"height": 16, "width": 16},
+        "do_flip_channel_order": True,
+    },
+}
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_processors_of_transformers_are_translated_to_the_pixel(name: str, tmp_path: Path) -> None:
+    settings = {"image_processor_type": f"{name.split(',')[0]}ImageProcessor", **PROCESSORS[name]}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
+    steps = folder_preprocessing(str(tmp_path), {"revision": None})
+    ours = normalise(map_pixels(PHOTOGRAPH, steps)[np.newaxis], steps)
+    theirs = AutoImageProcessor.from_pretrained(tmp_path, backend="pil")(
+        Image.fromarray(PHOTOGRAPH), return_tensors="np"
+    )
+    expected = np.asarray(theirs["pixel_values"])
+    np.testing.assert_allclose(ours, expected, atol=2e-6 * max(1.0, float(np.abs(expected).max())))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"image_processor_type": "EfficientNetImageProcessor", "rescale_offset": True}, "rescale_offset: True, which"),
+        ({"image_processor_type": "NobodyImageProcessor"}, "declare model.preprocessing instead"),
+        ([], "declare model.preprocessing instead"),
+    ],
+)
+def test_processors_that_a_config_cannot_say_are_refused(settings: object, message: str, tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
+    with pytest.raises(ModelError, match=message):
+        folder_preprocessing(str(tmp_path), {"revision": None})
+
+
+@pytest.mark.parametrize("resample", [-1, 6, True, "bicubic"])
+def test_filters_that_pillow_does_not_have_are_refused(resample: object) -> None:
+    with pytest.raises(ModelError, match=r"resample: .*, which a config cannot say"):
+        translated({"do_resize": True, "size": {"height": 8, "width": 8}, "resample": resample}, "x")
+
+
+def test_the_hash_of_a_module_holds_what_it_imports_from_beside_it(tmp_path: Path) -> None:
+    hashes = []
+    for slope in (0.1, 0.2):
+        (tmp_path / "parts.py").write_text(f"from torch import nn\nact = nn.LeakyReLU({slope})\n")
+        given = block(tmp_path)
+        (tmp_path / "own.py").write_text(
+            CODE.replace("from torch import nn", "from torch import nn\nfrom parts import act")
+        )
+        hashes.append(load_image_model(given, "", tmp_path, "b").sha256)
+    assert hashes[0] != hashes[1]
+
+
 def test_twin_is_seeded_and_leaves_model_and_random_state_alone() -> None:
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU()).eval()
     batch, before = torch.randn(8, 3, 8, 8), model[0].weight.clone()
     state = torch.get_rng_state()
-    first, again, other = (reinitialised(model, seed, batch)(batch) for seed in (1, 1, 2))
+    first, again, other = (reinitialised(model, seed, [batch])(batch) for seed in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert 0.3 < first.std() < 3
     assert torch.equal(torch.get_rng_state(), state) and torch.equal(model[0].weight, before)
@@ -137,7 +207,7 @@ def test_twins_of_known_architectures_are_finite_and_differ_by_seed(kind: str) -
     }  # fmt: skip
     model, batch = Logits(small[kind]().eval()), torch.randn(6, 3, 32, 32)
     before = model(batch)
-    logits = [reinitialised(model, seed, batch)(batch) for seed in (0, 0, 1)]
+    logits = [reinitialised(model, seed, [batch])(batch) for seed in (0, 0, 1)]
     assert all(torch.isfinite(each).all() and each.std() > 1e-4 for each in logits)
     assert torch.equal(logits[0], logits[1]) and not torch.allclose(logits[0], logits[2])
     assert torch.equal(model(batch), before)

@@ -1,14 +1,10 @@
 import re
-import sys
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from audit.report import figures
-
-sys.path.insert(0, str(Path(__file__).parent))
-from sample import estimate, sample_record
+from tests.audit.report.sample import estimate, sample_record
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,7 @@ from audit.errors import OutputError
 from audit.records import AuditRecord, Verdict
 from audit.report.render import FORMATS, html, render
 from audit.store.runs import load_record, write_manifest, write_record
-
-sys.path.insert(0, str(Path(__file__).parent))
-from sample import HOSTILE, sample_record
+from tests.audit.report.sample import HOSTILE, sample_record
 
 HERE = Path(__file__).parent
 VOID = {"meta", "br", "link", "img", "input", "hr"}

@@ -1,6 +1,5 @@
 import doctest
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,7 @@ import audit.report.text
 import audit.report.wording as wording
 from audit.records import Gate, Verdict
 from audit.report.render import TEMPLATES, html
-
-sys.path.insert(0, str(Path(__file__).parent))
-from sample import sample_record
+from tests.audit.report.sample import sample_record
 
 FORBIDDEN = ("unbiased", "fair model", "debias", "no bias", "passes", "passed", "bias-free", "proves", "discriminat")
 

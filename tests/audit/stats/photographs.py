@@ -153,5 +153,6 @@ def evidence(
         swaps={},
         composites=("first", "second"),
         favourable=1,
+        classes=("a", "b"),
         regions=regions,
     )

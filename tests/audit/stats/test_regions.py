@@ -11,6 +11,8 @@ import pytest
 from audit.records import Estimate, Finding, Verdict
 from audit.stats.cases import Case, Evidence
 from audit.stats.families import COLLECTORS, answer, share_means, term_effects
+from audit.stats.mask_swap import referenced
+from audit.stats.performance import outcome_gaps
 from audit.stats.questions import QUESTIONS
 from audit.stats.region_gaps import error_cases, region_disparity_cases
 from audit.stats.regions import MOST_OVERLAP, region_reliance_cases
@@ -110,7 +112,7 @@ def test_a_region_alone_in_its_class_has_nothing_to_swap_with() -> None:
     table = region_table(rng, label, maps(rng, 40), {"marker": masks(rng, 40, 3)})
     alone = replace(table, block=np.full((40, 2), -1), place=np.full((40, 2), -1))
     found = asked(evidence(alone, label, label, rng.normal(size=40)))
-    assert "no mask to swap with" in found["reliance.regions.not_testable"].reason
+    assert "0 of the 40 photographs share their class with another" in found["reliance.regions.not_testable"].reason
 
 
 def test_an_aligned_region_under_jitter_is_tested() -> None:
@@ -251,6 +253,52 @@ def test_errors_that_are_only_less_confident_do_not_differ_once_confidence_is_ma
         "misclassified",
         "correct",
     }
+
+
+def test_photographs_alone_in_their_class_do_not_count_for_reliance() -> None:
+    rng = np.random.default_rng(30)
+    label = np.array([0] * 6 + list(range(1, 60)))
+    marker = masks(rng, 65, 3)
+    table = region_table(rng, label, following(maps(rng, 65), marker, 0.5), {"marker": marker})
+    given = replace(evidence(table, label, label, rng.normal(size=65)), classes=tuple(str(k) for k in range(60)))
+    row = asked(given)["reliance.regions.not_testable"]
+    assert "marker: 6 of the 65 photographs share their class with another that holds it; 20 are needed" in row.reason
+
+
+def test_a_group_without_the_region_is_counted_and_stops_nothing() -> None:
+    given = people(np.random.default_rng(31), 200)
+    assert given.regions is not None
+    there = given.examples.attributes["who"] == "a"
+    share = {name: np.where(there[:, None], values, np.nan) for name, values in given.regions.share.items()}
+    row = asked(replace(given, regions=replace(given.regions, share=share)))["errors.who.not_testable"]
+    assert "b: part, outside: photographs with relevance there: misclassified 0, correct 0" in row.reason
+
+
+def test_only_regions_without_a_common_stratum_are_asked_again() -> None:
+    given = people(np.random.default_rng(32), 400, effect=0.8)
+    assert given.regions is not None
+    who, label = given.examples.attributes["who"], given.examples.label
+    apart = np.where((who == "a") == (label == 1), 1.0, np.nan)[:, None] * np.array([[1.0, np.nan]])
+    share = {
+        name: np.where(np.isnan(apart) & (np.arange(2) == 0), np.nan, values)
+        for name, values in given.regions.share.items()
+    }
+    found = asked(replace(given, regions=replace(given.regions, share=share)))
+    assert "disparity.part.who.a-b.correct" in found and "disparity.outside.who.a-b" in found
+    assert "disparity.outside.who.a-b.correct" not in found and "disparity.part.who.a-b" not in found
+
+
+def test_twins_that_all_equal_the_model_are_its_reference() -> None:
+    assert referenced(1.0, np.ones(20)) == (1.0, 0.0)
+    assert referenced(0.9, np.ones(20)) == (None, None)
+
+
+def test_where_the_group_is_the_label_predicted_shares_are_not_compared() -> None:
+    label = np.repeat([0, 1], 100)
+    groups = np.where(label == 1, "a", "b")
+    found = {gap.measure: gap for gap in outcome_gaps(label, label, groups, favourable=1, cluster=np.arange(200))}
+    assert found["selection rate"].p is None and "no true class in common" in found["selection rate"].difference.reason
+    assert found["error rate"].difference.value == 0
 
 
 def test_too_few_errors_are_counted() -> None:
