@@ -287,7 +287,15 @@ class Relevance(Block):
 class Statistics(Block):
     """Protocol of the tests."""
 
-    alpha: Fraction = Field(0.05, description="family-wise error rate within each family")
+    alpha: Fraction = Field(0.05, description="error rate within each family, over all looks together")
+    looks: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        1, description="runs of this audit that alpha is spent on, evenly: 52 for a year of weekly ones"
+    )
+    discovery: Literal["bh", "by"] = Field(
+        "bh",
+        description="correction of questions that are no gate: Benjamini-Hochberg, or Benjamini-Yekutieli for any dependence; "
+        "gates are corrected by Holm",
+    )
     placebos: Annotated[int, Field(ge=19)] = Field(
         999, description="placebo word groups or pairs per test (199 or more for a verdict)"
     )
@@ -306,6 +314,11 @@ class Statistics(Block):
         0,
         description="random known shifts of the crop, in pixels, that test reliance on regions fixed in every photograph",
     )
+
+    @property
+    def spent(self) -> float:
+        """The part of alpha that one look may spend."""
+        return self.alpha / self.looks
 
 
 class Margins(Block):

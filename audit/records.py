@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 
 class Verdict(StrEnum):
@@ -39,15 +39,20 @@ class Estimate(Entry):
 
 
 class Test(Entry):
-    """One hypothesis test; `p_adjusted` is Holm within `family`, which has `m` testable members."""
+    """One hypothesis test; `p_adjusted` is corrected within `family`, which has `m` testable members.
+
+    `opened_by`: the id of the omnibus finding whose adjusted p is a lower bound of this one's.
+    """
 
     __test__ = False  # not a pytest class
     name: str
     p: float | None = None
     p_adjusted: float | None = None
     family: str = ""
+    correction: str = ""
     m: int = 0
     resamples: int | None = None
+    opened_by: str | None = None
 
 
 class Finding(Entry):

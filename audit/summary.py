@@ -29,7 +29,7 @@ def print_summary(record: AuditRecord, folder: Path) -> None:
     table = Table(
         title=f"{record.name}: {record.data.used} examples, contrast {record.model.contrast}", title_justify="left"
     )
-    for column in ("question", "attribute", "groups", "estimate", "margin", "Holm p", "verdict"):
+    for column in ("question", "attribute", "groups", "estimate", "margin", "adjusted p", "verdict"):
         table.add_column(column, overflow="fold")
     for finding in record.findings:
         if finding.verdict is not Verdict.NOT_TESTABLE:

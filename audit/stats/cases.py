@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from audit.config import Config
 from audit.records import Estimate, Finding, Opinion, Test, Verdict
 from audit.stats.intervals import missing
-from audit.stats.multiplicity import adjusted_level, holm
+from audit.stats.multiplicity import CORRECTIONS, Correction, adjusted
 from audit.stats.questions import asked
 from audit.stats.verdicts import decide, detectable_against, detectable_effect, needed_n, standard_error
 from audit.tables import ExampleTable, FloatArray, GroupTable, IntArray, RegionTable, SwapTable, WordTable
@@ -52,7 +52,8 @@ class Evidence:
 class Case:
     """One hypothesis before its family is known.
 
-    `estimate(level)` gives the interval at that level; `origin` is the value under the null hypothesis; `note` follows the reason.
+    `estimate(level)` gives the interval at that level; `origin` is the value under the null hypothesis; `note` follows the reason,
+    `opened_by` is the id of the omnibus case of its attribute.
     """
 
     id: str
@@ -72,18 +73,51 @@ class Case:
     details: Mapping[str, JsonValue] = field(default_factory=dict)
     of_regions: bool = False
     note: str = ""
+    opened_by: str | None = None
 
 
 def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
-    """Holm within the family, intervals at the family's level, verdicts."""
-    alpha = config.statistics.alpha
-    adjusted = holm([case.p for case in cases])
-    m = sum(p is not None for p in adjusted)
-    return [_finding(case, p, m, config, alpha) for case, p in zip(cases, adjusted, strict=True)]
+    """Correct a family (Holm if it is a gate, else the false discovery rate), intervals at the family's level, verdicts.
+
+    An omnibus opens its cases: their adjusted p is at least its own, which only makes flat correction stricter.
+    """
+    if not cases:
+        return []
+    correction = CORRECTIONS["holm" if cases[0].question in config.gates else config.statistics.discovery]
+    found = adjusted([case.p for case in cases], correction)
+    by_id = {case.id: p for case, p in zip(cases, found, strict=True)}
+    opened = [_opened(p, by_id.get(case.opened_by or "")) for case, p in zip(cases, found, strict=True)]
+    family = _Family(correction, config.statistics.spent, [p for p in opened if p is not None])
+    return [_finding(case, p, family, config) for case, p in zip(cases, opened, strict=True)]
 
 
-def _finding(case: Case, p_adjusted: float | None, m: int, config: Config, alpha: float) -> Finding:
-    estimate = case.estimate(adjusted_level(alpha, m))
+def _opened(own: float | None, omnibus: float | None) -> float | None:
+    return own if own is None or omnibus is None else max(own, omnibus)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """How a family is corrected, at which alpha, and the adjusted p of its testable members."""
+
+    correction: Correction
+    alpha: float
+    adjusted: Sequence[float]
+
+    @property
+    def m(self) -> int:
+        """How many could be tested."""
+        return len(self.adjusted)
+
+    @property
+    def level(self) -> float:
+        """Of the interval of each finding."""
+        return self.correction.level(self.alpha, self.m, sum(p <= self.alpha for p in self.adjusted))
+
+
+def _finding(case: Case, p_adjusted: float | None, family: _Family, config: Config) -> Finding:
+    alpha, m = family.alpha, family.m
+    estimate = case.estimate(family.level)
     question, equivalence = asked(case.question, of_regions=case.of_regions), case.estimate(1 - 2 * alpha / max(m, 1))
     verdict, reason = decide(estimate, equivalence, p_adjusted, case.margin, alpha, unsettled=question.inconclusive)
     inconclusive = verdict is Verdict.INCONCLUSIVE
@@ -100,8 +134,10 @@ def _finding(case: Case, p_adjusted: float | None, m: int, config: Config, alpha
             p=case.p,
             p_adjusted=p_adjusted,
             family=question.family,
+            correction=family.correction.name,
             m=m,
             resamples=case.resamples,
+            opened_by=case.opened_by,
         ),
         margin=case.margin,
         verdict=verdict,

@@ -46,19 +46,18 @@ def spread(influence: FloatArray, part: NDArray[Any], cluster: NDArray[Any]) -> 
     """
     parts, p = np.unique(part, return_inverse=True)
     units, c = np.unique(cluster, return_inverse=True)
-    shape = (len(parts), len(units))
-    cell = p * len(units) + c
-    sums = np.bincount(cell, influence, minlength=shape[0] * shape[1]).reshape(shape)
-    held = (np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape) > 0).sum(axis=1)
+    cells, row = np.unique(p * len(units) + c, return_inverse=True)
+    of_part = cells // max(len(units), 1)
+    held = np.bincount(of_part, minlength=len(parts))
     if len(parts) == 0 or held.min() < 2:
         return None
-    scaled = sums * np.sqrt(held / (held - 1))[:, None]
-    own = (scaled**2).sum(axis=1)
-    se = float(np.sqrt((scaled.sum(axis=0) ** 2).sum()))
+    scaled = np.bincount(row, influence) * np.sqrt(held / (held - 1))[of_part]
+    own = np.bincount(of_part, scaled**2)
+    variance = float((np.bincount(cells % len(units), scaled) ** 2).sum())
     denominator = float((own**2 / (held - 1)).sum())
     df = min(float(own.sum()) ** 2 / denominator, len(units) - 1) if denominator > 0 else len(units) - 1
-    both = float(scaled[0] @ scaled[-1]) / np.sqrt(own[0] * own[-1]) if len(parts) == 2 and own.min() > 0 else 0.0
-    return Spread(se, df, len(units), float(both))
+    both = (variance - own.sum()) / 2 / np.sqrt(own.prod()) if len(parts) == 2 and own.min() > 0 else 0.0
+    return Spread(float(np.sqrt(variance)), df, len(units), float(both))
 
 
 def missing(reason: str, *, level: float, unit: str, n: int = 0, dropped: int = 0) -> Estimate:
@@ -82,9 +81,16 @@ def linearised(
     `scale` is the size of the data: a standard error below 1e-12 of it is rounding.
     """
     found = spread(influence, part, cluster)
-    n = len(influence)
     if found is None:
-        return missing("fewer than 2 independent units in a group", level=level, unit=unit, n=n, dropped=dropped)
+        reason = "fewer than 2 independent units in a group"
+        return missing(reason, level=level, unit=unit, n=len(influence), dropped=dropped)
+    return from_spread(value, found, n=len(influence), level=level, unit=unit, scale=scale, dropped=dropped)
+
+
+def from_spread(
+    value: float, found: Spread, *, n: int, level: float, unit: str, scale: float, dropped: int = 0
+) -> Estimate:
+    """`value` with the t interval of a known spread."""
     if found.se <= 1e-12 * scale:
         reason = "no variation between independent units"
         return Estimate(
@@ -92,17 +98,9 @@ def linearised(
         )
     half = found.quantile(level) * found.se
     return Estimate(
-        value=value,
-        low=value - half,
-        high=value + half,
-        level=level,
-        unit=unit,
-        interval="cluster-robust linearised t",
-        n=n,
-        clusters=found.clusters,
-        dropped=dropped,
-        reason=few(found.clusters),
-    )
+        value=value, low=value - half, high=value + half, level=level, unit=unit, interval="cluster-robust linearised t", n=n,
+        clusters=found.clusters, dropped=dropped, reason=few(found.clusters),
+    )  # fmt: skip
 
 
 def few(clusters: int) -> str:

@@ -1,30 +1,82 @@
-"""Family-wise error: Holm within a declared family, and the interval level that goes with it."""
+"""Correction within a declared family: Holm for gates, false discovery rate for the rest, and the interval levels that go with them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, final
 
 import numpy as np
 
+from audit.tables import FloatArray
 
-def holm(p: Sequence[float | None]) -> list[float | None]:
-    """Holm-adjusted p values in the given order; None (not testable) stays None and does not count in the family.
+Ps = Sequence[float | None]
 
-    Holm 1979, Scandinavian Journal of Statistics 6. statsmodels, the oracle in the tests, turns every p into NaN for
-    one NaN and collects garbage on each call. ValueError for p outside 0 to 1.
+
+@final
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """`adjust` gives adjusted p values, `level` the level of an interval when `found` of `m` tests are significant."""
+
+    name: str
+    adjust: Callable[[FloatArray], FloatArray]
+    level: Callable[[float, int, int], float]
+
+
+def adjusted(p: Ps, correction: Correction) -> list[float | None]:
+    """Adjusted p values in the given order; None (not testable) stays None and does not count in the family.
+
+    ValueError for p outside 0 to 1.
     """
     testable = np.array([value for value in p if value is not None], dtype=float)
     if not ((testable >= 0) & (testable <= 1)).all():
         raise ValueError(f"p values must lie in 0 to 1, got {testable.tolist()}; use None for what could not be tested")
-    order = np.argsort(testable, kind="stable")
-    steps = np.maximum.accumulate(testable[order] * np.arange(len(testable), 0, -1))
-    testable[order] = np.minimum(1.0, steps)
-    adjusted = iter(testable.tolist())
-    return [None if value is None else next(adjusted) for value in p]
+    found = iter(correction.adjust(testable).tolist() if len(testable) else [])
+    return [None if value is None else next(found) for value in p]
 
 
-def adjusted_level(alpha: float, m: int) -> float:
-    """Interval level that keeps `m` intervals jointly right with probability 1 - alpha (Bonferroni).
+def holm(p: FloatArray) -> FloatArray:
+    """Holm 1979, Scandinavian Journal of Statistics 6; statsmodels, the oracle in the tests, collects garbage on each call."""
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    found = np.empty_like(p)
+    found[order] = np.minimum(1.0, steps)
+    return found
 
-    >>> round(adjusted_level(0.05, 5), 3)
+
+def _discovered(method: str) -> Callable[[FloatArray], FloatArray]:
+    def adjust(p: FloatArray) -> FloatArray:
+        from scipy import stats
+
+        return np.asarray(stats.false_discovery_control(p, method=method))
+
+    return adjust
+
+
+def bonferroni_level(alpha: float, m: int, found: int) -> float:
+    """Level that keeps `m` intervals jointly right with probability 1 - alpha.
+
+    >>> round(bonferroni_level(0.05, 5, 1), 3)
     0.99
     """
     return 1 - alpha / max(m, 1)
+
+
+def coverage_level(alpha: float, m: int, found: int) -> float:
+    """Level at which at most alpha of the intervals of significant findings are expected to miss (Benjamini and Yekutieli 2005, JASA 100).
+
+    >>> round(coverage_level(0.05, 10, 2), 3)
+    0.99
+    """
+    return 1 - alpha * max(found, 1) / max(m, 1)
+
+
+def dependent_level(alpha: float, m: int, found: int) -> float:
+    """The same under any dependence: alpha over the harmonic sum of m (ibid., theorem 4)."""
+    return coverage_level(alpha / float((1 / np.arange(1, max(m, 1) + 1)).sum()), m, found)
+
+
+CORRECTIONS: Final[Mapping[str, Correction]] = MappingProxyType({
+    "holm": Correction("Holm", holm, bonferroni_level),
+    "bh": Correction("Benjamini-Hochberg", _discovered("bh"), coverage_level),
+    "by": Correction("Benjamini-Yekutieli", _discovered("by"), dependent_level),
+})  # fmt: skip

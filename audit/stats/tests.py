@@ -4,7 +4,8 @@ Pooled rows as if independent reject 16 % of true nulls with 8 rows a cluster, a
 variances; these tests hold 5 %. Cost: the permutation tests draw in blocks of `BLOCK` cells.
 """
 
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,11 @@ from scipy import special, stats
 from audit.records import Estimate
 from audit.stats.intervals import (
     BoolArray,
+    Spread,
     critical,
     effective_n,
     few,
-    linearised,
+    from_spread,
     missing,
     rate_correlation,
     spread,
@@ -26,6 +28,8 @@ from audit.tables import FloatArray, IntArray
 
 BLOCK: Final = 2**22
 UNIT: Final = "Cliff's delta"
+ROUNDING: Final = 1e-12
+MANY: Final = 20_000  # independent units from which on a permutation distribution is taken as its normal limit
 
 
 def brunner_munzel(
@@ -44,61 +48,94 @@ def brunner_munzel(
     p and the interval is Wilson's at the smaller group (variance bound of Birnbaum and Klose 1957, Annals of
     Mathematical Statistics 28).
     """
+    effect = rank_effect(values, group, cluster=cluster, strata=strata)
+    return effect.estimate(level), effect.p
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RankEffect:
+    """Cliff's delta from which intervals at any level are made without ranking anew; `reason`: why there is none."""
+
+    delta: float
+    p: float | None
+    found: Spread | None
+    group: BoolArray
+    cluster: NDArray[Any]
+    dropped: int
+    reason: str = ""
+
+    def estimate(self, level: float) -> Estimate:
+        """Delta with its interval at `level`."""
+        if self.reason:
+            return missing(self.reason, level=level, unit=UNIT, n=len(self.group), dropped=self.dropped)
+        if self.found is None or (self.found.se <= ROUNDING and abs(self.delta) == 1):
+            return _separated(self.delta, self.group, self.cluster, level, self.dropped)
+        bare = from_spread(
+            self.delta, self.found, n=len(self.group), level=level, unit=UNIT, scale=1.0, dropped=self.dropped
+        )
+        if bare.low is None or bare.high is None:
+            return bare
+        return bare.model_copy(update={"low": max(-1.0, bare.low), "high": min(1.0, bare.high)})
+
+
+def rank_effect(
+    values: FloatArray, group: BoolArray, *, cluster: NDArray[Any], strata: NDArray[Any] | None = None
+) -> RankEffect:
+    """The effect behind `brunner_munzel`."""
     layer = np.zeros(len(values), dtype=int) if strata is None else np.unique(strata, return_inverse=True)[1]
     keep = np.isfinite(values) & comparable(layer, group, cluster, np.isfinite(values))
     x, g, unit, layer, dropped = values[keep], group[keep], cluster[keep], layer[keep], int((~keep).sum())
     if len(x) == 0:
-        return missing("fewer than 2 independent units in a group", level=level, unit=UNIT, dropped=dropped), None
+        return RankEffect(0.0, None, None, g, unit, dropped, "fewer than 2 independent units in a group")
     theta, influence = _placements(x, g, layer)
-    part = 2 * layer + g
-    found = spread(influence, part, unit)
-    if found is not None and found.se <= 1e-12 and abs(theta - 0.5) == 0.5:
-        return _separated(theta, g, unit, level, dropped)
-    estimate = linearised(
-        2 * theta - 1, 2 * influence, part, cluster=unit, level=level, unit=UNIT, scale=1.0, dropped=dropped
-    )
-    if found is None or estimate.low is None or estimate.high is None:
-        return estimate, None
-    inside = estimate.model_copy(update={"low": max(-1.0, estimate.low), "high": min(1.0, estimate.high)})
-    return inside, float(2 * stats.t.sf(abs(theta - 0.5) / found.se, found.df))
+    found, delta = spread(2 * influence, 2 * layer + g, unit), 2 * theta - 1
+    if found is None or (found.se <= ROUNDING and abs(delta) == 1):
+        return RankEffect(delta, _arrangements(g, unit), found, g, unit, dropped)
+    p = float(2 * stats.t.sf(abs(delta) / found.se, found.df)) if found.se > ROUNDING else None
+    return RankEffect(delta, p, found, g, unit, dropped)
 
 
 def comparable(layer: IntArray, group: BoolArray, cluster: NDArray[Any], finite: BoolArray) -> BoolArray:
     """Rows whose stratum has at least 2 clusters of each group."""
-    fine = [
-        code
-        for code in np.unique(layer)
-        if all(len(np.unique(cluster[finite & (layer == code) & (group == side)])) >= 2 for side in (True, False))
-    ]
-    return np.isin(layer, fine)
+    if len(layer) == 0:
+        return np.zeros(0, dtype=bool)
+    units, unit = np.unique(cluster, return_inverse=True)
+    cells = np.unique(((2 * layer + group) * len(units) + unit)[finite])
+    held = np.bincount(cells // len(units), minlength=2 * int(layer.max()) + 2).reshape(-1, 2)
+    return np.asarray(held.min(axis=1)[layer] >= 2)
 
 
 def _placements(x: FloatArray, group: BoolArray, layer: IntArray) -> tuple[float, FloatArray]:
     """P(X > Y) + P(X = Y) / 2 over strata, and each row's influence on it `[n]`."""
-    influence, theta, total = np.zeros(len(x)), 0.0, 0.0
-    for code in np.unique(layer):
-        rows = np.flatnonzero(layer == code)
-        one, two = rows[group[rows]], rows[~group[rows]]
-        rank = stats.rankdata(np.concatenate([x[one], x[two]]))
-        above = (rank[: len(one)] - stats.rankdata(x[one])) / len(two)
-        below = (rank[len(one) :] - stats.rankdata(x[two])) / len(one)
-        weight = len(one) * len(two) / len(rows)
-        influence[one], influence[two] = (
-            weight * (above - above.mean()) / len(one),
-            -weight * (below - below.mean()) / len(two),
-        )
-        theta, total = theta + weight * float(above.mean()), total + weight
-    return theta / total, influence / total
+    cell = 2 * layer + group
+    sizes = np.bincount(cell, minlength=2 * int(layer.max()) + 2).reshape(-1, 2)
+    placed = (ranks(x, layer) - ranks(x, cell)) / sizes[layer, 1 - group.astype(int)]
+    mean = np.bincount(cell, placed, minlength=sizes.size) / np.maximum(sizes.ravel(), 1)
+    weight = sizes.prod(axis=1) / np.maximum(sizes.sum(axis=1), 1)
+    total = float(weight.sum())
+    influence = np.where(group, 1.0, -1.0) * weight[layer] * (placed - mean[cell]) / sizes.ravel()[cell] / total
+    return float(weight @ mean[1::2]) / total, influence
 
 
-def _separated(
-    theta: float, group: BoolArray, cluster: NDArray[Any], level: float, dropped: int
-) -> tuple[Estimate, float]:
+def ranks(x: FloatArray, layer: IntArray) -> FloatArray:
+    """Rank of each row within its layer, from 1, ties at their mean."""
+    order = np.lexsort((x, layer))
+    value, of = x[order], layer[order]
+    starts = np.flatnonzero(np.concatenate([[True], (value[1:] != value[:-1]) | (of[1:] != of[:-1])]))
+    ends = np.append(starts[1:], len(x))
+    middle = np.repeat((starts + ends + 1) / 2, ends - starts)
+    found = np.empty(len(x))
+    found[order] = middle - np.concatenate([[0], np.cumsum(np.bincount(layer))])[of]
+    return found
+
+
+def _separated(delta: float, group: BoolArray, cluster: NDArray[Any], level: float, dropped: int) -> Estimate:
     inside, outside = np.unique(cluster[group]), np.unique(cluster[~group])
     clusters = len(np.union1d(inside, outside))
-    low, high = wilson_bounds(theta, min(len(inside), len(outside)), critical(cluster, level))
-    estimate = Estimate(
-        value=2 * theta - 1,
+    low, high = wilson_bounds((1 + delta) / 2, min(len(inside), len(outside)), critical(cluster, level))
+    return Estimate(
+        value=delta,
         low=2 * low - 1,
         high=2 * high - 1,
         level=level,
@@ -109,11 +146,15 @@ def _separated(
         dropped=dropped,
         reason=few(clusters),
     )
-    if len(np.intersect1d(inside, outside)) == 0:
-        return estimate, min(1.0, 2 / float(special.comb(clusters, len(inside))))
-    _, code = np.unique(cluster, return_inverse=True)
-    arrangements = special.comb(np.bincount(code), np.bincount(code, group).astype(int)).prod()
-    return estimate, min(1.0, 2 / float(arrangements))
+
+
+def _arrangements(group: BoolArray, cluster: NDArray[Any]) -> float:
+    """Exact permutation p of complete separation."""
+    units, code = np.unique(cluster, return_inverse=True)
+    size, inside = np.bincount(code), np.bincount(code, group).astype(int)
+    if ((inside == 0) | (inside == size)).all():
+        return min(1.0, 2 / float(special.comb(len(units), int((inside > 0).sum()))))
+    return min(1.0, 2 / float(special.comb(size, inside).prod()))
 
 
 def stratified_permutation(
@@ -156,6 +197,8 @@ def _centre(values: FloatArray, layer: IntArray) -> FloatArray:
 def _permute_within(
     centred: FloatArray, group: BoolArray, layer: IntArray, rng: np.random.Generator, resamples: int
 ) -> float:
+    if len(group) > MANY:
+        return _permuted_limit(centred, group, layer)
     sums = np.zeros(resamples)
     for code in np.unique(layer):
         rows = np.flatnonzero(layer == code)
@@ -166,6 +209,14 @@ def _permute_within(
     return exceeding(float(centred[group].sum()), sums)
 
 
+def _permuted_limit(centred: FloatArray, group: BoolArray, layer: IntArray) -> float:
+    """Normal limit of the permutation distribution within strata, by its exact variance (Hoeffding 1951, AMS 22)."""
+    size = np.bincount(layer)
+    share = np.bincount(layer, group) / size
+    variance = share * (1 - share) * np.bincount(layer, centred**2) * size / np.maximum(size - 1, 1)
+    return float(2 * stats.norm.sf(abs(float(centred[group].sum())) / np.sqrt(variance.sum())))
+
+
 def exceeding(observed: float, draws: FloatArray) -> float:
     """(1 + draws at least as far from 0) / (1 + draws); the tolerance counts ties that rounding would split."""
     return float(1 + (np.abs(draws) >= abs(observed) * (1 - 1e-9)).sum()) / (1 + len(draws))
@@ -174,13 +225,16 @@ def exceeding(observed: float, draws: FloatArray) -> float:
 def sign_flip(values: FloatArray, *, cluster: NDArray[Any], rng: np.random.Generator, resamples: int) -> float | None:
     """Two-sided p of paired differences being symmetric about 0; a cluster's differences flip together.
 
-    All 2^clusters patterns are enumerated where they are no more than `resamples`. None: no finite value, or all are 0.
+    All 2^clusters patterns are enumerated where they are no more than `resamples`; beyond 20,000 clusters the distribution's
+    normal limit is taken. None: no finite value, or all are 0.
     """
     finite = np.isfinite(values)
     sums = np.bincount(np.unique(cluster[finite], return_inverse=True)[1], np.asarray(values, dtype=float)[finite])
     if not sums.any():
         return None
     observed, units = float(sums.sum()), len(sums)
+    if units > MANY:
+        return float(2 * stats.norm.sf(abs(observed) / np.linalg.norm(sums)))
     if units < 40 and 2**units <= resamples:
         patterns = (np.arange(2**units)[:, None] >> np.arange(units)) & 1
         return float((np.abs((2 * patterns - 1) @ sums) >= abs(observed) * (1 - 1e-9)).mean())

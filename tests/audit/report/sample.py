@@ -76,7 +76,7 @@ def finding(
     return Finding(
         id=".".join(filter(None, (question, key, attribute, "-".join(groups)))), question=question, attribute=attribute,
         groups=groups, composite=composite, estimand=estimand, estimate=shown, margin=margin, verdict=verdict,
-        test=Test(name="rank among 999 placebo pairs", p=p, p_adjusted=adjusted, family=family, m=m, resamples=999),
+        test=Test(name="rank among 999 placebo pairs", p=p, p_adjusted=adjusted, family=family, correction="Holm", m=m, resamples=999),
         reason=reason, gate=gate, second_opinion=opinions, null=null, detectable=detectable, needed_n=needed_n,
         details=details or {},
     )  # fmt: skip

@@ -46,7 +46,7 @@ def test_three_sentences_state_counts_the_worst_finding_and_what_is_open():
     )
     assert worst == (
         "Most severe: age (mentioned): error rate of old minus error rate of young is 0.143 [0.062, 0.224] difference in error rate "
-        "(98.75\u00a0% interval, n = 302 in 120 clusters, Holm p = 0.001, margin 0.050): BREACH."
+        "(98.75\u00a0% interval, n = 302 in 120 clusters, adjusted p = 0.001, margin 0.050): BREACH."
     )
     assert still_open.startswith("Still open: 5 INCONCLUSIVE findings (nationality contrast, gender reliance,")
     assert still_open.endswith("open means neither a disparity nor its absence is shown.")

@@ -1,5 +1,7 @@
 """Settling a family: what is printed and what is decided must agree."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,25 @@ def test_an_estimate_beyond_the_margin_promises_no_n():
     found = settled(np.concatenate([np.full(20, -2.0), np.full(22, 2.4)]), 0.3)
     assert found.verdict is Verdict.INCONCLUSIVE
     assert found.needed_n is None
+
+
+def test_a_gate_is_corrected_by_holm_and_a_discovery_by_its_rate_and_looks_share_alpha():
+    cases = [case(np.linspace(-1, 1.4, 200), p) for p in (0.01, 0.02, 0.03, 0.04)]
+    gates = settle(cases, CONFIG.model_copy(update={"gates": ("intervention",)}))
+    found = settle(cases, CONFIG.model_copy(update={"gates": ()}))
+    assert {f.test.correction for f in gates} == {"Holm"} and gates[0].test.p_adjusted == 0.04
+    assert {f.test.correction for f in found} == {"Benjamini-Hochberg"}
+    assert [f.test.p_adjusted for f in gates] == [0.04, 0.06, 0.06, 0.06]
+    assert [f.test.p_adjusted for f in found] == pytest.approx([0.04] * 4)
+    assert gates[0].estimate.level == 1 - 0.05 / 4 and found[0].estimate.level == 0.95
+    yearly = CONFIG.model_copy(update={"statistics": CONFIG.statistics.model_copy(update={"looks": 26}), "gates": ()})
+    assert settle(cases, yearly)[0].verdict is Verdict.INCONCLUSIVE
+    assert settle(cases, yearly)[0].estimate.level == pytest.approx(1 - 0.05 / 26 / 4)
+
+
+def test_an_omnibus_opens_its_pairs():
+    whole = replace(case(np.linspace(-1, 1.4, 200), 0.2), id="omnibus")
+    pair = replace(case(np.linspace(-1, 1.4, 200), 0.001), id="pair", opened_by="omnibus")
+    found = {finding.id: finding for finding in settle([whole, pair], CONFIG)}
+    assert found["pair"].test.p == 0.001 and found["pair"].test.p_adjusted == found["omnibus"].test.p_adjusted == 0.2
+    assert found["pair"].test.opened_by == "omnibus" and found["pair"].verdict is not Verdict.DIFFERENT

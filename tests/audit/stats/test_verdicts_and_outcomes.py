@@ -1,4 +1,4 @@
-"""Holm, verdicts, gates, and outcome gaps against statsmodels and fairlearn."""
+"""Corrections, verdicts, gates, and outcome gaps against statsmodels and fairlearn."""
 
 import doctest
 
@@ -13,24 +13,26 @@ from statsmodels.stats.multitest import multipletests
 
 from audit.records import Estimate, Finding, Test, Verdict
 from audit.stats import multiplicity, verdicts
-from audit.stats.multiplicity import adjusted_level, holm
+from audit.stats.multiplicity import CORRECTIONS, adjusted
 from audit.stats.performance import MEASURES, outcome_gaps
 from audit.stats.questions import QUESTIONS
 from audit.stats.verdicts import decide, detectable_effect, exit_code, gate_state, needed_n
 
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.none() | st.floats(0, 1), max_size=12))
-def test_holm_equals_statsmodels_and_carries_untestable_rows(p: list[float | None]) -> None:
-    adjusted, tested = holm(p), [value for value in p if value is not None]
-    expected = multipletests(tested, method="holm")[1] if tested else []
-    assert [value is None for value in adjusted] == [value is None for value in p]
-    assert [value for value in adjusted if value is not None] == pytest.approx(list(expected))
+METHODS = {"holm": "holm", "bh": "fdr_bh", "by": "fdr_by"}
 
 
-def test_holm_refuses_a_nan() -> None:
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.none() | st.floats(0, 1), max_size=12), st.sampled_from(list(METHODS)))
+def test_corrections_equal_statsmodels_and_carry_untestable_rows(p: list[float | None], name: str) -> None:
+    found, tested = adjusted(p, CORRECTIONS[name]), [value for value in p if value is not None]
+    expected = multipletests(tested, method=METHODS[name])[1] if tested else []
+    assert [value is None for value in found] == [value is None for value in p]
+    assert [value for value in found if value is not None] == pytest.approx(list(expected))
+
+
+def test_a_correction_refuses_a_nan() -> None:
     with pytest.raises(ValueError, match="use None for what could not be tested"):
-        holm([0.1, float("nan")])
+        adjusted([0.1, float("nan")], CORRECTIONS["holm"])
 
 
 def interval(low: float, high: float) -> Estimate:
@@ -122,8 +124,29 @@ def test_docstring_examples_run() -> None:
         assert result.attempted > 0 and result.failed == 0
 
 
-def test_family_adjusted_intervals_are_wider() -> None:
-    assert adjusted_level(0.05, 1) == pytest.approx(0.95) and adjusted_level(0.05, 10) == pytest.approx(0.995)
+def test_intervals_of_a_gate_cover_jointly_and_those_of_discoveries_by_the_false_coverage_rate() -> None:
+    holm, bh, by = (CORRECTIONS[name].level for name in METHODS)
+    assert holm(0.05, 1, 0) == bh(0.05, 1, 0) == pytest.approx(0.95) and holm(0.05, 10, 10) == pytest.approx(0.995)
+    assert (
+        bh(0.05, 10, 1) == holm(0.05, 10, 1)
+        and bh(0.05, 10, 10) == pytest.approx(0.95)
+        and by(0.05, 10, 3) > bh(0.05, 10, 3)
+    )
+
+
+def test_intervals_of_what_discovery_selects_miss_the_truth_in_at_most_alpha_of_the_selected() -> None:
+    """False coverage rate (Benjamini and Yekutieli 2005): plain 95 % intervals of selected effects miss more often."""
+    rng, missed, plain = np.random.default_rng(8), [], []
+    truth = np.repeat([0.0, 1.5, 4.0], [16, 3, 1])
+    for _ in range(4000):
+        z = truth + rng.normal(size=20)
+        p = np.array(adjusted(list(2 * stats.norm.sf(np.abs(z))), CORRECTIONS["bh"]))
+        chosen = p <= 0.05
+        level = CORRECTIONS["bh"].level(0.05, 20, int(chosen.sum()))
+        off = np.abs(z - truth)[chosen]
+        missed.append((off > stats.norm.ppf((1 + level) / 2)).mean() if chosen.any() else 0.0)
+        plain.append((off > 1.96).mean() if chosen.any() else 0.0)
+    assert np.mean(missed) - 1.96 * np.std(missed) / np.sqrt(4000) <= 0.05 < np.mean(plain)
 
 
 METRICS = {
