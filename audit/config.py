@@ -296,6 +296,17 @@ class Statistics(Block):
         description="correction of questions that are no gate: Benjamini-Hochberg, or Benjamini-Yekutieli for any dependence; "
         "gates are corrected by Holm",
     )
+    reference: dict[Name, str] = Field(
+        default_factory=dict,
+        description="attribute: the group that its others are compared to; default: of two groups each other, of more the rest",
+    )
+    intersections: tuple[Annotated[tuple[Name, ...], Field(min_length=2, max_length=3)], ...] = Field(
+        (), description="attributes whose combinations are groups too: [[gender, age]]"
+    )
+    sign: Literal["|R|", "R+", "R-", "net"] = Field(
+        "|R|",
+        description="the relevance that disparities compare: absolute, for, against, or the balance of both; images: |R|",
+    )
     placebos: Annotated[int, Field(ge=19)] = Field(
         999, description="placebo word groups or pairs per test (199 or more for a verdict)"
     )
@@ -385,6 +396,17 @@ class Config(Block):
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ValueError(f"regions: two regions have one name, {twice[0]!r}; give each its own")
+        attributes = {*self.data.columns.attributes, *(block.attribute for block in self.groups)}
+        asked = {*self.statistics.reference, *(name for names in self.statistics.intersections for name in names)}
+        if asked - attributes:
+            known = ", ".join(sorted(attributes)) or "none is declared"
+            raise ValueError(
+                f"statistics: {min(asked - attributes)!r} is no attribute of this audit; attributes: {known}"
+            )
+        if self.task == "image" and self.statistics.sign != "|R|":
+            raise ValueError(
+                "statistics.sign: images are compared by |R|, which their re-initialised copies are measured in"
+            )
         if self.statistics.jitter and not (self.model.preprocessing and self.model.preprocessing.crop):
             raise ValueError("statistics.jitter: needs model.preprocessing.crop, which it shifts")
         return self

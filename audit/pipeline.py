@@ -1,6 +1,5 @@
 """The whole audit, stage by stage, from a config file to a run folder."""
 
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,8 +8,6 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, final
 
-import numpy as np
-
 from audit.aggregation import distributions, example_frame
 from audit.checks.validity import faults
 from audit.data.examples import write_quarantine
@@ -18,6 +15,7 @@ from audit.errors import DataError, OutputError
 from audit.loading import load_config
 from audit.preparation import prepare, protocol_sha256
 from audit.progress import progress, timed
+from audit.questions import QUESTIONS
 from audit.recording import Answers, Start, make_record
 from audit.records import AuditRecord
 from audit.relevance.explainer import contrast_logit
@@ -25,14 +23,13 @@ from audit.relevance.sums import Explained
 from audit.report.render import render
 from audit.stats.cases import Evidence
 from audit.stats.families import answer, share_means
-from audit.stats.questions import QUESTIONS
 from audit.stats.verdicts import gate_state, withhold
 from audit.store.runs import new_run_folder, write_manifest, write_maps, write_record
 from audit.tables import ExampleTable
 from audit.tasks.resolving import resolve_data
 from audit.tasks.task import Gallery, Task
 
-RELEVANCE_QUESTIONS = ("contrast", "reliance", "disparity", "errors")  # the others rest on predictions alone
+RELEVANCE_QUESTIONS = tuple(name for name, question in QUESTIONS.items() if question.explained)
 
 
 @final
@@ -80,26 +77,21 @@ def _examples(task: Task[Any], explained: Explained) -> ExampleTable:
 
 
 def _answers(task: Task[Any], explained: Explained, evidence: Evidence) -> Answers:
-    config = task.loaded.config
-    seeded = {name: _generator(config.seed, name) for name in QUESTIONS}
+    config, first = task.loaded.config, evidence.composites[0]
     broken = faults(explained.ledger())
-    findings = withhold(answer(evidence, seeded), broken, RELEVANCE_QUESTIONS)
+    findings = withhold(answer(evidence), broken, RELEVANCE_QUESTIONS)
     return Answers(
         findings=findings,
         gates=tuple(gate_state(question, findings) for question in config.gates),
-        distributions=distributions(evidence.groups, evidence.composites[0], share_means(evidence)),
+        distributions=distributions(evidence.groups[first], first, share_means(evidence)),
         faults=broken,
     )
-
-
-def _generator(seed: int, name: str) -> np.random.Generator:
-    return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
 def _write(folder: Path, record: AuditRecord, task: Task[Any], evidence: Evidence, gallery: Gallery) -> None:
     """Everything, the manifest last: a folder without one is incomplete and is refused by its readers."""
     with _disk(folder):
-        frame = example_frame(evidence.examples, evidence.groups, task.model.classes)
+        frame = example_frame(evidence.examples, evidence.groups[evidence.composites[0]], task.model.classes)
         frame.to_parquet(folder / "examples.parquet", index=False)
         write_quarantine(folder / "quarantine.jsonl", task.data.quarantined)
         write_maps(folder, gallery.maps)

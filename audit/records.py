@@ -38,10 +38,26 @@ class Estimate(Entry):
     reason: str = ""
 
 
+class Estimand(Entry):
+    """What a finding estimates: `measure` per `unit`, compared as `contrast` says, among the `population`, under `condition`."""
+
+    population: str
+    unit: str
+    measure: str
+    contrast: str
+    condition: str = ""
+
+    @property
+    def words(self) -> str:
+        """The estimand as one sentence."""
+        parts = (f"{self.measure}: {self.contrast}", self.condition, f"over {self.population}", f"unit: {self.unit}")
+        return "; ".join(filter(None, parts))
+
+
 class Test(Entry):
     """One hypothesis test; `p_adjusted` is corrected within `family`, which has `m` testable members.
 
-    `opened_by`: the id of the omnibus finding whose adjusted p is a lower bound of this one's.
+    `omnibus`: p of no difference between any of the groups of which a pair is tested; `p_adjusted` is never below it.
     """
 
     __test__ = False  # not a pytest class
@@ -52,7 +68,7 @@ class Test(Entry):
     correction: str = ""
     m: int = 0
     resamples: int | None = None
-    opened_by: str | None = None
+    omnibus: float | None = None
 
 
 class Finding(Entry):
@@ -63,7 +79,7 @@ class Finding(Entry):
     attribute: str
     groups: tuple[str, ...]
     composite: str | None = None
-    estimand: str
+    estimand: Estimand
     estimate: Estimate
     test: Test
     margin: float | None = None

@@ -105,13 +105,13 @@ class RegionTable:
 @final
 @dataclass(frozen=True, slots=True)
 class SwapTable:
-    """Row per swapped text: effect of `target` instead of `source` on the contrast logit, and whether the prediction flips."""
+    """Row per swapped text: effect of `target` instead of `source` on the contrast logit, and the class predicted then."""
 
     example: IntArray
     source: NDArray[np.str_]
     target: NDArray[np.str_]
     delta: FloatArray
-    flipped: NDArray[np.bool_]
+    predicted: IntArray
 
 
 @final

@@ -36,5 +36,5 @@ def swap_effects(
         source=np.array([s.source for s in swapped], dtype=np.str_),
         target=np.array([s.target for s in swapped], dtype=np.str_),
         delta=contrast(after) - contrast(before),
-        flipped=after.argmax(1) != before.argmax(1),
+        predicted=after.argmax(1),
     )

@@ -97,6 +97,12 @@ def tables(record: AuditRecord) -> list[tuple[str, str, list[Finding]]]:
     return [(question, family, rows) for (question, family), rows in found.items()]
 
 
+def shared(rows: Sequence[Finding]) -> list[str]:
+    """Population and unit of a table's estimands, where all its rows have the same."""
+    parts = {"Population": {row.estimand.population for row in rows}, "Unit": {row.estimand.unit for row in rows}}
+    return [f"{name}: {found.pop()}." for name, found in parts.items() if len(found) == 1]
+
+
 def details(finding: Finding) -> list[tuple[str, str]]:
     """The finding's further details as text, without the rates that the table shows."""
     shown = RATES if rates(finding) else ()

@@ -1,10 +1,11 @@
 """What the report says in its own words about verdicts, exit codes, the ledger and its terms, and the summary."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
+from audit.questions import QUESTIONS
 from audit.records import AuditRecord, Finding, Gate, Verdict
 from audit.report.text import interval, listed, number, p_value, percent, plural
 
@@ -44,23 +45,6 @@ GATES: Final[dict[str, tuple[Verdict, str]]] = {
     "inconclusive": (Verdict.INCONCLUSIVE, "at least one finding is not shown to lie inside its margin"),
     "not tested": (Verdict.NOT_TESTABLE, "no finding of this question could be tested"),
 }
-QUESTIONS: Final[dict[str, tuple[str, str]]] = {
-    "contrast": (
-        "Group contrast",
-        "Do the words of one group push the prediction further than the words of another group?",
-    ),
-    "intervention": ("Swaps", "Does the prediction change when a group's words are swapped for another group's?"),
-    "reliance": ("Reliance", "Do the words of a group, or a region, carry more relevance than comparable others?"),
-    "disparity": (
-        "Relevance disparity",
-        "Is the same kind of word, or region, relied on more for one group than for another?",
-    ),
-    "errors": (
-        "Misclassified against correct",
-        "Do misclassified photographs of a group have their relevance elsewhere, at equal confidence?",
-    ),
-    "outcome": ("Outcome gaps", "Do rates of favourable or wrong predictions differ between groups?"),
-}
 GLOSSARY: Final[dict[str, str]] = {
     "Relevance": "the part of the explained logit that Layer-wise Relevance Propagation assigns to a word or a pixel; "
     "positive pushes towards the explained class, negative away from it.",
@@ -92,7 +76,6 @@ GLOSSARY: Final[dict[str, str]] = {
     "Gate": "a question whose worst verdict sets the exit code.",
     "Ledger": "the account of where the explained logit went: to the words, or to biases, norms, positions and other constants.",
 }
-OF_WORDS: Final = ("contrast", "intervention")  # questions that can only be asked of texts
 OF_TEXTS: Final = ("Mentioned", "Placebo", "Swap", "Flip")
 OF_IMAGES: Final = ("Mask swap", "Untrained copies", "Concentration")
 SEVERITY: Final = tuple(VERDICTS)
@@ -144,7 +127,18 @@ def quantity(finding: Finding) -> str:
 
 def question_title(question: str) -> str:
     """Heading of a question."""
-    return QUESTIONS.get(question, (question.capitalize(), ""))[0]
+    return QUESTIONS[question].title if question in QUESTIONS else question.capitalize()
+
+
+def question_asks(question: str) -> str:
+    """The question in one sentence."""
+    return QUESTIONS[question].asks if question in QUESTIONS else ""
+
+
+def not_asked(asked: Collection[str], *, images: bool) -> list[str]:
+    """Titles of the questions that the task has and the record does not."""
+    task = "image" if images else "text"
+    return [question.title for name, question in QUESTIONS.items() if task in question.put and name not in asked]
 
 
 def tested(findings: Sequence[Finding]) -> list[Finding]:
@@ -189,7 +183,8 @@ def finding_sentence(finding: Finding) -> str:
     clusters = f" in {plural(estimate.clusters, 'cluster')}" if estimate.clusters not in (None, estimate.n) else ""
     margin = "no margin is declared" if finding.margin is None else f"margin {number(finding.margin)}"
     return (
-        f"{finding.attribute}: {finding.estimand.partition(', ranked')[0]} is {interval(estimate)} {estimate.unit} "
+        f"{finding.attribute}: {finding.estimand.measure}, {finding.estimand.contrast.partition(', ranked')[0]}, is "
+        f"{interval(estimate)} {estimate.unit} "
         f"({percent(estimate.level)} interval, n = {estimate.n:,}{clusters}, adjusted p {_equals(finding.test.p_adjusted)}, "
         f"{margin}): {finding.verdict.value}."
     )

@@ -3,23 +3,24 @@
 A case carries its estimate as a function of the interval's level, because the level depends on how many cases are testable.
 """
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from audit.config import Config
-from audit.records import Estimate, Finding, Opinion, Test, Verdict
+from audit.questions import QUESTIONS, Put
+from audit.records import Estimand, Estimate, Finding, Opinion, Test, Verdict
 from audit.stats.intervals import missing
 from audit.stats.multiplicity import CORRECTIONS, Correction, adjusted
-from audit.stats.questions import asked
 from audit.stats.verdicts import decide, detectable_against, detectable_effect, needed_n, standard_error
 from audit.tables import ExampleTable, FloatArray, GroupTable, IntArray, RegionTable, SwapTable, WordTable
 
-NO_GROUP = ("(none)", "(several)", "unknown")
+NO_GROUP: Final = ("(none)", "(several)", "unknown")
 
 
 @final
@@ -27,13 +28,14 @@ NO_GROUP = ("(none)", "(several)", "unknown")
 class Evidence:
     """What the questions are asked of: texts have `words`, images `regions`; `classes[k]` names label k.
 
-    `mentions[attribute]` names the group each text mentions; `swaps[attribute]` its interventions.
+    `groups[c]` is relevance by word group or region under composite c, `mentions[attribute]` the group each text mentions;
+    `swaps[attribute]` are its interventions.
     """
 
     config: Config
     examples: ExampleTable
     words: WordTable | None
-    groups: GroupTable
+    groups: Mapping[str, GroupTable]
     mentions: Mapping[str, NDArray[np.str_]]
     swaps: Mapping[str, SwapTable]
     composites: tuple[str, ...]
@@ -46,6 +48,10 @@ class Evidence:
         """Standard deviation of the contrast logit over the audit set: the unit of effects."""
         return float(self.examples.margin.std(ddof=1))
 
+    def rng(self, case: str) -> np.random.Generator:
+        """A generator of the case's own, so that adding a case changes no other."""
+        return np.random.default_rng([self.config.seed, zlib.crc32(case.encode())])
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -53,14 +59,14 @@ class Case:
     """One hypothesis before its family is known.
 
     `estimate(level)` gives the interval at that level; `origin` is the value under the null hypothesis; `note` follows the reason,
-    `opened_by` is the id of the omnibus case of its attribute.
+    `omnibus` is the p of no difference between any of the groups of which these are a pair.
     """
 
     id: str
     question: str
     attribute: str
     groups: tuple[str, ...]
-    estimand: str
+    estimand: Estimand
     test: str
     p: float | None
     estimate: Callable[[float], Estimate]
@@ -71,28 +77,22 @@ class Case:
     opinions: tuple[Opinion, ...] = ()
     null: FloatArray = field(default_factory=lambda: np.zeros(0))
     details: Mapping[str, JsonValue] = field(default_factory=dict)
-    of_regions: bool = False
     note: str = ""
-    opened_by: str | None = None
+    omnibus: float | None = None
 
 
 def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
     """Correct a family (Holm if it is a gate, else the false discovery rate), intervals at the family's level, verdicts.
 
-    An omnibus opens its cases: their adjusted p is at least its own, which only makes flat correction stricter.
+    An omnibus opens its pairs: their adjusted p is at least its own p, which only makes flat correction stricter.
     """
     if not cases:
         return []
     correction = CORRECTIONS["holm" if cases[0].question in config.gates else config.statistics.discovery]
     found = adjusted([case.p for case in cases], correction)
-    by_id = {case.id: p for case, p in zip(cases, found, strict=True)}
-    opened = [_opened(p, by_id.get(case.opened_by or "")) for case, p in zip(cases, found, strict=True)]
+    opened = [None if p is None else max(p, case.omnibus or 0.0) for case, p in zip(cases, found, strict=True)]
     family = _Family(correction, config.statistics.spent, [p for p in opened if p is not None])
     return [_finding(case, p, family, config) for case, p in zip(cases, opened, strict=True)]
-
-
-def _opened(own: float | None, omnibus: float | None) -> float | None:
-    return own if own is None or omnibus is None else max(own, omnibus)
 
 
 @final
@@ -118,8 +118,8 @@ class _Family:
 def _finding(case: Case, p_adjusted: float | None, family: _Family, config: Config) -> Finding:
     alpha, m = family.alpha, family.m
     estimate = case.estimate(family.level)
-    question, equivalence = asked(case.question, of_regions=case.of_regions), case.estimate(1 - 2 * alpha / max(m, 1))
-    verdict, reason = decide(estimate, equivalence, p_adjusted, case.margin, alpha, unsettled=question.inconclusive)
+    put, equivalence = _put(case.question, config), case.estimate(1 - 2 * alpha / max(m, 1))
+    verdict, reason = decide(estimate, equivalence, p_adjusted, case.margin, alpha, unsettled=put.inconclusive)
     inconclusive = verdict is Verdict.INCONCLUSIVE
     return Finding(
         id=case.id,
@@ -133,11 +133,11 @@ def _finding(case: Case, p_adjusted: float | None, family: _Family, config: Conf
             name=case.test,
             p=case.p,
             p_adjusted=p_adjusted,
-            family=question.family,
+            family=QUESTIONS[case.question].family,
             correction=family.correction.name,
             m=m,
             resamples=case.resamples,
-            opened_by=case.opened_by,
+            omnibus=case.omnibus,
         ),
         margin=case.margin,
         verdict=verdict,
@@ -176,22 +176,26 @@ def _needed(case: Case, estimate: Estimate, alpha: float) -> int | None:
     return None if se is None or room <= 0 else needed_n(se, estimate.n, room, alpha)
 
 
-def not_testable(
-    question: str, attribute: str, groups: tuple[str, ...], reason: str, *, of_regions: bool = False
-) -> Case:
+def _put(question: str, config: Config) -> Put:
+    return QUESTIONS[question].put[config.task]
+
+
+def not_testable(evidence: Evidence, question: str, attribute: str, groups: tuple[str, ...], reason: str) -> Case:
     """The row that says why nothing could be tested."""
-    entry = asked(question, of_regions=of_regions)
+    put = _put(question, evidence.config)
     return Case(
         id=f"{question}.{attribute}.not_testable",
         question=question,
         attribute=attribute,
         groups=groups,
-        estimand=entry.estimand.format(group="each group", other="the others", measure="rate"),
+        estimand=put.estimand(
+            evidence.config.task, group="each group", other="the others", measure="the measure", feature="each feature",
+            matched="label and confidence", label="each",
+        ),
         test="none",
         p=None,
-        estimate=lambda level: missing(reason, level=level, unit=entry.unit),
-        of_regions=of_regions,
-    )
+        estimate=lambda level: missing(reason, level=level, unit=put.scale),
+    )  # fmt: skip
 
 
 def by_reason(reasons: Mapping[str, str]) -> list[str]:
@@ -208,15 +212,3 @@ def by_attribute(words: WordTable | None) -> dict[str, dict[str, IntArray]]:
     for (attribute, group), types in words.groups.items() if words else ():
         grouped.setdefault(attribute, {})[group] = types
     return grouped
-
-
-def group_columns(evidence: Evidence) -> dict[str, NDArray[np.str_]]:
-    """Group of each example by what its text mentions and by the data's own columns."""
-    mentioned = {f"{name} (mentioned)": column for name, column in evidence.mentions.items()}
-    return {**mentioned, **evidence.examples.attributes}
-
-
-def group_pairs(column: NDArray[np.str_]) -> list[tuple[str, str]]:
-    """Two groups: their pair. More: each against the rest."""
-    names = [name for name in np.unique(column).tolist() if name not in NO_GROUP]
-    return [(names[0], names[1])] if len(names) == 2 else [(name, "rest") for name in names]

@@ -1,27 +1,26 @@
 """Every declared question in one table, and the description that goes with them: effects by term, mean shares."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 
 from audit.records import Estimate, Finding, TermEffect
 from audit.stats.cases import Case, Evidence, settle
-from audit.stats.group_gaps import disparity_cases, intervention_cases, outcome_cases
 from audit.stats.intervals import mean_interval
+from audit.stats.outcomes import intervention_cases, link_cases, outcome_cases
 from audit.stats.placebos import Pool, build_pool
-from audit.stats.region_gaps import error_cases, region_disparity_cases
 from audit.stats.regions import region_reliance_cases
+from audit.stats.relevance_gaps import disparity_cases, error_cases
 from audit.stats.word_groups import contrast_cases, reliance_cases
 
 
-def answer(evidence: Evidence, rng: Mapping[str, np.random.Generator]) -> tuple[Finding, ...]:
-    """Every finding of every question; `rng` has one generator per question, so that adding one changes no other."""
+def answer(evidence: Evidence) -> tuple[Finding, ...]:
+    """Every finding of every question."""
     pool = build_pool(evidence.words) if evidence.words else None
     findings: list[Finding] = []
-    for question, collectors in COLLECTORS.items():
-        cases = [case for collect in collectors for case in collect(evidence, pool, rng[question])]
-        findings += settle(cases, evidence.config)
+    for collectors in COLLECTORS.values():
+        findings += settle([case for collect in collectors for case in collect(evidence, pool)], evidence.config)
     return tuple(findings)
 
 
@@ -70,7 +69,7 @@ def term_effects(
 
 def share_means(evidence: Evidence) -> dict[str, Estimate]:
     """Mean share of each group over the examples that hold it."""
-    groups, cluster = evidence.groups, evidence.examples.cluster
+    groups, cluster = evidence.groups[evidence.composites[0]], evidence.examples.cluster
     return {
         name: mean_interval(groups.share[held, i], cluster=cluster[held], unit="share of |R|")
         for i, name in enumerate(groups.names)
@@ -78,14 +77,15 @@ def share_means(evidence: Evidence) -> dict[str, Estimate]:
     }
 
 
-Collect = Callable[[Evidence, Pool | None, np.random.Generator], Sequence[Case]]
+Collect = Callable[[Evidence, Pool | None], Sequence[Case]]
 COLLECTORS: Final[
     dict[str, tuple[Collect, ...]]
 ] = {  # one that lacks its evidence (words, regions, swaps) finds no case
     "contrast": (contrast_cases,),
     "intervention": (intervention_cases,),
     "reliance": (reliance_cases, region_reliance_cases),
-    "disparity": (disparity_cases, region_disparity_cases),
+    "disparity": (disparity_cases,),
     "errors": (error_cases,),
     "outcome": (outcome_cases,),
+    "link": (link_cases,),
 }

@@ -4,7 +4,7 @@ Intervals and p come from scores at the effective sample size. A measure is one 
 its metric, one a side, per measure and group.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.records import Estimate
+from audit.stats.counts import small_counts
 from audit.stats.intervals import BoolArray, missing, newcombe, wilson
 from audit.stats.tests import two_proportions
 from audit.tables import IntArray
@@ -26,6 +27,18 @@ class Measure:
     rows: Literal["all", "unfavourable", "favourable"]
     event: Literal["favourable prediction", "unfavourable prediction", "wrong prediction"]
     metric: str
+
+    def rows_of(self, label: IntArray, favourable: int) -> BoolArray:
+        """Which rows `[n]` are its denominator."""
+        if self.rows == "all":
+            return np.ones(len(label), dtype=bool)
+        return np.asarray((label == favourable) == (self.rows == "favourable"))
+
+    def event_of(self, label: IntArray, predicted: IntArray, favourable: int) -> BoolArray:
+        """In which rows the event happens."""
+        if self.event == "wrong prediction":
+            return np.asarray(predicted != label)
+        return np.asarray((predicted == favourable) == (self.event == "favourable prediction"))
 
 
 MEASURES: Final[dict[str, Measure]] = {
@@ -60,36 +73,46 @@ class Gap:
     reference_rate: Estimate
     difference: Estimate
     p: float | None
+    test: str = "none"
 
 
 def outcome_gaps(
-    label: IntArray, predicted: IntArray, groups: NDArray[np.str_], *, favourable: int, cluster: NDArray[Any],
-    level: float = 0.95, min_group_size: int = 20, unknown: Collection[str] = ("", "unknown"),
+    label: IntArray, predicted: IntArray, groups: NDArray[np.str_], pairs: Sequence[tuple[str, str]], *, favourable: int,
+    cluster: NDArray[Any], level: float = 0.95, min_group_size: int = 20, among: Collection[str] | None = None,
 ) -> tuple[Gap, ...]:  # fmt: skip
-    """Every measure for every group, one-vs-rest (two groups: the first of the sorted names minus the second).
+    """Every measure for every pair of groups; "rest" as the second is all other groups of `among`.
 
-    Rows whose group is in `unknown` are excluded and counted in `dropped`. A side with fewer than `min_group_size`
+    Rows of no group in `among` (None: of all) are excluded and counted in `dropped`. A side with fewer than `min_group_size`
     rows of the measure's own denominator gives value None with the count.
     """
-    known = ~np.isin(groups, list(unknown))
-    names = np.unique(groups[known]).tolist()
-    if len(names) < 2:
-        return ()
-    pairs = [(names[0], names[1])] if len(names) == 2 else [(name, "rest") for name in names]
+    among = np.unique(groups).tolist() if among is None else list(among)
+    known = np.isin(groups, among)
     y, guess, of, unit = label[known], predicted[known], groups[known], cluster[known]
     excluded = int((~known).sum())
-    return tuple(
-        _gap(measure, y, guess, of == name, (name, other), favourable, unit, level, min_group_size, excluded)
-        for measure in MEASURES
-        for name, other in pairs
-    )
+    gaps = []
+    for name, other in pairs:
+        rows = np.ones(len(of), dtype=bool) if other == "rest" else np.isin(of, (name, other))
+        chosen = y[rows], guess[rows], of[rows] == name
+        gaps += [
+            _gap(measure, *chosen, (name, other), favourable, unit[rows], level, min_group_size, excluded)
+            for measure in MEASURES
+        ]
+    return tuple(gaps)
+
+
+def rates_p(event: BoolArray, group: BoolArray, *, cluster: NDArray[Any]) -> tuple[float | None, str]:
+    """Two-sided p of equal rates, and the test's name: exact for small counts where rows are independent."""
+    if len(np.unique(cluster)) == len(cluster):
+        p, name = small_counts(event, group)
+        return (1.0 if p is None and len(event) else p), name
+    return two_proportions(event, group, cluster=cluster), "score test at the effective sample size"
 
 
 def _gap(
     measure: str, label: IntArray, predicted: IntArray, group: BoolArray, names: tuple[str, str], favourable: int,
     cluster: NDArray[Any], level: float, smallest: int, excluded: int,
 ) -> Gap:  # fmt: skip
-    rows = _rows(MEASURES[measure], label, favourable)
+    rows = MEASURES[measure].rows_of(label, favourable)
     y, guess, side, unit = label[rows], predicted[rows], group[rows], cluster[rows]
     sizes = int(side.sum()), int((~side).sum())
     if min(sizes) < smallest:
@@ -100,7 +123,7 @@ def _gap(
         reason = f"{names[0]} and {names[1]} have no true class in common, so what is predicted differs because the labels do"
         none = missing(reason, level=level, unit=measure, n=sum(sizes), dropped=excluded)
         return Gap(measure, *names, none, none, none, None)
-    event = _event(MEASURES[measure], y, guess, favourable)
+    event = MEASURES[measure].event_of(y, guess, favourable)
     one, two = _points(MEASURES[measure], y, guess, side, favourable)
     rate = wilson(event[side], cluster=unit[side], level=level, unit=measure)
     rest = wilson(event[~side], cluster=unit[~side], level=level, unit=measure)
@@ -109,20 +132,8 @@ def _gap(
         return Gap(measure, *names, rate, rest, difference, None)
     return Gap(
         measure, *names, rate.model_copy(update={"value": one}), rest.model_copy(update={"value": two}),
-        difference.model_copy(update={"value": one - two}), two_proportions(event, side, cluster=unit),
+        difference.model_copy(update={"value": one - two}), *rates_p(event, side, cluster=unit),
     )  # fmt: skip
-
-
-def _rows(measure: Measure, label: IntArray, favourable: int) -> BoolArray:
-    if measure.rows == "all":
-        return np.ones(len(label), dtype=bool)
-    return np.asarray((label == favourable) == (measure.rows == "favourable"))
-
-
-def _event(measure: Measure, label: IntArray, predicted: IntArray, favourable: int) -> BoolArray:
-    if measure.event == "wrong prediction":
-        return np.asarray(predicted != label)
-    return np.asarray((predicted == favourable) == (measure.event == "favourable prediction"))
 
 
 def _points(

@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 from pydantic import JsonValue
 
+from audit.questions import QUESTIONS
 from audit.records import Estimate, Opinion
 from audit.stats.cases import Case, Evidence, by_reason, not_testable
 from audit.stats.intervals import mean_interval
 from audit.stats.mask_swap import MaskSwap, leave_one_out, mask_swap, referenced
 from audit.stats.placebos import Pool
-from audit.stats.questions import asked
 from audit.tables import FloatArray, RegionTable
 
 MOST_OVERLAP: Final = 0.95  # beyond it, 60 images miss 10 % of relevance on the region more often than they find it
@@ -24,7 +24,7 @@ DISAGREE: Final = "composites push in different directions, so this is no findin
 SHOWN: Final = 999  # draws of the null that the record keeps
 
 
-def region_reliance_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator) -> Sequence[Case]:
+def region_reliance_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     """Each region's net relevance under its own mask against other images' masks, referenced to the twins."""
     regions, short = evidence.regions, {}
     if regions is None:
@@ -35,9 +35,9 @@ def region_reliance_cases(evidence: Evidence, pool: Pool | None, rng: np.random.
         if reason:
             short[name] = reason
         else:
-            cases.append(_swap_case(evidence, regions, r, rng))
+            cases.append(_swap_case(evidence, regions, r))
     if short:
-        cases.append(not_testable("reliance", "regions", tuple(short), "; ".join(by_reason(short)), of_regions=True))
+        cases.append(not_testable(evidence, "reliance", "regions", tuple(short), "; ".join(by_reason(short))))
     return cases
 
 
@@ -60,8 +60,9 @@ def _untestable(regions: RegionTable, r: int, smallest: int) -> str:
     return ""
 
 
-def _swap_case(evidence: Evidence, regions: RegionTable, r: int, rng: np.random.Generator) -> Case:
-    statistics, question = evidence.config.statistics, asked("reliance", of_regions=True)
+def _swap_case(evidence: Evidence, regions: RegionTable, r: int) -> Case:
+    statistics, put = evidence.config.statistics, QUESTIONS["reliance"].put["image"]
+    rng = evidence.rng(f"reliance.regions.{regions.names[r]}")
     tests = {
         name: mask_swap(
             regions.swapped[name][:, r] / regions.uncovered[r], regions.block[:, r], regions.place[:, r],
@@ -76,7 +77,7 @@ def _swap_case(evidence: Evidence, regions: RegionTable, r: int, rng: np.random.
         question="reliance",
         attribute="regions",
         groups=(name,),
-        estimand=question.estimand.format(group=name),
+        estimand=put.estimand("image", group=name),
         test=f"mask swap within class and region size, largest of {len(tests)} composites",
         p=agreed,
         estimate=lambda level: _mean(evidence, regions, r, first, level),
@@ -90,7 +91,6 @@ def _swap_case(evidence: Evidence, regions: RegionTable, r: int, rng: np.random.
         ),
         null=first.null[:SHOWN],
         details={**twins, **_described(evidence, regions, r, first)},
-        of_regions=True,
         note="; ".join(filter(None, (DISAGREE if agreed == 1.0 and len(tests) > 1 else "", note))),
     )
 
@@ -104,7 +104,7 @@ def _agreed(tests: Collection[MaskSwap]) -> float | None:
 
 def _mean(evidence: Evidence, regions: RegionTable, r: int, test: MaskSwap, level: float) -> Estimate:
     """Mean of own minus other masks; images without a map are `dropped`, those without the region no part of it."""
-    held, unit = regions.block[:, r] >= 0, asked("reliance", of_regions=True).unit
+    held, unit = regions.block[:, r] >= 0, QUESTIONS["reliance"].put["image"].scale
     return mean_interval(test.influence[held], cluster=evidence.examples.cluster[held], level=level, unit=unit)
 
 

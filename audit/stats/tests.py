@@ -118,6 +118,35 @@ def _placements(x: FloatArray, group: BoolArray, layer: IntArray) -> tuple[float
     return float(weight @ mean[1::2]) / total, influence
 
 
+def omnibus(
+    values: FloatArray, groups: NDArray[Any], *, cluster: NDArray[Any], strata: NDArray[Any] | None = None
+) -> float | None:
+    """p of no difference between any `groups` `[n]`: ranks within strata, a score test with cluster-robust covariance.
+
+    S holds per group the sum of centred ranks times (in the group - the group's part of the stratum), V the sum over clusters
+    of the outer products of their parts of S; S' V^- S is chi-squared with rank V degrees of freedom. For independent rows and
+    equal spreads it is Kruskal and Wallis's test (1952, JASA 47). None: fewer than two groups, or no variation.
+    """
+    keep = np.isfinite(values)
+    layer = np.zeros(len(values), dtype=int) if strata is None else strata
+    _, layer = np.unique(layer[keep], return_inverse=True)
+    names, g = np.unique(groups[keep], return_inverse=True)
+    units, unit = np.unique(cluster[keep], return_inverse=True)
+    if len(names) < 2:
+        return None
+    size = np.bincount(layer)
+    centred = (ranks(np.asarray(values, dtype=float)[keep], layer) - (size[layer] + 1) / 2) / (size[layer] + 1)
+    share = (
+        np.bincount(layer * len(names) + g, minlength=len(size) * len(names)).reshape(-1, len(names)) / size[:, None]
+    )
+    parts = np.column_stack([
+        np.bincount(unit, centred * ((g == code) - share[layer, code]), minlength=len(units)) for code in range(len(names) - 1)
+    ])  # fmt: skip
+    scores, covariance = parts.sum(axis=0), parts.T @ parts
+    df = int(np.linalg.matrix_rank(covariance, hermitian=True))
+    return float(stats.chi2.sf(scores @ np.linalg.pinv(covariance, hermitian=True) @ scores, df)) if df else None
+
+
 def ranks(x: FloatArray, layer: IntArray) -> FloatArray:
     """Rank of each row within its layer, from 1, ties at their mean."""
     order = np.lexsort((x, layer))

@@ -6,15 +6,15 @@ from functools import partial
 import numpy as np
 
 from audit.config import Config
+from audit.questions import QUESTIONS
 from audit.records import Estimate, Opinion
 from audit.stats.cases import Case, Evidence, by_attribute, not_testable
 from audit.stats.nulls import Design, PlaceboTest, contrast, contrast_test, enrichment, reliance_test
 from audit.stats.placebos import Pool, usable
-from audit.stats.questions import QUESTIONS
 from audit.tables import IntArray
 
 
-def reliance_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator) -> Sequence[Case]:
+def reliance_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     """Each group's enrichment, ranked among placebo groups."""
     if pool is None:
         return ()
@@ -23,6 +23,7 @@ def reliance_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generat
     for attribute, groups in by_attribute(evidence.words).items():
         for group, types in _testable(pool, groups, evidence.config).items():
             kept = usable(pool, types, min_examples=design.min_examples)
+            rng = evidence.rng(f"reliance.{attribute}.{group}")
             tests = reliance_test(pool, types, evidence.composites, design=design, rng=rng)
             cases.append(
                 _placebo_case(
@@ -30,11 +31,11 @@ def reliance_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generat
                     partial(_enriched, evidence, pool, kept),
                 )
             )  # fmt: skip
-        cases += _untestable("reliance", attribute, pool, groups, evidence.config)
+        cases += _untestable(evidence, "reliance", attribute, pool, groups)
     return cases
 
 
-def contrast_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generator) -> Sequence[Case]:
+def contrast_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     """Mean relevance of one group's words minus another's, ranked among placebo pairs."""
     if pool is None:
         return ()
@@ -44,6 +45,7 @@ def contrast_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generat
         testable = _testable(pool, groups, evidence.config)
         for (name, a), (other, b) in _pairs(testable):
             kept = [usable(pool, types, min_examples=design.min_examples) for types in (a, b)]
+            rng = evidence.rng(f"contrast.{attribute}.{name}-{other}")
             tests = contrast_test(pool, a, b, evidence.composites, design=design, scale=evidence.scale, rng=rng)
             cases.append(
                 _placebo_case(
@@ -52,7 +54,7 @@ def contrast_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Generat
                     margin=evidence.config.margins.contrast,
                 )
             )  # fmt: skip
-        cases += _untestable("contrast", attribute, pool, groups, evidence.config, alone=len(testable) == 1)
+        cases += _untestable(evidence, "contrast", attribute, pool, groups, alone=len(testable) == 1)
     return cases
 
 
@@ -85,7 +87,7 @@ def _placebo_case(
         question=question,
         attribute=attribute,
         groups=groups,
-        estimand=QUESTIONS[question].estimand.format(group=groups[0], other=groups[-1]),
+        estimand=QUESTIONS[question].put["text"].estimand("text", group=groups[0], other=groups[-1]),
         test=f"among {len(tests[first].null)} placebo {kind}: larger p of rank and t tail, largest of {len(tests)} composites",
         p=p,
         estimate=lambda level: _noting(estimate(level), tests[first].estimate.reason),
@@ -139,11 +141,17 @@ def _pairs(groups: Mapping[str, IntArray]) -> list[tuple[tuple[str, IntArray], t
 
 
 def _untestable(
-    question: str, attribute: str, pool: Pool, groups: Mapping[str, IntArray], config: Config, *, alone: bool = False
+    evidence: Evidence,
+    question: str,
+    attribute: str,
+    pool: Pool,
+    groups: Mapping[str, IntArray],
+    *,
+    alone: bool = False,
 ) -> list[Case]:
     """One row for all groups of an attribute that cannot be tested, with the count of each."""
-    statistics = config.statistics
-    counts = {name: _count(pool, types, config) for name, types in groups.items()}
+    statistics = evidence.config.statistics
+    counts = {name: _count(pool, types, evidence.config) for name, types in groups.items()}
     short = {name: n for name, n in counts.items() if alone or n < statistics.min_terms}
     if not short:
         return []
@@ -152,4 +160,4 @@ def _untestable(
         f"{statistics.min_terms} a side are needed" if question == "contrast" else f"{statistics.min_terms} are needed"
     )
     reason = f"terms that occur in at least {statistics.min_examples_per_term} examples: {listed}; {needed}"
-    return [not_testable(question, attribute, tuple(short), reason)]
+    return [not_testable(evidence, question, attribute, tuple(short), reason)]

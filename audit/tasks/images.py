@@ -147,7 +147,7 @@ class ImageTask:
             config=self.config,
             examples=examples,
             words=None,
-            groups=explained.common.groups[self.explainer.names[0]],
+            groups=explained.common.groups,
             mentions={},
             swaps={},
             composites=self.explainer.names,

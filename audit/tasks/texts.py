@@ -95,7 +95,7 @@ class TextTask:
             config=self.config,
             examples=examples,
             words=explained.words,
-            groups=explained.common.groups[self.explainer.names[0]],
+            groups=explained.common.groups,
             mentions={a: mentions(self.matches, a) for a in dict.fromkeys(a for a, _ in self.declared)},
             swaps=swaps,
             composites=self.explainer.names,

@@ -7,6 +7,7 @@ from audit.records import (
     AuditRecord,
     DataRecord,
     Distribution,
+    Estimand,
     Estimate,
     Exhibit,
     Finding,
@@ -66,6 +67,12 @@ def estimate(
     )
 
 
+def worded(measure: str) -> Estimand:
+    return Estimand(
+        population="the audited texts", unit="text, or cluster of them", measure=measure, contrast="as the groups say"
+    )
+
+
 def finding(
     question: str, attribute: str, groups: tuple[str, ...], shown: Estimate, verdict: Verdict, reason: str, *, p: float,
     adjusted: float, m: int, family: str, margin: float | None, estimand: str, key: str = "", gate: bool = True,
@@ -75,7 +82,7 @@ def finding(
     """A tested finding."""
     return Finding(
         id=".".join(filter(None, (question, key, attribute, "-".join(groups)))), question=question, attribute=attribute,
-        groups=groups, composite=composite, estimand=estimand, estimate=shown, margin=margin, verdict=verdict,
+        groups=groups, composite=composite, estimand=worded(estimand), estimate=shown, margin=margin, verdict=verdict,
         test=Test(name="rank among 999 placebo pairs", p=p, p_adjusted=adjusted, family=family, correction="Holm", m=m, resamples=999),
         reason=reason, gate=gate, second_opinion=opinions, null=null, detectable=detectable, needed_n=needed_n,
         details=details or {},
@@ -86,7 +93,7 @@ def not_testable(question: str, attribute: str, groups: tuple[str, ...], reason:
     """A finding without a verdict about the data."""
     return Finding(
         id=f"{question}.{attribute}.not_testable", question=question, attribute=attribute, groups=groups,
-        estimand="none", estimate=Estimate(value=None, reason=reason), test=Test(name="none"),
+        estimand=worded("none"), estimate=Estimate(value=None, reason=reason), test=Test(name="none"),
         verdict=Verdict.NOT_TESTABLE, reason=reason, gate=question != "disparity",
     )  # fmt: skip
 

@@ -137,13 +137,10 @@ def evidence(
         cluster=np.arange(n) if cluster is None else cluster,
         attributes=attributes,
     )
-    groups = GroupTable(
-        names=regions.names,
-        share=regions.share["first"],
-        net=regions.net["first"],
-        size=np.zeros_like(regions.share["first"]),
-        present=np.isfinite(regions.share["first"]),
-    )
+    groups = {
+        name: GroupTable(regions.names, share, regions.net[name], np.zeros_like(share), np.isfinite(share))
+        for name, share in regions.share.items()
+    }
     return Evidence(
         config=config,
         examples=examples,

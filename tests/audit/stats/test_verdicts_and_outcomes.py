@@ -11,11 +11,11 @@ from scipy import stats
 from sklearn.metrics import zero_one_loss
 from statsmodels.stats.multitest import multipletests
 
-from audit.records import Estimate, Finding, Test, Verdict
+from audit.questions import QUESTIONS
+from audit.records import Estimand, Estimate, Finding, Test, Verdict
 from audit.stats import multiplicity, verdicts
 from audit.stats.multiplicity import CORRECTIONS, adjusted
 from audit.stats.performance import MEASURES, outcome_gaps
-from audit.stats.questions import QUESTIONS
 from audit.stats.verdicts import decide, detectable_effect, exit_code, gate_state, needed_n
 
 METHODS = {"holm": "holm", "bh": "fdr_bh", "by": "fdr_by"}
@@ -72,7 +72,7 @@ def finding(verdict: Verdict, low: float = 0.0, high: float = 0.01, question: st
         question=question,
         attribute="a",
         groups=("x", "y"),
-        estimand="",
+        estimand=Estimand(population="", unit="", measure="", contrast=""),
         estimate=interval(low, high),
         test=Test(name="t"),
         margin=0.1,
@@ -157,6 +157,9 @@ METRICS = {
 }
 
 
+RESTS = [(name, "rest") for name in "abc"]
+
+
 def outcomes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     label = rng.integers(0, 2, 600)
@@ -167,7 +170,9 @@ def outcomes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_outcome_values_equal_fairlearn_and_intervals_hold_them() -> None:
     label, predicted, groups = outcomes()
     assert set(METRICS) == set(MEASURES)
-    for gap in outcome_gaps(label, predicted, groups, favourable=1, cluster=np.arange(600)):
+    for gap in outcome_gaps(
+        label, predicted, groups, RESTS, favourable=1, cluster=np.arange(600), among=("a", "b", "c")
+    ):
         known = groups != ""
         frame = MetricFrame(
             metrics=METRICS[gap.measure],
@@ -182,24 +187,29 @@ def test_outcome_values_equal_fairlearn_and_intervals_hold_them() -> None:
         assert low is not None and value is not None and high is not None and low < value < high
 
 
-def test_two_groups_give_one_difference_and_one_group_none() -> None:
+def test_a_pair_among_more_groups_is_compared_alone() -> None:
     label, predicted, groups = outcomes()
     two = np.isin(groups, ["a", "b"])
-    gaps = outcome_gaps(label[two], predicted[two], groups[two], favourable=1, cluster=np.arange(two.sum()))
-    assert [(gap.measure, gap.group, gap.reference) for gap in gaps] == [(name, "a", "b") for name in MEASURES]
-    alone = groups == "a"
-    assert (
-        outcome_gaps(label[alone], predicted[alone], groups[alone], favourable=1, cluster=np.arange(alone.sum())) == ()
-    )
+    pair = [("a", "b")]
+    among = outcome_gaps(label, predicted, groups, pair, favourable=1, cluster=np.arange(600), among=("a", "b", "c"))
+    alone = outcome_gaps(label[two], predicted[two], groups[two], pair, favourable=1, cluster=np.arange(two.sum()))
+    assert [(gap.measure, gap.group, gap.reference) for gap in among] == [(name, "a", "b") for name in MEASURES]
+    assert [gap.p for gap in among] == [gap.p for gap in alone]
+    assert [gap.difference.value for gap in among] == [gap.difference.value for gap in alone]
 
 
-def test_a_small_group_is_not_tested_and_says_how_small() -> None:
+def test_a_small_side_is_not_tested_and_says_how_small() -> None:
     label, predicted, groups = outcomes()
     groups = np.where(np.arange(600) < 5, "rare", "a")
-    for gap in outcome_gaps(label, predicted, groups, favourable=1, cluster=np.arange(600)):
+    for gap in outcome_gaps(label, predicted, groups, [("a", "rare")], favourable=1, cluster=np.arange(600)):
         assert gap.p is None and gap.difference.value is None and "and rare " in gap.difference.reason
 
 
-def test_every_question_has_its_own_name_and_family() -> None:
-    assert [question.name for question in QUESTIONS.values()] == list(QUESTIONS)
+def test_every_question_has_a_family_of_its_own_and_every_estimand_is_whole() -> None:
     assert len({question.family for question in QUESTIONS.values()}) == len(QUESTIONS)
+    names = dict.fromkeys(("group", "other", "measure", "feature", "matched", "label"), "x")
+    for question in QUESTIONS.values():
+        for task, put in question.put.items():
+            estimand = put.estimand("image" if task == "image" else "text", **names)
+            assert estimand.measure and estimand.contrast and estimand.population and estimand.unit
+            assert "{" not in estimand.words

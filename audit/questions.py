@@ -1,0 +1,169 @@
+"""The questions an audit asks, in one literal table that computation, record, report, config and documentation share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Literal, final
+
+from audit.records import Estimand
+
+Task = Literal["text", "image"]
+EXAMPLES: Final[Mapping[str, str]] = MappingProxyType({"text": "text", "image": "photograph"})
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A question as it is put to one kind of data: the parts of its estimand, templates over what a case names.
+
+    `scale` is the unit of its estimates, `margin` the key of `margins` in the config (None: it has none, and is no gate).
+    `inconclusive` is the reason to give for an INCONCLUSIVE finding, where that of every other question would not fit.
+    """
+
+    measure: str
+    contrast: str
+    scale: str
+    margin: str | None = None
+    condition: str = ""
+    population: str = "the audited {examples}"
+    unit: str = "{example}, or cluster of them"
+    direction: Literal["greater", "two-sided"] = "two-sided"
+    inconclusive: str = ""
+
+    def estimand(self, task: Task, **names: str) -> Estimand:
+        """The estimand of a case; `names` fills the templates, KeyError for one that is not given."""
+        given = {"example": EXAMPLES[task], "examples": f"{EXAMPLES[task]}s", **names}
+        parts = ("population", "unit", "measure", "contrast", "condition")
+        return Estimand(**{part: str(getattr(self, part)).format(**given) for part in parts})
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One declared family of tests. `explained`: it rests on relevance, not on predictions alone."""
+
+    title: str
+    asks: str
+    family: str
+    explained: bool
+    put: Mapping[str, Put] = field(default_factory=dict)
+
+
+_SIDES = Put(
+    measure="{measure} of {feature}",
+    contrast="Cliff's delta, {group} against {other}",
+    condition="within strata of {matched}",
+    scale="Cliff's delta",
+    margin="disparity",
+)
+_OUTCOME = Put(
+    measure="{measure}", contrast="{group} minus {other}", scale="difference of rates", margin="outcome",
+    condition="as predicted, whatever the relevance",
+)  # fmt: skip
+
+QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
+    "reliance": Question(
+        "Reliance",
+        "Do the words of a group, or a region, carry more relevance than comparable others?",
+        "reliance",
+        explained=True,
+        put={
+            "text": Put(
+                measure="mean |R| per word of the group over mean |R| per word of the same text",
+                contrast="{group} words, ranked among placebo word groups",
+                population="the audited texts that hold such a word",
+                unit="word type; intervals: text, or cluster of texts",
+                scale="ratio",
+                direction="greater",
+                inconclusive="not shown to be among the most used word groups, which never says unused",
+            ),
+            "image": Put(
+                measure="net R on the contrast logit, as a share of |R|, over the part of a mask that others leave uncovered",
+                contrast="inside the mask of {group} minus inside the masks of other photographs",
+                condition="of the same class and region size",
+                population="the audited photographs that hold the region",
+                scale="share of |R| that follows the mask",
+                margin="reliance",
+                inconclusive="not shown to push the prediction in one direction, which never says unused",
+            ),
+        },
+    ),
+    "contrast": Question(
+        "Group contrast",
+        "Do the words of one group push the prediction further than the words of another group?",
+        "contrast of word groups",
+        explained=True,
+        put={
+            "text": Put(
+                measure="mean net R per word on the contrast logit",
+                contrast="{group} words minus {other} words, ranked among placebo pairs",
+                population="the audited texts that hold such a word",
+                unit="word type; intervals: text, or cluster of texts",
+                scale="sd of the contrast logit",
+                margin="contrast",
+            )
+        },
+    ),
+    "disparity": Question(
+        "Relevance disparity",
+        "Is the same kind of word, or region, relied on more for one group than for another?",
+        "disparity of relevance between groups",
+        explained=True,
+        put={"text": _SIDES, "image": _SIDES},
+    ),
+    "errors": Question(
+        "Misclassified against correct",
+        "Do misclassified examples of a group have their relevance elsewhere, at equal confidence?",
+        "misclassified against correct",
+        explained=True,
+        put=dict.fromkeys(
+            ("text", "image"),
+            Put(
+                measure="{measure} of {feature}",
+                contrast="Cliff's delta, misclassified against correct",
+                condition="within strata of {matched}",
+                population="the audited {examples} of {group}",
+                scale="Cliff's delta",
+                inconclusive="misclassified and correct examples are not shown to differ at equal confidence",
+            ),
+        ),
+    ),
+    "outcome": Question(
+        "Outcome gaps",
+        "Do rates of favourable or wrong predictions differ between groups?",
+        "outcome gaps",
+        explained=False,
+        put={"text": _OUTCOME, "image": _OUTCOME},
+    ),
+    "link": Question(
+        "Relevance and errors",
+        "Within a group, are predictions wrong more often where a feature has much relevance than where it has little?",
+        "error rate by relevance",
+        explained=True,
+        put=dict.fromkeys(
+            ("text", "image"),
+            Put(
+                measure="error rate",
+                contrast="the third with most minus the third with least {measure} of {feature}",
+                population="the audited {examples} of {group}",
+                scale="difference of rates",
+                inconclusive="errors are not shown to depend on it",
+            ),
+        ),
+    ),
+    "intervention": Question(
+        "Swaps",
+        "Does the prediction change when a group's words are swapped for another group's?",
+        "effect of swapping words",
+        explained=False,
+        put={
+            "text": Put(
+                measure="{measure}",
+                contrast="{group} words in place of their {other} counterparts",
+                population="the audited texts with a word that has a counterpart",
+                scale="sd of the contrast logit",
+                margin="swap",
+            )
+        },
+    ),
+})  # fmt: skip

@@ -1,0 +1,248 @@
+"""Cases on predictions: rates of groups, what links them to relevance, and the effect of swapped words."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+from scipy import stats as distributions
+
+from audit.questions import QUESTIONS
+from audit.stats.cases import Case, Evidence, not_testable
+from audit.stats.counts import mcnemar
+from audit.stats.features import Feature, features, measure
+from audit.stats.groupings import Grouping, groupings
+from audit.stats.intervals import BoolArray, effective_n, mean_interval, newcombe, wilson
+from audit.stats.performance import MEASURES, Gap, outcome_gaps, rates_p
+from audit.stats.placebos import Pool
+from audit.stats.stratified import common_odds
+from audit.stats.tests import omnibus, sign_flip
+from audit.tables import IntArray, SwapTable
+
+THIRDS: Final = (1 / 3, 2 / 3)
+
+
+def intervention_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
+    """Paired term swaps between two groups: effect on the contrast logit, and flips."""
+    cases: list[Case] = []
+    smallest = evidence.config.statistics.min_group_size
+    for attribute, table in evidence.swaps.items():
+        counted = Counter(
+            tuple(sorted(pair)) for pair in zip(table.source.tolist(), table.target.tolist(), strict=True)
+        )
+        for (name, other), n in sorted(counted.items()):
+            if n >= smallest:
+                cases += _swap_cases(evidence, attribute, table, name, other)
+        short = {pair: n for pair, n in sorted(counted.items()) if n < smallest}
+        if short or not counted:
+            listed = ", ".join(f"{name}-{other} {n}" for (name, other), n in short.items()) or "none"
+            names = tuple(dict.fromkeys(name for pair in short for name in pair))
+            reason = f"texts that can be swapped: {listed}; {smallest} are needed"
+            cases.append(not_testable(evidence, "intervention", attribute, names, reason))
+    return cases
+
+
+def _swap_cases(evidence: Evidence, attribute: str, table: SwapTable, name: str, other: str) -> list[Case]:
+    """Two cases a pair: mean effect on the contrast logit, and how often the prediction flips."""
+    forward = (table.source == other) & (table.target == name)
+    rows = forward | ((table.source == name) & (table.target == other))
+    delta = (np.where(forward, table.delta, -table.delta) / evidence.scale)[rows]
+    flipped = (table.predicted != evidence.examples.predicted[table.example])[rows]
+    cluster = evidence.examples.cluster[table.example[rows]]
+    margins, resamples = evidence.config.margins, evidence.config.statistics.permutations
+    before, after = _favoured(evidence, table, rows, forward)
+    changed = mcnemar(before, after)
+    details: dict[str, JsonValue] = {
+        "texts swapped": len(delta),
+        f"from {other} to {name}": int(forward[rows].sum()),
+        f"favourable with {name} words only": changed.gained,
+        f"favourable with {other} words only": changed.lost,
+        "p of equal changes (exact McNemar, texts as independent)": changed.p,
+    }
+    shared = {"question": "intervention", "attribute": attribute, "groups": (name, other)}
+    key, put = f"{attribute}.{name}-{other}", QUESTIONS["intervention"].put["text"]
+    what = "change of the contrast logit in sd", "share of predictions that change"
+    return [
+        Case(
+            id=f"intervention.{key}",
+            estimand=put.estimand("text", measure=what[0], group=name, other=other),
+            test="sign flips of clusters",
+            p=sign_flip(delta, cluster=cluster, rng=evidence.rng(f"intervention.{key}"), resamples=resamples),
+            estimate=lambda level: mean_interval(delta, cluster=cluster, level=level, unit=put.scale),
+            margin=margins.swap,
+            resamples=resamples,
+            details=details,
+            **shared,  # type: ignore[arg-type]
+        ),
+        Case(
+            id=f"intervention.flips.{key}",
+            estimand=put.estimand("text", measure=what[1], group=name, other=other),
+            test="score test of a rate above the margin",
+            p=_above(flipped, cluster, margins.flips),
+            estimate=lambda level: wilson(flipped, cluster=cluster, level=level, unit=what[1]),
+            margin=margins.flips,
+            origin=margins.flips,
+            details=details | {"measure": "flips"},
+            **shared,  # type: ignore[arg-type]
+        ),
+    ]
+
+
+def _favoured(evidence: Evidence, table: SwapTable, rows: BoolArray, forward: BoolArray) -> tuple[BoolArray, BoolArray]:
+    """Whether each swapped text is predicted favourable with the other group's words, and with the group's own."""
+    original = evidence.examples.predicted[table.example] == evidence.favourable
+    swapped = table.predicted == evidence.favourable
+    return np.where(forward, original, swapped)[rows], np.where(forward, swapped, original)[rows]
+
+
+def _above(successes: NDArray[np.bool_], cluster: IntArray, margin: float) -> float:
+    """One-sided p of a rate above `margin` at the effective sample size."""
+    n = effective_n(successes, cluster)
+    return float(distributions.norm.sf((successes.mean() - margin) / np.sqrt(margin * (1 - margin) / n)))
+
+
+def outcome_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
+    """Rates of each group against the reference, the other or the rest."""
+    cases: list[Case] = []
+    for grouping in groupings(evidence):
+        gaps = _Gaps(evidence, grouping)
+        short = grouping.set_aside
+        for key, gap in gaps.at(0.95).items():
+            if gap.difference.value is None:
+                short.append(f"{gap.measure}: {gap.difference.reason}")
+            else:
+                cases.append(_outcome_case(evidence, gaps, key))
+        if short:
+            missed = {gap.group for gap in gaps.at(0.95).values() if gap.difference.value is None}
+            names = (*sorted(missed), *grouping.small)
+            cases.append(not_testable(evidence, "outcome", grouping.attribute, names, "; ".join(short)))
+    return cases
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Gaps:
+    """The outcome gaps of one attribute at any level, each level computed once."""
+
+    evidence: Evidence
+    grouping: Grouping
+    known: dict[float, dict[tuple[str, str], Gap]] = field(default_factory=dict)
+
+    def at(self, level: float) -> dict[tuple[str, str], Gap]:
+        """Gaps by measure and group."""
+        if level not in self.known:
+            examples, grouping = self.evidence.examples, self.grouping
+            found = outcome_gaps(
+                examples.label, examples.predicted, grouping.column, grouping.pairs, favourable=self.evidence.favourable,
+                cluster=examples.cluster, level=level, min_group_size=self.evidence.config.statistics.min_group_size,
+                among=grouping.names,
+            )  # fmt: skip
+            self.known[level] = {(gap.measure, gap.group): gap for gap in found}
+        return self.known[level]
+
+
+def _outcome_case(evidence: Evidence, gaps: _Gaps, key: tuple[str, str]) -> Case:
+    gap, attribute = gaps.at(0.95)[key], gaps.grouping.attribute
+    put = QUESTIONS["outcome"].put[evidence.config.task]
+    return Case(
+        id=f"outcome.{gap.measure.replace(' ', '_')}.{attribute}.{gap.group}-{gap.reference}",
+        question="outcome",
+        attribute=attribute,
+        groups=(gap.group, gap.reference),
+        estimand=put.estimand(evidence.config.task, measure=gap.measure, group=gap.group, other=gap.reference),
+        test=gap.test,
+        p=gap.p,
+        estimate=lambda level: gaps.at(level)[key].difference,
+        margin=evidence.config.margins.outcome,
+        details={
+            "measure": gap.measure,
+            "meaning": MEASURES[gap.measure].words,
+            "rate": gap.rate.model_dump(),
+            "reference rate": gap.reference_rate.model_dump(),
+            **(_within_classes(evidence, gaps.grouping, gap) if gap.measure == "error rate" else {}),
+        },
+        omnibus=_omnibus(evidence, gaps.grouping, gap.measure),
+    )
+
+
+def _omnibus(evidence: Evidence, grouping: Grouping, name: str) -> float | None:
+    if len(grouping.names) < 3:
+        return None
+    examples, measured = evidence.examples, MEASURES[name]
+    rows = np.flatnonzero(grouping.known & measured.rows_of(examples.label, evidence.favourable))
+    event = measured.event_of(examples.label[rows], examples.predicted[rows], evidence.favourable)
+    return omnibus(event.astype(float), grouping.column[rows], cluster=examples.cluster[rows])
+
+
+def _within_classes(evidence: Evidence, grouping: Grouping, gap: Gap) -> dict[str, JsonValue]:
+    """Odds of an error at equal true class, and whether they are the same in every class; of rows as if independent."""
+    examples = evidence.examples
+    rows = np.flatnonzero(grouping.rows(gap.reference) | (grouping.column == gap.group))
+    wrong = examples.label[rows] != examples.predicted[rows]
+    odds = common_odds(wrong, grouping.column[rows] == gap.group, strata=examples.label[rows])
+    if odds is None:
+        return {}
+    return {
+        "odds ratio of an error within true classes": odds.ratio.model_dump(),
+        "p of equal odds within true classes (Cochran-Mantel-Haenszel)": odds.p,
+        "p of one odds ratio in all classes (Breslow-Day, Tarone)": odds.p_equal,
+    }
+
+
+def link_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
+    """Error rate of each group's third with most relevance on a feature against the third with least."""
+    cases: list[Case] = []
+    for grouping in groupings(evidence):
+        short: list[str] = []
+        for feature in features(evidence):
+            for name in grouping.names:
+                case = _link_case(evidence, grouping, feature, name)
+                cases += [case] if case else []
+                short += [] if case else [f"{feature.words} of {name}"]
+        if short:
+            smallest = evidence.config.statistics.min_group_size
+            reason = f"fewer than {smallest} examples with relevance in a third: {', '.join(short)}"
+            cases.append(not_testable(evidence, "link", grouping.attribute, grouping.names, reason))
+    return cases
+
+
+def _link_case(evidence: Evidence, grouping: Grouping, feature: Feature, name: str) -> Case | None:
+    examples, task = evidence.examples, evidence.config.task
+    values = feature.values[evidence.composites[0]]
+    held = np.flatnonzero((grouping.column == name) & np.isfinite(values))
+    cuts = np.quantile(values[held], THIRDS) if len(held) else np.zeros(2)
+    third = np.searchsorted(cuts, values[held])
+    if min(np.bincount(third, minlength=3)) < evidence.config.statistics.min_group_size:
+        return None
+    wrong, unit = examples.label[held] != examples.predicted[held], examples.cluster[held]
+    ends = third != 1
+    event, most, cluster = wrong[ends], third[ends] == 2, unit[ends]
+    p, test = rates_p(event, most, cluster=cluster)
+    put = QUESTIONS["link"].put[task]
+    rates = {
+        word: wilson(wrong[third == i], cluster=unit[third == i], unit="error rate") for i, word in enumerate(_THIRDS)
+    }
+    return Case(
+        id=f"link.{feature.name}.{grouping.attribute}.{name}",
+        question="link",
+        attribute=grouping.attribute,
+        groups=(name,),
+        estimand=put.estimand(
+            task, measure=measure(evidence.config.statistics.sign), feature=feature.words, group=name
+        ),
+        test=test,
+        p=p,
+        estimate=lambda level: newcombe(event, most, cluster=cluster, level=level, unit=put.scale),
+        composite=evidence.composites[0],
+        details={
+            feature.kind: feature.name,
+            **{f"error rate, {word}": rate.model_dump() for word, rate in rates.items()},
+        },
+        note="confidence is not matched here, and errors are less confident; see misclassified against correct",
+    )
+
+
+_THIRDS: Final = ("third with least relevance there", "middle third", "third with most")
