@@ -104,6 +104,31 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
             )
         },
     ),
+    "direction": Question(
+        "Direction by class",
+        "Does a term, or a region, push the prediction in one direction among the examples of one true class?",
+        "direction by class",
+        explained=True,
+        put={
+            "text": Put(
+                measure="mean net R per occurrence on the contrast logit",
+                contrast="{feature}, ranked among words that are as frequent",
+                condition="true class {label}",
+                population="the audited texts that hold the term",
+                unit="word type; intervals: text, or cluster of texts",
+                scale="sd of the contrast logit",
+                inconclusive="not shown to push further than comparable words",
+            ),
+            "image": Put(
+                measure="net R on the contrast logit, as a share of |R|, over the part of a mask that others leave uncovered",
+                contrast="inside the mask of {feature} minus inside the masks of other photographs",
+                condition="true class {label}, about the same region size",
+                population="the audited photographs that hold the region",
+                scale="share of |R| that follows the mask",
+                inconclusive="not shown to push in one direction",
+            ),
+        },
+    ),
     "disparity": Question(
         "Relevance disparity",
         "Is the same kind of word, or region, relied on more for one group than for another?",

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from audit.records import AuditRecord, Finding, Verdict
 from audit.report.text import interval, listed, p_value
-from audit.report.wording import exit_sentence
+from audit.report.wording import exit_sentence, quantity
 from audit.stats.verdicts import within
 
 WIDTH = 150
@@ -74,9 +74,7 @@ def _row(finding: Finding) -> tuple[Text, ...]:
 
 def _question(finding: Finding) -> str:
     """The question, and which quantity where a question has several."""
-    measure = next((finding.details[key] for key in ("measure", "feature", "region") if key in finding.details), None)
-    flips = "flips" if finding.id.startswith("intervention.flips") else None
-    return " ".join(str(part) for part in (finding.question, measure or flips) if part)
+    return " ".join(filter(None, (finding.question, quantity(finding))))
 
 
 def _verdict(finding: Finding) -> str:

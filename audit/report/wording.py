@@ -117,12 +117,12 @@ def pair(finding: Finding) -> str:
 
 def quantity(finding: Finding) -> str:
     """Which quantity of the question, where it has several: a rate, a feature, flips; else empty."""
-    if "region" in finding.details:
-        return f"share of {finding.details['region']}"
-    part = finding.details.get("measure") or finding.details.get("feature")
-    if part:
-        return f"share of {part} words" if finding.question == "disparity" else str(part)
-    return "flips" if finding.id.startswith("intervention.flips") else ""
+    if finding.question == "direction":
+        named = finding.details.get("term") or finding.details.get("region")
+        return f"{named}, true {finding.details.get('true class')}" if named else ""
+    feature, named = finding.details.get("feature"), finding.details.get("region")
+    of = f"{feature} words" if feature else f"share of {named}" if named else finding.details.get("measure")
+    return ", ".join(str(part) for part in (of, finding.details.get("part")) if part)
 
 
 def question_title(question: str) -> str:

@@ -10,9 +10,9 @@ from audit.stats.cases import Case, Evidence, settle
 from audit.stats.intervals import mean_interval
 from audit.stats.outcomes import intervention_cases, link_cases, outcome_cases
 from audit.stats.placebos import Pool, build_pool
-from audit.stats.regions import region_reliance_cases
+from audit.stats.regions import region_direction_cases, region_reliance_cases
 from audit.stats.relevance_gaps import disparity_cases, error_cases
-from audit.stats.word_groups import contrast_cases, reliance_cases
+from audit.stats.word_groups import contrast_cases, direction_cases, reliance_cases
 
 
 def answer(evidence: Evidence) -> tuple[Finding, ...]:
@@ -84,6 +84,7 @@ COLLECTORS: Final[
     "contrast": (contrast_cases,),
     "intervention": (intervention_cases,),
     "reliance": (reliance_cases, region_reliance_cases),
+    "direction": (direction_cases, region_direction_cases),
     "disparity": (disparity_cases,),
     "errors": (error_cases,),
     "outcome": (outcome_cases,),

@@ -100,6 +100,14 @@ def enrichment(pool: Pool, types: IntArray, composite: str, *, cluster: IntArray
     return mean_interval(values, cluster=cluster[held], level=level, unit="ratio")
 
 
+def push(
+    pool: Pool, types: IntArray, composite: str, *, cluster: IntArray, scale: float, level: float = 0.95
+) -> Estimate:
+    """Mean over examples holding the group of mean R per occurrence, in units of `scale`; `cluster` is `[examples]`."""
+    held, values = _per_example(pool, types, _weights(pool, composite, ratio=False) / scale)
+    return mean_interval(values, cluster=cluster[held], level=level, unit="sd of the contrast logit")
+
+
 def contrast(
     pool: Pool,
     types_a: IntArray,
@@ -186,6 +194,28 @@ def reliance_test(
         estimate = enrichment(pool, kept[0], composite, cluster=design.cluster, level=design.level)
         null = group_means(pool, placebos.types, _weights(pool, composite, ratio=True))
         tests[composite] = _ranked(estimate, null, (placebos,), worth, two_sided=False)
+    return tests
+
+
+def direction_test(
+    pool: Pool, term: int, composites: Sequence[str], *, design: Design, scale: float, rng: np.random.Generator
+) -> Mapping[str, PlaceboTest]:
+    """Does one term push the contrast logit further from 0 than words of its frequency do? Two-sided.
+
+    `scale` is the sd of the contrast logit. A single word has no coherence, so its placebos match its frequency alone.
+    """
+    if len(pool.eligible) < 2 * NEAREST:
+        reason = f"only {len(pool.eligible)} word types are left to draw placebos from"
+        return _untested(composites, reason, design.level, "sd of the contrast logit")
+    types = np.array([term])
+    placebos = draw_placebos(pool, types, k=design.k, rng=rng)
+    worth = effective_draws(pool, types, placebos.types, np.ones(1))
+    tests = {}
+    for composite in composites:
+        weight = _weights(pool, composite, ratio=False) / scale
+        null = group_means(pool, placebos.types, weight)
+        estimate = push(pool, types, composite, cluster=design.cluster, scale=scale, level=design.level)
+        tests[composite] = _ranked(estimate, null, (placebos,), worth, two_sided=True)
     return tests
 
 

@@ -5,16 +5,16 @@ own mask, own minus others would be f times the part that the others leave uncov
 and its margin mean f whatever the overlap. The p value does not change.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 from pydantic import JsonValue
 
 from audit.questions import QUESTIONS
-from audit.records import Estimate, Opinion
+from audit.records import Estimand, Estimate, Opinion
 from audit.stats.cases import Case, Evidence, by_reason, not_testable
-from audit.stats.intervals import mean_interval
+from audit.stats.intervals import BoolArray, mean_interval
 from audit.stats.mask_swap import MaskSwap, leave_one_out, mask_swap, referenced
 from audit.stats.placebos import Pool
 from audit.tables import FloatArray, RegionTable
@@ -60,38 +60,85 @@ def _untestable(regions: RegionTable, r: int, smallest: int) -> str:
     return ""
 
 
+def region_direction_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
+    """The same among the photographs of one true class: directions that cancel over all classes show there."""
+    regions, smallest = evidence.regions, evidence.config.statistics.min_group_size
+    cases, short = [], dict[str, list[str]]()
+    for r, name in enumerate(regions.names[:-1]) if regions else ():
+        if regions is None or _untestable(regions, r, smallest):
+            continue  # as reliance says
+        for k, label in enumerate(evidence.classes):
+            held = (regions.block[:, r] >= 0) & (evidence.examples.label == k)
+            if held.sum() >= smallest:
+                cases.append(_direction_case(evidence, regions, r, held, label))
+            elif held.any():
+                short.setdefault(label, []).append(f"{name} {int(held.sum())}")
+    if short:
+        listed = "; ".join(f"{label}: {', '.join(names)}" for label, names in short.items())
+        reason = f"photographs of a class whose masks can be swapped, {smallest} are needed: {listed}"
+        cases.append(not_testable(evidence, "direction", "regions", (), reason))
+    return cases
+
+
 def _swap_case(evidence: Evidence, regions: RegionTable, r: int) -> Case:
-    statistics, put = evidence.config.statistics, QUESTIONS["reliance"].put["image"]
-    rng = evidence.rng(f"reliance.regions.{regions.names[r]}")
-    tests = {
+    put, name = QUESTIONS["reliance"].put["image"], regions.names[r]
+    tests = _swapped(evidence, regions, r, np.full(len(regions.block), True), f"reliance.regions.{name}")
+    first = tests[evidence.composites[0]]
+    agreed, (note, twins) = _agreed(tests.values()), _twins(regions, r, first)
+    return _case(
+        evidence, regions, r, tests, "reliance", put.estimand("image", group=name), regions.block[:, r] >= 0,
+        id=f"reliance.regions.{name}",
+        margin=evidence.config.margins.reliance,
+        details={**twins, **_described(evidence, regions, r, first)},
+        note="; ".join(filter(None, (DISAGREE if agreed == 1.0 and len(tests) > 1 else "", note))),
+    )  # fmt: skip
+
+
+def _direction_case(evidence: Evidence, regions: RegionTable, r: int, held: BoolArray, label: str) -> Case:
+    put, name = QUESTIONS["direction"].put["image"], regions.names[r]
+    tests = _swapped(evidence, regions, r, held, f"direction.regions.{name}.{label}")
+    note = DISAGREE if _agreed(tests.values()) == 1.0 and len(tests) > 1 else ""
+    return _case(
+        evidence, regions, r, tests, "direction", put.estimand("image", feature=name, label=label), held,
+        id=f"direction.regions.{name}.{label}", margin=None, details={"region": name, "true class": label}, note=note,
+    )  # fmt: skip
+
+
+def _swapped(evidence: Evidence, regions: RegionTable, r: int, rows: BoolArray, key: str) -> dict[str, MaskSwap]:
+    """The swap under every composite; blocks of photographs that are not of `rows` are left out."""
+    rng, resamples = evidence.rng(key), evidence.config.statistics.permutations
+    block = np.where(rows, regions.block[:, r], -1)
+    return {
         name: mask_swap(
-            regions.swapped[name][:, r] / regions.uncovered[r], regions.block[:, r], regions.place[:, r],
-            cluster=evidence.examples.cluster, rng=rng, resamples=statistics.permutations,
+            regions.swapped[name][:, r] / regions.uncovered[r], block, regions.place[:, r],
+            cluster=evidence.examples.cluster, rng=rng, resamples=resamples,
         )
         for name in evidence.composites
     }  # fmt: skip
-    first, name = tests[evidence.composites[0]], regions.names[r]
-    agreed, (note, twins) = _agreed(tests.values()), _twins(regions, r, first)
+
+
+def _case(
+    evidence: Evidence, regions: RegionTable, r: int, tests: Mapping[str, MaskSwap], question: str, estimand: Estimand,
+    held: BoolArray, **own: Any,
+) -> Case:  # fmt: skip
+    first = tests[evidence.composites[0]]
     return Case(
-        id=f"reliance.regions.{name}",
-        question="reliance",
+        question=question,
         attribute="regions",
-        groups=(name,),
-        estimand=put.estimand("image", group=name),
+        groups=(regions.names[r],),
+        estimand=estimand,
         test=f"mask swap within class and region size, largest of {len(tests)} composites",
-        p=agreed,
-        estimate=lambda level: _mean(evidence, regions, r, first, level),
-        margin=evidence.config.margins.reliance,
+        p=_agreed(tests.values()),
+        estimate=lambda level: _mean(evidence, held, first, level),
         composite=evidence.composites[0],
-        resamples=statistics.permutations,
+        resamples=evidence.config.statistics.permutations,
         opinions=tuple(
-            Opinion(composite=other, estimate=_mean(evidence, regions, r, test, 0.95), p=test.p)
+            Opinion(composite=other, estimate=_mean(evidence, held, test, 0.95), p=test.p)
             for other, test in tests.items()
             if test is not first
         ),
-        null=first.null[:SHOWN],
-        details={**twins, **_described(evidence, regions, r, first)},
-        note="; ".join(filter(None, (DISAGREE if agreed == 1.0 and len(tests) > 1 else "", note))),
+        null=first.null[:SHOWN] if question == "reliance" else np.zeros(0),
+        **own,
     )
 
 
@@ -102,9 +149,9 @@ def _agreed(tests: Collection[MaskSwap]) -> float | None:
     return None if len(known) < len(tests) else 1.0 if len(signs) > 1 else max(known)
 
 
-def _mean(evidence: Evidence, regions: RegionTable, r: int, test: MaskSwap, level: float) -> Estimate:
+def _mean(evidence: Evidence, held: BoolArray, test: MaskSwap, level: float) -> Estimate:
     """Mean of own minus other masks; images without a map are `dropped`, those without the region no part of it."""
-    held, unit = regions.block[:, r] >= 0, QUESTIONS["reliance"].put["image"].scale
+    unit = QUESTIONS["reliance"].put["image"].scale
     return mean_interval(test.influence[held], cluster=evidence.examples.cluster[held], level=level, unit=unit)
 
 

@@ -1,7 +1,9 @@
 """Cases on word groups, ranked among placebo groups and pairs: reliance and contrast."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Final
 
 import numpy as np
 
@@ -9,9 +11,21 @@ from audit.config import Config
 from audit.questions import QUESTIONS
 from audit.records import Estimate, Opinion
 from audit.stats.cases import Case, Evidence, by_attribute, not_testable
-from audit.stats.nulls import Design, PlaceboTest, contrast, contrast_test, enrichment, reliance_test
-from audit.stats.placebos import Pool, usable
-from audit.tables import IntArray
+from audit.stats.intervals import BoolArray
+from audit.stats.nulls import (
+    Design,
+    PlaceboTest,
+    contrast,
+    contrast_test,
+    direction_test,
+    enrichment,
+    push,
+    reliance_test,
+)
+from audit.stats.placebos import Pool, build_pool, usable
+from audit.tables import IntArray, WordTable
+
+TWO_SIDED: Final = ("contrast", "direction")
 
 
 def reliance_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
@@ -58,6 +72,68 @@ def contrast_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     return cases
 
 
+def direction_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
+    """Each declared term's mean net relevance among the texts of one true class, ranked among words of its frequency there."""
+    words, examples, cases = evidence.words, evidence.examples, list[Case]()
+    for k, label in enumerate(evidence.classes) if words else ():
+        if words is None or not (examples.label == k).any():
+            continue
+        mine = build_pool(_only(words, examples.label[words.example] == k))
+        rare: dict[str, int] = {}
+        for (attribute, group), types in words.groups.items():
+            kept = usable(mine, types, min_examples=evidence.config.statistics.min_examples_per_term).tolist()
+            cases += [_term_case(evidence, mine, attribute, group, kind, label) for kind in kept]
+            rare[attribute] = rare.get(attribute, 0) + int((mine.frequency[types] > 0).sum()) - len(kept)
+        needed = evidence.config.statistics.min_examples_per_term
+        cases += [
+            replace(
+                not_testable(
+                    evidence,
+                    "direction",
+                    attribute,
+                    (),
+                    f"{n} terms occur in fewer than {needed} texts of true class {label}",
+                ),
+                id=f"direction.{attribute}.{label}.not_testable",
+            )
+            for attribute, n in rare.items()
+            if n
+        ]
+    return cases
+
+
+def _only(words: WordTable, rows: BoolArray) -> WordTable:
+    """The rows of some examples; every type keeps its place."""
+    return replace(
+        words, example=words.example[rows], type=words.type[rows], count=words.count[rows],
+        relevance={c: values[rows] for c, values in words.relevance.items()},
+        magnitude={c: values[rows] for c, values in words.magnitude.items()},
+    )  # fmt: skip
+
+
+def _term_case(evidence: Evidence, pool: Pool, attribute: str, group: str, kind: int, label: str) -> Case:
+    term, first = pool.table.types[kind], evidence.composites[0]
+    key = f"{attribute}.{group}.{term}.{label}"
+    tests = direction_test(
+        pool,
+        kind,
+        evidence.composites,
+        design=_design(evidence),
+        scale=evidence.scale,
+        rng=evidence.rng(f"direction.{key}"),
+    )
+    case = _placebo_case(
+        "direction", attribute, (group,), first, tests,
+        lambda level: push(
+            pool, np.array([kind]), first, cluster=evidence.examples.cluster, scale=evidence.scale, level=level
+        ),
+        feature=term, label=label,
+    )  # fmt: skip
+    return replace(
+        case, id=f"direction.{key}", details={"term": term, "true class": label, **case.details}, null=np.zeros(0)
+    )
+
+
 def _design(evidence: Evidence) -> Design:
     statistics = evidence.config.statistics
     return Design(
@@ -70,7 +146,7 @@ def _design(evidence: Evidence) -> Design:
 
 def _placebo_case(
     question: str, attribute: str, groups: tuple[str, ...], first: str, tests: Mapping[str, PlaceboTest],
-    estimate: Callable[[float], Estimate], margin: float | None = None,
+    estimate: Callable[[float], Estimate], margin: float | None = None, **named: str,
 ) -> Case:  # fmt: skip
     """A finding needs every composite: p is the largest, and composites of opposite sign never make a difference."""
     values = [test.p for test in tests.values() if test.p is not None]
@@ -79,7 +155,7 @@ def _placebo_case(
         for test in tests.values()
         if test.estimate.value is not None
     }
-    p = None if len(values) < len(tests) else 1.0 if question == "contrast" and len(signs) > 1 else max(values)
+    p = None if len(values) < len(tests) else 1.0 if question in TWO_SIDED and len(signs) > 1 else max(values)
     placebos = tests[first].placebos
     kind = "pairs" if len(placebos) == 2 else "groups"
     return Case(
@@ -87,7 +163,7 @@ def _placebo_case(
         question=question,
         attribute=attribute,
         groups=groups,
-        estimand=QUESTIONS[question].put["text"].estimand("text", group=groups[0], other=groups[-1]),
+        estimand=QUESTIONS[question].put["text"].estimand("text", group=groups[0], other=groups[-1], **named),
         test=f"among {len(tests[first].null)} placebo {kind}: larger p of rank and t tail, largest of {len(tests)} composites",
         p=p,
         estimate=lambda level: _noting(estimate(level), tests[first].estimate.reason),

@@ -13,7 +13,7 @@ from audit.stats.families import answer
 from audit.stats.features import SIGNS, features, measure
 from audit.stats.groupings import group_by, groupings
 from audit.stats.tests import omnibus
-from tests.audit.stats.photographs import evidence, maps, masks, region_table
+from tests.audit.stats.photographs import evidence, following, maps, masks, region_table
 
 
 def column(**sizes: int) -> np.ndarray:
@@ -150,3 +150,29 @@ def test_a_share_that_is_often_0_is_also_compared_by_how_often_and_how_far_it_ex
     assert presence.verdict is Verdict.BREACH and positive.verdict is not Verdict.BREACH
     assert presence.estimate.value == pytest.approx(0.4, abs=0.1) and whole.test.m == presence.test.m
     assert presence.margin == whole.margin and "how often" in presence.estimand.measure
+
+
+def test_a_region_that_pushes_each_class_its_own_way_is_named_by_direction_where_reliance_cancels() -> None:
+    rng = np.random.default_rng(8)
+    label = np.repeat([0, 1], 150)
+    marker = masks(rng, 300, 3)
+    pushed = following(maps(rng, 300, 0.0), marker, 0.2)
+    relevance = np.where(label[:, None] == 1, pushed, -pushed)
+    given = evidence(region_table(rng, label, relevance, {"marker": marker}), label, label, rng.normal(size=300))
+    found = {finding.id: finding for finding in answer(given)}
+    up, down = found["direction.regions.marker.b"], found["direction.regions.marker.a"]
+    assert (
+        up.verdict is down.verdict is Verdict.DIFFERENT
+        and found["reliance.regions.marker"].verdict is not Verdict.BREACH
+    )
+    assert up.estimate.value == pytest.approx(0.2, abs=0.04) and down.estimate.value == pytest.approx(-0.2, abs=0.04)
+    assert "true class b" in up.estimand.condition and up.estimate.n == 150 and up.margin is None
+
+
+def test_direction_among_few_photographs_of_a_class_is_not_tested() -> None:
+    rng = np.random.default_rng(9)
+    label = np.repeat([0, 1], [110, 10])
+    table = region_table(rng, label, maps(rng, 120), {"marker": masks(rng, 120, 3)})
+    found = {finding.id: finding for finding in answer(evidence(table, label, label, rng.normal(size=120)))}
+    assert "direction.regions.marker.a" in found and "direction.regions.marker.b" not in found
+    assert "b: marker 10" in found["direction.regions.not_testable"].reason

@@ -223,3 +223,23 @@ def test_a_dozen_tests_of_999_placebos_take_seconds(world: World) -> None:
     start = time.process_time()
     test = nulls.contrast_test(pool, a, b, ("c",), design=design, scale=1.0, rng=rng)["c"]
     assert time.process_time() - start < 5 and len(test.null) > 900
+
+
+def test_direction_of_a_term_is_calibrated_and_finds_a_term_that_pushes(world: World) -> None:
+    """One word among words of its frequency, two-sided: 120 pretend terms, and one whose relevance is moved by 3 sd."""
+    rng, p = np.random.default_rng(31), []
+    design = nulls.Design(cluster=np.arange(EXAMPLES), k=199, min_terms=1, min_examples=10)
+    for _ in range(12):
+        relevance = world.relevance(0.5, rng)
+        for term in rng.choice(world.common, 10, replace=False).tolist():
+            pool = placebos.build_pool(world.table(relevance, {("x", "y"): np.array([term])}))
+            p.append(nulls.direction_test(pool, term, ["c"], design=design, scale=1.0, rng=rng)["c"].p)
+    alarms = sum(value is not None and value <= 0.05 for value in p)
+    assert None not in p and alarms / len(p) <= 0.08
+    term = int(world.common[3])
+    moved = np.where(world.type == term, relevance + 4, relevance)
+    pool = placebos.build_pool(world.table(moved, {("x", "y"): np.array([term])}))
+    found = nulls.direction_test(pool, term, ["c"], design=design, scale=2.0, rng=rng)["c"]
+    assert found.p is not None and found.p <= 0.05 and found.estimate.unit == "sd of the contrast logit"
+    rows = world.type == term
+    assert found.estimate.value == pytest.approx(float(moved[rows].mean()) / 2)

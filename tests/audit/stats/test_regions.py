@@ -139,7 +139,7 @@ def test_images_without_a_map_are_dropped_and_those_without_the_region_are_not()
 def test_texts_are_asked_nothing_of_regions_and_images_nothing_of_words() -> None:
     given = reliance(0.0)
     questions = {finding.question for finding in asked(given).values()}
-    assert questions == {"reliance", "errors"}
+    assert questions == {"reliance", "direction", "errors"}
     assert term_effects(given, ("a", "b")) == ()
     assert set(share_means(given)) == {"marker", "other", "outside"}
     without = replace(given, regions=None)
