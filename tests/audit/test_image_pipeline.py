@@ -111,7 +111,9 @@ def test_every_question_has_its_rows_and_fixed_regions_say_how_to_be_tested(fini
     assert rows["reliance.regions.box"].verdict is not Verdict.NOT_TESTABLE
     untested = rows["reliance.regions.not_testable"]
     assert untested.groups == ("middle",) and "set statistics.jitter" in untested.reason
-    assert {finding.question for finding in rows.values()} == {"reliance", "disparity", "errors", "outcome"}
+    assert {finding.question for finding in rows.values()} == {
+        "reliance", "direction", "disparity", "errors", "outcome", "link",
+    }  # fmt: skip
     assert rows["disparity.box.who.x-y"].details["region"] == "box"
 
 
