@@ -31,6 +31,11 @@ from audit.report.text import WITHHELD
 Key = TypeVar("Key", bound=Hashable)
 UNKNOWN: Final = "unknown"
 ALL: Final = "all"  # label of an effect over every class
+OF_COLUMNS: Final = (
+    "disparity",
+    "errors",
+    "outcome",
+)  # questions whose groups are those of a column; others read words
 NOT_PEOPLE: Final = ("jitter in pixels", "twins flagged at .05 by the others")  # details
 SWAPPED: Final = "texts swapped"  # the total of what is swapped one way, "from A to B", and the other
 BOUNDS: Final = (  # numbers of a reason that are rules, not counts of people
@@ -265,9 +270,8 @@ def _finding(finding: Finding, k: int, *, small: bool) -> Finding:
 
 def _tells(finding: Finding, groups: Mapping[str, frozenset[str]], absent: frozenset[str]) -> bool:
     """Whether the counts of a finding tell the size of a withheld group, or of those without a region."""
-    return bool(groups.get(finding.attribute)) or not absent.isdisjoint(
-        (*finding.groups, str(finding.details.get("region")))
-    )
+    of_column = finding.question in OF_COLUMNS and bool(groups.get(finding.attribute))
+    return of_column or not absent.isdisjoint((*finding.groups, str(finding.details.get("region"))))
 
 
 def _one_way(finding: Finding, k: int) -> bool:

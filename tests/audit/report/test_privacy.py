@@ -166,6 +166,13 @@ def test_findings_of_a_column_with_a_withheld_group_do_not_tell_its_size():
     assert "600" not in found.model_dump_json() and "1200" not in found.model_dump_json()
 
 
+def test_findings_on_words_keep_their_counts_where_a_column_has_the_same_name():
+    data = {"attributes": {"gender": {"female": 2977, "male": 4}}, "unknown": {}}
+    shown = published(record_with(data=data)).findings
+    sizes = {each.question: each.estimate.n for each in shown if each.attribute == "gender"}
+    assert (sizes["contrast"], sizes["intervention"]) == (734, 731)
+
+
 def test_a_ledger_row_of_few_people_has_no_entries_and_few_empty_maps_have_no_ids():
     def row(group, n, empty=()):
         return LedgerSummary(composite="cp_lrp", attribute="gender" * bool(group), group=group, entries={"inputs": 0.5}, closure_median=0.0,
