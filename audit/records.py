@@ -24,7 +24,10 @@ class Entry(BaseModel):
 
 
 class Estimate(Entry):
-    """A number never travels alone: `value` with interval, unit and counts, or None with the reason."""
+    """A number never travels alone: `value` with interval, unit and counts, or None with the reason.
+
+    `n` is None only in what is published: it, or what it tells of another group, is too small to show.
+    """
 
     value: float | None
     low: float | None = None
@@ -32,7 +35,7 @@ class Estimate(Entry):
     level: float = 0.95
     unit: str = ""
     interval: str = ""
-    n: int = 0
+    n: int | None = 0
     clusters: int | None = None
     dropped: int = 0
     reason: str = ""
@@ -103,16 +106,16 @@ class Opinion(Entry):
 
 
 class TermCount(Entry):
-    """How often a declared term was found. `tested`: enough examples to enter a relevance test."""
+    """How often a declared term was found; None where too few to publish. `tested`: enough examples to enter a relevance test."""
 
     attribute: str
     group: str
     term: str
-    occurrences: int
-    examples: int
+    occurrences: int | None
+    examples: int | None
     tested: bool
     candidates: int | None = None
-    forms: dict[str, int] = {}
+    forms: dict[str, int | None] = {}
 
 
 class TermEffect(Entry):
@@ -126,13 +129,16 @@ class TermEffect(Entry):
 
 
 class Distribution(Entry):
-    """Shares of relevance of one group over the examples that hold it, as a histogram with its own zero bar."""
+    """Shares of relevance of one group over the examples that hold it, as a histogram with its own zero bar.
+
+    What is published joins bins that are too small to show; `zeros` is None where they were joined to the first bin.
+    """
 
     group: str
     composite: str
     edges: tuple[float, ...]
     counts: tuple[int, ...]
-    zeros: int
+    zeros: int | None
     n: int
     mean: Estimate
 
@@ -176,6 +182,7 @@ class LedgerSummary(Entry):
     pushed the logit to the side on which it lies, below 0 what pushed against it.
 
     `used`: what the engine calls the composite; for `auto`, what it chose and why. `attribute`, `group`: empty for all examples.
+    Too small to publish: `n` or `empty_maps` None, and no entries.
     """
 
     composite: str
@@ -185,9 +192,9 @@ class LedgerSummary(Entry):
     entries: dict[str, float]
     closure_median: float
     closure_max: float
-    empty_maps: int = 0
+    empty_maps: int | None = 0
     empty_ids: tuple[str, ...] = ()
-    n: int
+    n: int | None
 
 
 class Lexicon(Entry):
@@ -212,8 +219,8 @@ class RegionRecord(Entry):
     source: str
     provenance: str
     error_rate: float | None = None
-    present: int
-    absent: int
+    present: int | None
+    absent: int | None
     unmatched: int = 0
     aligned: bool
     overlap: float | None = None
@@ -241,7 +248,7 @@ class MeanMap(Entry):
 
 
 class DataRecord(Entry):
-    """Counts that add up: rows = used + sum(excluded) + not_sampled."""
+    """Counts that add up: rows = used + sum(excluded) + not_sampled; None where a cell is too small to publish."""
 
     path: str
     sha256: str
@@ -249,11 +256,11 @@ class DataRecord(Entry):
     used: int
     excluded: dict[str, int]
     not_sampled: int = 0
-    unknown: dict[str, int]
+    unknown: dict[str, int | None]
     truncated: int
-    labels: dict[str, int]
+    labels: dict[str, int | None]
     clusters: int | None
-    attributes: dict[str, dict[str, int]]
+    attributes: dict[str, dict[str, int | None]]
 
 
 class ModelRecord(Entry):
@@ -291,7 +298,10 @@ class Gate(Entry):
 
 
 class AuditRecord(Entry):
-    """The whole audit; `audit.json` is this, and every report is rendered from it alone."""
+    """The whole audit; `audit.json` is this, and every report is rendered from it alone.
+
+    The file is the auditor's: it keeps every count and id. A report shows `audit.report.privacy.published` of it.
+    """
 
     schema_version: str = SCHEMA_VERSION
     name: str

@@ -20,8 +20,8 @@ def faults(ledger: Sequence[LedgerSummary]) -> tuple[str, ...]:
         for summary in ledger
         if summary.composite not in NO_LEDGER and not summary.closure_median <= OPEN_LEDGER
     ]
-    emptiest = max(ledger, key=lambda summary: summary.empty_maps / summary.n)
-    if emptiest.empty_maps > EMPTY_MAPS * emptiest.n:
+    emptiest = max(ledger, key=lambda summary: (summary.empty_maps or 0) / (summary.n or 1))
+    if (emptiest.empty_maps or 0) > EMPTY_MAPS * (emptiest.n or 1):
         found.append(
             f"{emptiest.empty_maps} of {emptiest.n} examples have no relevance anywhere (at most {EMPTY_MAPS:.0%} is valid)"
         )

@@ -6,10 +6,11 @@ from math import ceil
 from typing import Any, Final, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.records import Distribution, Estimate, Finding, TermEffect, Verdict
 from audit.report.svg import BAND, BLUE, FILL, GREEN, GREY, INK, LINE, ORANGE, PURPLE, VERMILLION, draw_svg
-from audit.report.text import interval, listed, number, percent, plural, shorten
+from audit.report.text import count, interval, listed, number, percent, plural, shorten
 from audit.report.wording import VERDICTS, pair, quantity, question_title
 
 WIDTH = 7.6  # inches
@@ -61,7 +62,7 @@ def _forest(name: str, question: str, unit: str, findings: Sequence[Finding]) ->
         _margins(axes, rows)
         for y, finding in enumerate(rows):
             _row(axes, y, finding.estimate, *MARKERS[finding.verdict], hollow=finding.verdict is Verdict.INCONCLUSIVE)
-            text = f"{interval(finding.estimate)}, n = {finding.estimate.n:,}"
+            text = f"{interval(finding.estimate)}, n = {count(finding.estimate.n)}"
             axes.text(1.01, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
         axes.set_yticks(range(len(rows)), [_label(finding) for finding in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -147,7 +148,7 @@ def _null(name: str, question: str, findings: Sequence[Finding]) -> Figure:
         axes.plot([finding.estimate.value], [top * 0.9], "v", color=VERMILLION, markersize=7)
         axes.set_ylim(0, top)
         axes.set_title(shorten(f"{finding.attribute}: {pair(finding)}"), loc="left")
-        axes.set_xlabel(f"observed {number(finding.estimate.value)}, n = {finding.estimate.n:,}")
+        axes.set_xlabel(f"observed {number(finding.estimate.value)}, n = {count(finding.estimate.n)}")
 
     left = len(findings) - len(rows)
     many = listed(sorted({f"{len(f.null):,}" for f in rows}))
@@ -197,7 +198,7 @@ def _terms(name: str, attribute: str, effects: Sequence[TermEffect], classes: Se
     known: dict[tuple[str, str], dict[str, Estimate]] = {}
     for effect in effects:
         known.setdefault((effect.group, effect.term), {})[effect.label] = effect.estimate
-    biggest = sorted(known, key=lambda key: (-max(e.n for e in known[key].values()), key))[:MOST_TERMS]
+    biggest = sorted(known, key=lambda key: (-max(e.n or 0 for e in known[key].values()), key))[:MOST_TERMS]
     order = list(dict.fromkeys(group for group, _ in known))
     rows = sorted(biggest, key=lambda key: (order.index(key[0]), biggest.index(key)))
     labels = list(classes[: len(CLASS_MARKS)])
@@ -210,7 +211,7 @@ def _terms(name: str, attribute: str, effects: Sequence[TermEffect], classes: Se
             for label, offset, mark in zip(labels, offsets, CLASS_MARKS, strict=False):
                 if label in known[key] and known[key][label].value is not None:
                     _row(axes, y + offset, known[key][label], *mark)
-            counts = " / ".join(f"{known[key][label].n:,}" if label in known[key] else "<" for label in labels)
+            counts = " / ".join(count(known[key][label].n) if label in known[key] else "<" for label in labels)
             axes.text(1.01, y, f"n = {counts}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
         for label, mark in zip(labels, CLASS_MARKS, strict=False):
             axes.plot([], [], mark[0], color=mark[1], label=f"true class {shorten(label)}")
@@ -245,18 +246,15 @@ def share_chart(distributions: Sequence[Distribution]) -> list[Figure]:
     if not rows:
         return []
     used = [d.edges[i + 1] for d in rows for i, c in enumerate(d.counts) if c]
-    right = max(used, default=1.0)
-    tallest = max(max((*d.counts, d.zeros)) / max(d.n, 1) for d in rows)
+    right, width = max(used, default=1.0), min(float(np.diff(d.edges).min()) for d in rows)
+    tallest = max(max(*_heights(d, width), (d.zeros or 0) / max(d.n, 1)) for d in rows)
 
     def draw(axes: Any, shown: Distribution) -> None:
         edges = np.array(shown.edges)
-        width = float(edges[1] - edges[0])
-        heights = np.array(shown.counts) / max(shown.n, 1)
-        axes.bar(
-            -width, shown.zeros / max(shown.n, 1), width * 0.7, color=FILL, edgecolor=INK, hatch="////", linewidth=0.8
-        )
+        heights, zeros = _heights(shown, width), (shown.zeros or 0) / max(shown.n, 1)
+        axes.bar(-width, zeros, width * 0.7, color=FILL, edgecolor=INK, hatch="////", linewidth=0.8)
         kept = (edges[:-1] < right) & (heights > 0)
-        axes.bar(edges[:-1][kept], heights[kept], width * 0.94, align="edge", color=BLUE)
+        axes.bar(edges[:-1][kept], heights[kept], np.diff(edges)[kept] - 0.06 * width, align="edge", color=BLUE)
         axes.set_xlim(-1.6 * width, right)
         axes.set_ylim(0, tallest * 1.05)
         axes.set_title(shorten(shown.group, 30), loc="left")
@@ -274,7 +272,17 @@ def share_chart(distributions: Sequence[Distribution]) -> list[Figure]:
         f"({listed(sorted({d.composite for d in rows}))}). "
         f"Hatched bar: shares of exactly 0. Same axes in every panel; x ends at the largest share seen. Mean with its "
         f"{_kinds([d.mean for d in rows])}. Description, never a test."
+        + (" Bins too small to show are joined, at the mean of their heights." if _joined(rows) else "")
         + _most(len(rows), len(distributions), "groups")
         + _notes([d.mean for d in rows]),
     )
     return [figure]
+
+
+def _heights(shown: Distribution, width: float) -> NDArray[Any]:
+    """Shares per bin of `width`: a wider bin, joined of several, has the mean of their heights."""
+    return np.asarray(np.array(shown.counts) / max(shown.n, 1) * width / np.diff(shown.edges))
+
+
+def _joined(rows: Sequence[Distribution]) -> bool:
+    return any(d.zeros is None or float(np.ptp(np.diff(d.edges))) > 1e-9 for d in rows)

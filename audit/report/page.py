@@ -8,7 +8,7 @@ import yaml
 from pydantic import JsonValue, ValidationError
 
 from audit.records import AuditRecord, Estimate, Exhibit, Finding, Lexicon, RegionShare, TermCount, Token, Verdict
-from audit.report.text import interval, number, p_value
+from audit.report.text import count, interval, number, p_value
 from audit.report.wording import SEVERITY
 
 MOST_TOKENS, MOST_TOKENS_EACH = 30_000, 1_500
@@ -131,7 +131,7 @@ def _detail(value: JsonValue) -> str:
         )
     estimate = _estimate(value)
     if estimate is not None:
-        return f"{interval(estimate)}, n = {estimate.n:,}"
+        return f"{interval(estimate)}, n = {count(estimate.n)}"
     return "; ".join(f"{key}: {_detail(item)}" for key, item in sorted((value or {}).items()))
 
 
@@ -145,14 +145,15 @@ def _estimate(value: Any) -> Estimate | None:
 def term_table(terms: Sequence[TermCount], attribute: str) -> tuple[list[TermCount], int]:
     """Terms of an attribute, most frequent first, and how many were left out."""
     mine = sorted(
-        (term for term in terms if term.attribute == attribute), key=lambda t: (-t.occurrences, t.group, t.term)
+        (term for term in terms if term.attribute == attribute),
+        key=lambda t: (-(t.occurrences or 0), t.group, t.term),
     )
     return mine[:MOST_TERMS], max(0, len(mine) - MOST_TERMS)
 
 
-def forms(term: TermCount) -> list[tuple[str, int]]:
+def forms(term: TermCount) -> list[tuple[str, int | None]]:
     """Spellings found, most frequent first."""
-    return sorted(term.forms.items(), key=lambda item: (-item[1], item[0]))[:8]
+    return sorted(term.forms.items(), key=lambda item: (-(item[1] or 0), item[0]))[:8]
 
 
 def contents(images: bool) -> list[tuple[str, str]]:  # noqa: FBT001 - called from the template
@@ -164,8 +165,23 @@ def contents(images: bool) -> list[tuple[str, str]]:  # noqa: FBT001 - called fr
 
 def people(record: AuditRecord) -> str:
     """Whether photographs are shown, blurred or hidden."""
+    return str(_setting(record, "images", "show"))
+
+
+def smallest_cell(record: AuditRecord) -> int:
+    """The smallest count that may be shown; 5 in a record that is older than the setting."""
+    k = _setting(record, "smallest_cell", 5)
+    return k if isinstance(k, int) else 5
+
+
+def hashes_ids(record: AuditRecord) -> bool:
+    """Whether ids are shown as hashes."""
+    return _setting(record, "hash_ids", False) is True
+
+
+def _setting(record: AuditRecord, key: str, default: JsonValue, /) -> JsonValue:
     report = record.config.get("report")
-    return str(report.get("images", "show")) if isinstance(report, Mapping) else "show"
+    return report.get(key, default) if isinstance(report, Mapping) else default
 
 
 def composites(record: AuditRecord) -> list[str]:
@@ -199,8 +215,7 @@ def cards(record: AuditRecord) -> list[Card]:
 
 def shows_text(record: AuditRecord) -> bool:
     """Whether the config lets the report quote the dataset."""
-    report = record.config.get("report")
-    return not isinstance(report, Mapping) or report.get("show_text") is not False
+    return _setting(record, "show_text", True) is not False
 
 
 def _card(exhibit: Exhibit) -> Card:

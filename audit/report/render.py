@@ -29,10 +29,16 @@ def render(record: AuditRecord, folder: Path, formats: Sequence[str] = ("html",)
 
 
 def html(record: AuditRecord) -> bytes:
-    """The report as one HTML page: offline, without JavaScript, dataset text escaped."""
+    """The report as one HTML page of what may be published: offline, without JavaScript, dataset text escaped.
+
+    `audit.json` beside it is the auditor's file and keeps the whole record, small counts and ids included.
+    """
     from markupsafe import Markup
 
     from audit.report import figures, maps, page, text, wording
+    from audit.report.privacy import published
+
+    record = published(record)
 
     css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     shown = page.cards(record)

@@ -7,6 +7,7 @@ from audit.records import Estimate
 
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
 NONE = "–"
+WITHHELD = "not shown"
 
 
 def clean(text: str) -> str:
@@ -61,12 +62,16 @@ def interval(estimate: Estimate, digits: int = 3) -> str:
     return f"{number(estimate.value, digits)} [{number(estimate.low, digits)}, {number(estimate.high, digits)}]"
 
 
-def count(n: int) -> str:
-    """A count with thousands separators."""
-    return f"{n:,}"
+def count(n: int | None) -> str:
+    """A count with thousands separators; None is one too small to publish.
+
+    >>> count(1200), count(None)
+    ('1,200', 'not shown')
+    """
+    return WITHHELD if n is None else f"{n:,}"
 
 
-def plural(n: int, noun: str) -> str:
+def plural(n: int | None, noun: str) -> str:
     """A count and its noun.
 
     >>> plural(1, "film"), plural(1200, "film")

@@ -7,7 +7,7 @@ from typing import Final, final
 
 from audit.questions import QUESTIONS
 from audit.records import AuditRecord, Finding, Gate, Verdict
-from audit.report.text import interval, listed, number, p_value, percent, plural
+from audit.report.text import count, interval, listed, number, p_value, percent, plural
 
 
 @final
@@ -158,7 +158,7 @@ def _counted(record: AuditRecord) -> str:
     return (
         f"{plural(len(record.findings), 'finding')} from {plural(record.data.used, 'example')}{clusters}: "
         f"{verdicts or 'none'}; accuracy is {interval(record.model.accuracy)} "
-        f"({percent(record.model.accuracy.level)} interval, n = {record.model.accuracy.n:,})."
+        f"({percent(record.model.accuracy.level)} interval, n = {count(record.model.accuracy.n)})."
     )
 
 
@@ -185,7 +185,7 @@ def finding_sentence(finding: Finding) -> str:
     return (
         f"{finding.attribute}: {finding.estimand.measure}, {finding.estimand.contrast.partition(', ranked')[0]}, is "
         f"{interval(estimate)} {estimate.unit} "
-        f"({percent(estimate.level)} interval, n = {estimate.n:,}{clusters}, adjusted p {_equals(finding.test.p_adjusted)}, "
+        f"({percent(estimate.level)} interval, n = {count(estimate.n)}{clusters}, adjusted p {_equals(finding.test.p_adjusted)}, "
         f"{margin}): {finding.verdict.value}."
     )
 

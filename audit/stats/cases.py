@@ -173,7 +173,7 @@ def _needed(case: Case, estimate: Estimate, alpha: float) -> int | None:
     room = case.margin - abs(estimate.value)
     wider = max(estimate.high - estimate.value, estimate.value - estimate.low)
     se = standard_error(estimate.model_copy(update={"low": -wider, "high": wider}))
-    return None if se is None or room <= 0 else needed_n(se, estimate.n, room, alpha)
+    return None if se is None or room <= 0 else needed_n(se, estimate.n or 0, room, alpha)
 
 
 def _put(question: str, config: Config) -> Put:

@@ -283,7 +283,7 @@ def config() -> dict[str, JsonValue]:
         "name": "film_reviews", "task": "text", "seed": 7, "data": {"path": "reviews.csv", "columns": {"cluster": "film"}},
         "model": {"path": "models/reviews", "dtype": "float32"}, "target": {"favour": "fresh", "against": "rotten"},
         "margins": {"contrast": 0.1, "swap": 0.1, "flips": 0.05, "outcome": 0.05}, "gates": ["contrast", "intervention", "outcome"],
-        "report": {"examples": 10, "show_text": True},
+        "report": {"examples": 10, "show_text": True, "smallest_cell": 1},
     }  # fmt: skip
 
 

@@ -1,0 +1,260 @@
+"""What is published tells no count of people below k; an oracle counts the tables that a reader could still think of."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audit.records import AuditRecord, Distribution, Estimate, LedgerSummary, MeanMap, RegionRecord, Verdict
+from audit.report.page import cards, picture_alt
+from audit.report.privacy import published, withheld
+from audit.report.render import html
+from audit.store.runs import load_record, write_manifest, write_record
+from tests.audit.report.sample import config, distributions, estimate, exhibits, finding, not_testable, sample_record
+
+IDS = ("person-0001@example.org", "Ann O'Neill/7")
+TABLES = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 30), min_size=1, max_size=6)
+
+
+def record_with(settings_=None, **parts) -> AuditRecord:
+    """The sample with other report settings, and other parts."""
+    record = sample_record()
+    data = record.data.model_copy(update=parts.pop("data", {}))
+    return record.model_copy(update={"config": {**config(), "report": settings_ or {}}, "data": data, **parts})
+
+
+def possible(total, cells):
+    """Oracle: the values that each of `cells` hidden cells of at least 1 takes in some table of this total."""
+    tables = [t for t in itertools.product(range(1, total + 1), repeat=cells) if sum(t) == total]
+    return [{table[i] for table in tables} for i in range(cells)]
+
+
+@given(cells=TABLES, rest=st.integers(0, 12), k=st.integers(2, 6))
+def test_no_withheld_cell_of_a_table_with_a_known_total_is_derived(cells, rest, k):
+    total = sum(cells.values()) + rest
+    hidden = withheld(cells, [(list(cells), total)], k)
+    shown = {key: n for key, n in cells.items() if key not in hidden}
+    assert not any(0 < n < k for n in shown.values())
+    left = total - sum(shown.values())
+    parts = len(hidden) + (rest > 0)
+    if hidden and any(shown.values()):  # else nothing is left to withhold
+        assert parts > 1
+        for values in possible(min(left, 14), parts) if parts <= 4 else ():
+            assert len(values) >= min(k, 14 - parts + 1)
+        assert left - parts + 1 >= k
+    elif not hidden:
+        assert not 0 < rest < k or not any(cells.values())
+
+
+def test_a_group_below_k_takes_the_next_smallest_with_it():
+    assert withheld({"a": 3, "b": 40, "c": 90}, [("abc", 133)], 5) == {"a", "b"}
+    assert withheld({"a": 3, "b": 40, "c": 90}, [("abc", None)], 5) == {"a"}
+    assert withheld({"a": 0, "b": 40, "c": 90}, [("abc", 130)], 5) == frozenset()
+    assert withheld({"a": 1, "b": 1, "c": 90, "d": 95}, [("abcd", 187)], 5) == {"a", "b", "c"}
+
+
+@given(st.lists(st.integers(1, 20), min_size=4, max_size=4), st.integers(1, 30))
+def test_every_line_of_a_crossed_table_has_two_withheld_cells_or_none(values, large):
+    cells = dict(zip([(a, b) for a in "xy" for b in "mn"], values, strict=True)) | {
+        ("x", "o"): large,
+        ("y", "o"): large,
+    }
+    lines = [
+        ([key for key in cells if key[i] == name], 0) for i, name in ((0, "x"), (0, "y"), (1, "m"), (1, "n"), (1, "o"))
+    ]
+    lines = [(keys, sum(cells[key] for key in keys)) for keys, _ in lines]
+    hidden = withheld(cells, lines, 5)
+    assert all(sum(key in hidden for key in keys) != 1 for keys, _ in lines)
+
+
+@given(
+    groups=st.dictionaries(st.sampled_from(["f", "m", "x", "unknown"]), st.integers(0, 40), min_size=2),
+    labels=st.tuples(st.integers(0, 40), st.integers(0, 40)),
+    k=st.integers(1, 6),
+)
+@settings(max_examples=60)
+def test_published_tables_of_people_hold_nothing_below_k(groups, labels, k):
+    used = sum(groups.values())
+    unknown = {"gender": groups.get("unknown", 0)}
+    data = {
+        "used": used,
+        "attributes": {"gender": groups},
+        "labels": dict(zip(("fresh", "rotten"), labels, strict=True)),
+        "unknown": unknown,
+    }
+    shown = published(record_with({"smallest_cell": k}, data=data)).data
+    for table in (shown.attributes["gender"], shown.labels, shown.unknown):
+        assert not any(n is not None and 0 < n < k for n in table.values())
+    assert shown.unknown["gender"] == shown.attributes["gender"].get("unknown", shown.unknown["gender"])
+    if k > 1 and any(0 < n < k for n in groups.values()):
+        hidden = [n for g, n in groups.items() if shown.attributes["gender"][g] is None]
+        assert len(hidden) > 1 or not any(n for n in shown.attributes["gender"].values())
+
+
+@given(counts=st.lists(st.integers(0, 12), min_size=20, max_size=20), zeros=st.integers(0, 12), k=st.integers(2, 6))
+def test_bins_of_a_published_histogram_are_joined_and_lose_nobody(counts, zeros, k):
+    n = sum(counts) + zeros
+    edges = tuple(i / 20 for i in range(21))
+    whole = Distribution(group="g", composite="cp_lrp", edges=edges, counts=tuple(counts), zeros=zeros, n=n,
+                         mean=estimate(0.1, 0.01, n=n))  # fmt: skip
+    found = published(record_with({"smallest_cell": k}, distributions=(whole,))).distributions
+    assert len(found) == (n >= k)
+    for shown in found:
+        assert len(shown.edges) == len(shown.counts) + 1 and set(shown.edges) <= set(edges)
+        assert (shown.edges[0], shown.edges[-1]) == (0.0, 1.0)
+        assert not any(0 < c < k for c in (*shown.counts, shown.zeros or 0))
+        assert sum(shown.counts) + (shown.zeros or 0) == n
+
+
+def test_smallest_cell_1_changes_nothing():
+    record = record_with({"smallest_cell": 1})
+    assert published(record) == record
+
+
+def test_a_finding_on_fewer_than_k_keeps_its_verdict_and_no_number():
+    small = finding(
+        "outcome", "age", ("old", "young"), estimate(0.2, 0.1, n=3), Verdict.INCONCLUSIVE, "open", p=0.4, adjusted=0.8, m=2,
+        family="outcome gaps", margin=0.1, estimand="rates", details={"measure": "error rate", "rows lost to empty strata": 2},
+        null=(0.1, 0.2), needed_n=400, detectable=0.3,
+    )  # fmt: skip
+    (shown,) = published(record_with(findings=(small,))).findings
+    assert (shown.verdict, shown.details) == (small.verdict, {"measure": "error rate"})
+    assert shown.estimate.reason == "not shown: fewer than 5 examples"
+    numbers = (
+        shown.estimate.value,
+        shown.estimate.low,
+        shown.estimate.high,
+        shown.estimate.n,
+        shown.test.p,
+        shown.needed_n,
+    )
+    assert set(numbers) == {None} and not shown.null and shown.detectable is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("texts that can be swapped: a-b 3; 20 are needed", "texts that can be swapped: a-b <5; 20 are needed"),
+        ("selection rate: f has 4 and group 2 1 examples; at least 3 each are needed",
+         "selection rate: f has <5 and group 2 <5 examples; at least 3 each are needed"),
+        ("terms that occur in at least 10 examples: young 3; 4 a side are needed",
+         "terms that occur in at least 10 examples: young 3; 4 a side are needed"),
+        ("inside the margin of 0.1, matching leaves out 4 f and 12 m", "inside the margin of 0.1, matching leaves out <5 f and 12 m"),
+    ],
+)  # fmt: skip
+def test_reasons_lose_small_counts_and_keep_rules(reason, said):
+    (shown,) = published(record_with(findings=(not_testable("outcome", "age", ("f", "group 2"), reason),))).findings
+    assert shown.reason == shown.estimate.reason.replace("group <5", "group 2") == said
+
+
+def test_findings_of_a_column_with_a_withheld_group_do_not_tell_its_size():
+    rate = estimate(0.3, 0.06, n=600)
+    gap = finding(
+        "outcome", "gender", ("f", "m"), estimate(0.1, 0.05, n=1200), Verdict.INCONCLUSIVE, "f has 600 and m 600", p=0.4, adjusted=0.8,
+        m=2, family="outcome gaps", margin=0.1, estimand="rates", needed_n=2400,
+        details={"measure": "error rate", "rate": rate.model_dump(), "reference rate": rate.model_dump()},
+    )  # fmt: skip
+    data = {"used": 1203, "attributes": {"gender": {"f": 600, "m": 600, "x": 3}}, "unknown": {"gender": 0}}
+    record = record_with(findings=(gap,), data=data)
+    shown = published(record)
+    assert shown.data.attributes["gender"] == {"f": None, "m": 600, "x": None}
+    (found,) = shown.findings
+    assert found.estimate.value == 0.1 and (found.estimate.n, found.needed_n) == (None, None)
+    assert found.reason == "f has not shown and m not shown"
+    assert "600" not in found.model_dump_json() and "1200" not in found.model_dump_json()
+
+
+def test_findings_on_words_keep_their_counts_where_a_column_has_the_same_name():
+    data = {"attributes": {"gender": {"female": 2977, "male": 4}}, "unknown": {}}
+    shown = published(record_with(data=data)).findings
+    sizes = {each.question: each.estimate.n for each in shown if each.attribute == "gender"}
+    assert (sizes["contrast"], sizes["intervention"]) == (734, 731)
+
+
+def test_a_ledger_row_of_few_people_has_no_entries_and_few_empty_maps_have_no_ids():
+    def row(group, n, empty=()):
+        return LedgerSummary(composite="cp_lrp", attribute="gender" * bool(group), group=group, entries={"inputs": 0.5}, closure_median=0.0,
+                             closure_max=0.0, empty_maps=len(empty), empty_ids=empty, n=n)  # fmt: skip
+
+    data = {"used": 100, "attributes": {"gender": {"f": 50, "m": 47, "x": 3}}, "unknown": {}}
+    rows = (row("", 100, ("p1", "p2")), row("f", 50), row("m", 47, ("p1",)), row("x", 3, ("p2",)))
+    shown = published(record_with(data=data, ledger=rows)).ledger
+    assert [each.n for each in shown] == [100, 50, None, None]
+    assert [each.entries for each in shown[1:]] == [{"inputs": 0.5}, {}, {}]
+    assert all(each.empty_maps is None and each.empty_ids == () for each in shown)
+
+
+def test_mean_maps_that_another_map_could_be_computed_from_are_left_out():
+    def mean_map(group, label, n, clusters=None):
+        return MeanMap(attribute="gender" * bool(group), group=group, label=label, composite="cp_lrp", n=n, clusters=clusters or n,
+                       mean=((0.1,),), error=())  # fmt: skip
+
+    maps = (
+        mean_map("", "fresh", 63), mean_map("", "rotten", 110),
+        *(mean_map(group, "fresh", n) for group, n in (("f", 20), ("m", 40), ("x", 3))),
+        *(mean_map(group, "rotten", n) for group, n in (("f", 50), ("m", 40), ("x", 20))),
+    )  # fmt: skip
+    shown = published(record_with(maps=maps)).maps
+    assert {(m.group, m.label) for m in shown} == {("", "fresh"), ("", "rotten"), ("m", "fresh"), ("m", "rotten")}
+    assert not published(record_with(maps=(mean_map("", "fresh", 60, clusters=2),))).maps
+
+
+def test_a_region_that_few_photographs_lack_has_no_counts_and_no_histogram():
+    part = estimate(0.2, 0.1, n=98)
+    region = RegionRecord(name="nose", source="boxes", provenance="by hand", present=98, absent=2, aligned=False, size=part,
+                          share={"cp_lrp": part}, net={"cp_lrp": part}, ratios={})  # fmt: skip
+    (histogram, *_) = distributions()
+    record = record_with(
+        data={"used": 100}, regions=(region,), distributions=(histogram.model_copy(update={"group": "nose"}),)
+    )
+    shown = published(record)
+    assert (shown.regions[0].present, shown.regions[0].absent, shown.regions[0].share["cp_lrp"].n) == (None, None, None)
+    assert shown.regions[0].share["cp_lrp"].value == 0.2 and not shown.distributions
+
+
+def with_ids() -> AuditRecord:
+    """A record that names two people, one of them twice."""
+    first, second = (each.model_copy(update={"id": name}) for each, name in zip(exhibits(), IDS, strict=False))
+    ledger = tuple(row.model_copy(update={"empty_maps": 6, "empty_ids": IDS}) for row in sample_record().ledger)
+    return record_with({"hash_ids": True}, exhibits=(first, second), ledger=ledger)
+
+
+def test_hashed_ids_are_equal_where_ids_are_and_depend_on_the_protocol():
+    shown = published(with_ids())
+    names = [each.id for each in shown.exhibits]
+    assert tuple(names) == shown.ledger[0].empty_ids == shown.ledger[1].empty_ids
+    assert len(set(names)) == 2 and all(len(name) == 12 and int(name, 16) >= 0 for name in names)
+    other = published(with_ids().model_copy(update={"protocol_sha256": "b" * 64}))
+    assert set(names).isdisjoint(each.id for each in other.exhibits)
+
+
+def test_hashed_ids_are_nowhere_in_the_page_nor_in_alternative_texts():
+    record = with_ids()
+    page = html(record).decode()
+    assert not any(part in page for part in ("person-0001", "example.org", "Neill"))
+    assert all(each.id in page for each in published(record).exhibits)
+    assert not any(name in picture_alt(card.exhibit) for card in cards(published(record)) for name in IDS)
+
+
+def test_the_page_shows_no_small_count_and_audit_json_keeps_all(tmp_path: Path):
+    data = {
+        "used": 2981,
+        "labels": {"fresh": 2978, "rotten": 3},
+        "attributes": {"gender": {"female": 2950, "x": 4, "male": 27}},
+    }
+    record = record_with(data=data | {"unknown": {}})
+    page = html(record).decode()
+    for row in ("true class fresh", "true class rotten", "gender = <bdi>x</bdi>", "gender = <bdi>male</bdi>"):
+        assert f'Used, {row}</th><td class="num">not shown<' in page
+    assert '<bdi>female</bdi></th><td class="num">2,950<' in page
+    write_record(tmp_path, record)
+    write_manifest(tmp_path)
+    assert load_record(tmp_path) == record
+
+
+def test_estimates_keep_reasons_where_nothing_is_small():
+    known = Estimate(value=None, n=0, reason="no example holds it")
+    record = record_with(effects=(), concentration={"cp_lrp": known})
+    assert published(record).concentration["cp_lrp"] == known
