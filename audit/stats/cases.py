@@ -20,6 +20,7 @@ from audit.stats.verdicts import decide, detectable_against, detectable_effect, 
 from audit.tables import ExampleTable, FloatArray, GroupTable, IntArray, RegionTable, SwapTable, WordTable
 
 NO_GROUP = ("(none)", "(several)", "unknown")
+MENTIONED = " (mentioned)"
 
 
 @final
@@ -212,8 +213,14 @@ def by_attribute(words: WordTable | None) -> dict[str, dict[str, IntArray]]:
 
 def group_columns(evidence: Evidence) -> dict[str, NDArray[np.str_]]:
     """Group of each example by what its text mentions and by the data's own columns."""
-    mentioned = {f"{name} (mentioned)": column for name, column in evidence.mentions.items()}
-    return {**mentioned, **evidence.examples.attributes}
+    return joined_columns(evidence.mentions, evidence.examples.attributes)
+
+
+def joined_columns(
+    mentions: Mapping[str, NDArray[np.str_]], attributes: Mapping[str, NDArray[np.str_]]
+) -> dict[str, NDArray[np.str_]]:
+    """The same before there is evidence: each attribute that texts mention has a column beside the data's own."""
+    return {**{f"{name}{MENTIONED}": column for name, column in mentions.items()}, **attributes}
 
 
 def group_pairs(column: NDArray[np.str_]) -> list[tuple[str, str]]:

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from scipy import stats as distributions
 
-from audit.stats.cases import NO_GROUP, Case, Evidence, by_attribute, group_columns, group_pairs, not_testable
+from audit.stats.cases import (
+    MENTIONED,
+    NO_GROUP,
+    Case,
+    Evidence,
+    by_attribute,
+    group_columns,
+    group_pairs,
+    not_testable,
+)
 from audit.stats.intervals import effective_n, mean_interval, wilson
 from audit.stats.performance import MEASURES, Gap, outcome_gaps
 from audit.stats.placebos import Pool
@@ -149,7 +158,7 @@ def disparity_cases(evidence: Evidence, pool: Pool | None, rng: np.random.Genera
         pairs = group_pairs(column)
         short: list[str] = []
         for feature in by_attribute(evidence.words):
-            if feature != attribute.removesuffix(" (mentioned)"):
+            if feature != attribute.removesuffix(MENTIONED):
                 found, lacking = _feature_cases(evidence, attribute, column, feature, pairs, rng)
                 cases += found
                 short += lacking

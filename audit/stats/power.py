@@ -13,7 +13,7 @@ from scipy import optimize, stats
 from audit.stats.verdicts import detectable_effect
 
 POWER: Final = 0.8
-MOST: Final = 10**9  # units a side beyond which no margin is within reach
+MOST: Final = 10**9  # units a side that nobody has
 
 
 def smallest_delta(n_a: int, n_b: int, alpha: float) -> float | None:
@@ -47,7 +47,8 @@ def smallest_rate_difference(n_a: int, n_b: int, rate: float, alpha: float) -> f
     def excess(d: float) -> float:
         higher, pooled = rate + d, rate + d * n_a / (n_a + n_b)
         under_null = pooled * (1 - pooled) * (1 / n_a + 1 / n_b)
-        return d - critical * under_null**0.5 - power * (higher * (1 - higher) / n_a + rate * (1 - rate) / n_b) ** 0.5
+        under_both = higher * (1 - higher) / n_a + rate * (1 - rate) / n_b
+        return d - critical * float(np.sqrt(under_null)) - power * float(np.sqrt(under_both))
 
     most = 1 - rate
     return float(optimize.brentq(excess, 0.0, most)) if 0 < rate < 1 and excess(most) > 0 else None
@@ -71,21 +72,17 @@ def _equivalence(se: float, df: float, alpha: float) -> float:
     return float(stats.t.ppf(1 - alpha, df) + stats.t.ppf((1 + POWER) / 2, df)) * se
 
 
-def needed_a_side(reached: Callable[[int], float], margin: float) -> int:
-    """Fewest units a side with which `reached(n)`, the margin that n units a side reach, is at most `margin`.
-
-    ValueError where a thousand million do not reach it.
+def needed_a_side(reached: Callable[[int], float], margin: float) -> int | None:
+    """Fewest units a side with which `reached(n)`, the margin that n units a side reach, is at most `margin`; None beyond `MOST`.
 
     >>> needed_a_side(lambda n: equivalence_delta(n, n, 0.05), 0.147)
     266
     """
-    if not margin > 0 or reached(MOST) > margin:
-        raise ValueError(
-            f"margin {margin:g} is not reached by {MOST:,} units a side; give one above {reached(MOST):.2g}"
-        )
     high = 2
     while reached(high) > margin:
         high *= 2
+        if high > MOST:
+            return None
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
