@@ -9,18 +9,22 @@ from typing import Any, final
 
 import numpy as np
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from audit.loading import load_config
 from audit.preparation import prepare, protocol_sha256
 from audit.records import Estimate
 from audit.relevance.sums import Explained
-from audit.report.text import clean, interval
+from audit.report.text import clean, count, interval, number, plural, shorten
 from audit.stats.families import below_chance
 from audit.stats.intervals import wilson
+from audit.stats.prospects import Outlook, Prospect, Showing, outlook
 from audit.tasks.task import Task
 
 SAMPLE = 32
 WIDTH = 150
+MOST_ROWS = 20
 
 
 @final
@@ -70,6 +74,63 @@ def print_plan(made: Plan) -> None:
     accuracy = interval(made.accuracy)
     console.print(f"accuracy on {made.accuracy.n} of the {task.noun}s: {accuracy} (95 % interval)", markup=False)
     console.print(task.plan())
+    _print_outlook(console, made)
     for warning in made.warnings:
         console.print(f"WARNING (from {SAMPLE} {task.noun}s): {warning}", style="bold", markup=False)
     console.print(f"estimated time of the relevance stage: {made.seconds:.0f} s")
+
+
+def _print_outlook(console: Console, made: Plan) -> None:
+    """What each comparison of groups can show, those that can be tested first; nothing where no attribute is known."""
+    found = _outlook(made)
+    if not found.prospects:
+        return
+    margins, statistics = made.task.loaded.config.margins, made.task.loaded.config.statistics
+    table = Table(
+        "attribute", "group", "n", "against", "n", "error rate", f"EQUIVALENT within {margins.outcome:g}",
+        "Cliff's delta", f"EQUIVALENT within {margins.disparity:g}",
+    )  # fmt: skip
+    ordered = sorted(found.prospects, key=lambda prospect: prospect.errors is None)
+    for prospect in ordered[:MOST_ROWS]:
+        table.add_row(*map(Text, _cells(prospect, statistics.min_group_size)))
+    console.print(
+        f"smallest differences that the data can show with probability 0.8, and whether EQUIVALENT can be shown if nothing differs; "
+        f"n (clusters)\nalpha {statistics.spent:g} is shared by {plural(found.outcome_tests, 'test')} of rates, errors taken as "
+        f"{_error_rate(made.accuracy):.2f}, and {plural(found.disparity_tests, 'test')} of relevance, for the best feature",
+        markup=False,
+    )
+    console.print(table)
+    left = ordered[MOST_ROWS:]
+    if left:
+        lost = sum(prospect.errors is None for prospect in left)
+        console.print(f"and {plural(len(left), 'comparison')} more, {lost} of them NOT TESTABLE", markup=False)
+
+
+def _outlook(made: Plan) -> Outlook:
+    task, rate = made.task, _error_rate(made.accuracy)
+    return outlook(task.columns, task.features, cluster=task.data.cluster, error_rate=rate, config=task.loaded.config)
+
+
+def _error_rate(accuracy: Estimate) -> float:
+    """The middle of the interval, which is never 0; a half where there is none."""
+    return 0.5 if accuracy.low is None or accuracy.high is None else 1 - (accuracy.low + accuracy.high) / 2
+
+
+def _cells(prospect: Prospect, smallest: int) -> list[str]:
+    units = [
+        count(rows) if rows == clusters else f"{count(rows)} ({count(clusters)})"
+        for rows, clusters in zip(prospect.units.rows, prospect.units.clusters, strict=True)
+    ]
+    names = [shorten(name) for name in (prospect.attribute, prospect.group, prospect.other)]
+    lacking = f"below {smallest} a side" if min(prospect.units.rows) < smallest else "a side is 1 cluster"
+    return [
+        names[0], names[1], units[0], names[2], units[1],
+        *(_shown(prospect.errors) if prospect.errors else ("NOT TESTABLE", lacking)),
+        *(_shown(prospect.delta) if prospect.delta else ("NOT TESTABLE", "no feature" if prospect.errors else lacking)),
+    ]  # fmt: skip
+
+
+def _shown(showing: Showing) -> tuple[str, str]:
+    """The smallest difference, and whether EQUIVALENT can be shown."""
+    needs = "out of reach" if showing.needs is None else f"needs {count(showing.needs)} a side"
+    return "none" if showing.smallest is None else number(showing.smallest), "yes" if showing.enough else needs

@@ -13,12 +13,14 @@ from audit.report.wording import SEVERITY
 
 MOST_TOKENS, MOST_TOKENS_EACH = 30_000, 1_500
 MOST_TERMS, TOP_TERMS = 500, 12
+MOST_OPEN = 100
 STEPS = 5
 MENTIONED = " (mentioned)"
 MOST_PICTURES = 4_200_000  # characters of base64; a page stays below 5 MB
 CONTENTS: Final = (
     ("verdicts", "Verdicts"), ("untestable", "Not testable"), ("gates", "Gates"), ("effects", "Effects"),
-    ("findings", "Findings"), ("placebos", "Placebos"), ("classes", "Terms by class"), ("regions", "Regions"),
+    ("findings", "Findings"), ("detectable", "What could have been found"), ("placebos", "Placebos"),
+    ("classes", "Terms by class"), ("regions", "Regions"),
     ("share", "Shares"), ("terms", "Terms found"), ("examples", "Misclassified examples"), ("data", "Data and model"),
     ("ledger", "Ledger"), ("limits", "Limits"), ("provenance", "Provenance"), ("glossary", "Glossary"),
 )  # fmt: skip
@@ -101,6 +103,16 @@ def shared(rows: Sequence[Finding]) -> list[str]:
     """Population and unit of a table's estimands, where all its rows have the same."""
     parts = {"Population": {row.estimand.population for row in rows}, "Unit": {row.estimand.unit for row in rows}}
     return [f"{name}: {found.pop()}." for name, found in parts.items() if len(found) == 1]
+
+
+def open_findings(record: AuditRecord) -> tuple[list[Finding], int]:
+    """INCONCLUSIVE findings by question and attribute, and how many were left out."""
+    order = questions_of(record)
+    found = sorted(
+        (finding for finding in record.findings if finding.verdict is Verdict.INCONCLUSIVE),
+        key=lambda finding: (order.index(finding.question), finding.attribute),
+    )
+    return found[:MOST_OPEN], max(0, len(found) - MOST_OPEN)
 
 
 def details(finding: Finding) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.config import Statistics
 from audit.stats.cases import NO_GROUP, Evidence
 from audit.stats.intervals import BoolArray
 
@@ -47,13 +48,27 @@ class Grouping:
 
 
 def groupings(evidence: Evidence) -> tuple[Grouping, ...]:
-    """Every attribute, then the declared combinations."""
-    statistics = evidence.config.statistics
-    columns = {**group_columns(evidence), **dict(_intersections(evidence))}
+    """Every attribute that texts mention or the data have, then the declared combinations."""
+    return compared(joined_columns(evidence.mentions, evidence.examples.attributes), evidence.config.statistics)
+
+
+def compared(columns: Mapping[str, NDArray[np.str_]], statistics: Statistics) -> tuple[Grouping, ...]:
+    """The same before there is evidence, of `columns` with the group of each example `[n]`."""
+    declared = statistics.reference
     return tuple(
-        group_by(attribute, column, smallest=statistics.min_group_size, reference=_reference(evidence, attribute))
-        for attribute, column in columns.items()
-    )
+        group_by(
+            name, column, smallest=statistics.min_group_size,
+            reference=declared.get(name, declared.get(name.removesuffix(MENTIONED))),
+        )
+        for name, column in {**columns, **dict(_crossed(columns, statistics))}.items()
+    )  # fmt: skip
+
+
+def joined_columns(
+    mentions: Mapping[str, NDArray[np.str_]], attributes: Mapping[str, NDArray[np.str_]]
+) -> dict[str, NDArray[np.str_]]:
+    """Group of each example by what its text mentions and by the data's own columns."""
+    return {**{f"{name}{MENTIONED}": column for name, column in mentions.items()}, **attributes}
 
 
 def group_by(attribute: str, column: NDArray[np.str_], *, smallest: int, reference: str | None = None) -> Grouping:
@@ -71,21 +86,9 @@ def group_by(attribute: str, column: NDArray[np.str_], *, smallest: int, referen
     return Grouping(attribute, column, names, small, pairs, smallest)
 
 
-def group_columns(evidence: Evidence) -> dict[str, NDArray[np.str_]]:
-    """Group of each example by what its text mentions and by the data's own columns."""
-    mentioned = {f"{name}{MENTIONED}": column for name, column in evidence.mentions.items()}
-    return {**mentioned, **evidence.examples.attributes}
-
-
-def _reference(evidence: Evidence, attribute: str) -> str | None:
-    declared = evidence.config.statistics.reference
-    return declared.get(attribute, declared.get(attribute.removesuffix(MENTIONED)))
-
-
-def _intersections(evidence: Evidence) -> Iterator[tuple[str, NDArray[np.str_]]]:
+def _crossed(columns: Mapping[str, NDArray[np.str_]], statistics: Statistics) -> Iterator[tuple[str, NDArray[np.str_]]]:
     """`a × b` of the values of a and b; unknown where one of them is."""
-    columns = group_columns(evidence)
-    for declared in evidence.config.statistics.intersections:
+    for declared in statistics.intersections:
         names = [name if name in columns else f"{name}{MENTIONED}" for name in declared]
         parts = [columns[name] for name in names]
         unknown = np.any([np.isin(part, NO_GROUP) for part in parts], axis=0)

@@ -17,7 +17,7 @@ from audit.questions import EXAMPLES, QUESTIONS
 from audit.records import Estimand, Estimate, Opinion
 from audit.stats.cases import Case, Evidence, by_reason, not_testable
 from audit.stats.features import Feature, features, measure
-from audit.stats.groupings import MENTIONED, Grouping, groupings
+from audit.stats.groupings import MENTIONED, TIMES, Grouping, groupings
 from audit.stats.intervals import BoolArray
 from audit.stats.mask_swap import referenced
 from audit.stats.placebos import Pool
@@ -111,7 +111,7 @@ def disparity_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     cases: list[Case] = []
     for grouping in groupings(evidence):
         mine = [
-            f for f in features(evidence) if f.attribute not in grouping.attribute.replace(MENTIONED, "").split(" × ")
+            f for f in features(evidence) if f.attribute not in grouping.attribute.replace(MENTIONED, "").split(TIMES)
         ]
         short = grouping.set_aside
         for compared in _groups(evidence, grouping):

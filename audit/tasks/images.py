@@ -36,6 +36,7 @@ from audit.relevance.sums import Explained
 from audit.relevance.surroundings import Frame
 from audit.report.heatmaps import common_scale, encoded, overlay
 from audit.stats.cases import NO_GROUP, Evidence
+from audit.stats.groupings import joined_columns
 from audit.stats.mask_swap import swap_blocks
 from audit.tables import ExampleTable, FloatArray, IntArray, MaskTable
 from audit.tasks.image_explanation import load_explainer, look, normalised
@@ -77,6 +78,16 @@ class ImageTask:
     @property
     def _sample_size(self) -> int:
         return min(len(self.data), self.config.statistics.twin_examples)
+
+    @property
+    def columns(self) -> dict[str, NDArray[np.str_]]:
+        """The data's own columns."""
+        return joined_columns({}, self.data.attributes)
+
+    @property
+    def features(self) -> dict[str, tuple[str, NDArray[np.bool_]]]:
+        """The regions."""
+        return {name: ("", self.masks.area[:, r] > 0) for r, name in enumerate(self.drawing.names)}
 
     @property
     def photographs(self) -> Photographs:

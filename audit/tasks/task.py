@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from audit.data.examples import Examples
@@ -76,6 +77,16 @@ class Task(Protocol[E]):
     @property
     def explanations(self) -> int:
         """How many maps a run computes, one an example and composite."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, NDArray[np.str_]]:
+        """Group of each example by attribute, as the statistics will compare them."""
+        ...
+
+    @property
+    def features(self) -> Mapping[str, tuple[str, NDArray[np.bool_]]]:
+        """What relevance is compared on between groups: the attribute it belongs to ("": none), and which examples hold it."""
         ...
 
     def explain(self, advance: Advance = ...) -> E:

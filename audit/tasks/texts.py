@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from audit.aggregation import count_terms, mentions
@@ -31,6 +32,7 @@ from audit.relevance.texts import (
 )
 from audit.stats.cases import Evidence
 from audit.stats.families import term_effects
+from audit.stats.groupings import joined_columns
 from audit.tables import ExampleTable, FloatArray, Match, SwapTable
 from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model
 from audit.tasks.task import Explanation, Gallery, misclassified, named
@@ -68,6 +70,20 @@ class TextTask:
         """One a text and composite."""
         return len(self.data) * len(self.explainer.names)
 
+    @property
+    def _mentions(self) -> dict[str, NDArray[np.str_]]:
+        return {name: mentions(self.matches, name) for name in dict.fromkeys(name for name, _ in self.declared)}
+
+    @property
+    def columns(self) -> dict[str, NDArray[np.str_]]:
+        """What texts mention, and the data's own columns."""
+        return joined_columns(self._mentions, self.data.attributes)
+
+    @property
+    def features(self) -> dict[str, tuple[str, NDArray[np.bool_]]]:
+        """The words of each attribute."""
+        return {name: (name, column != "(none)") for name, column in self._mentions.items()}
+
     def sample(self, chosen: Sequence[int]) -> Explained:
         """Relevance of the chosen texts."""
         return self._explain(chosen).common
@@ -96,7 +112,7 @@ class TextTask:
             examples=examples,
             words=explained.words,
             groups=explained.common.groups,
-            mentions={a: mentions(self.matches, a) for a in dict.fromkeys(a for a, _ in self.declared)},
+            mentions=self._mentions,
             swaps=swaps,
             composites=self.explainer.names,
             favourable=self.explainer.favour,

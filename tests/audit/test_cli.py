@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -203,6 +204,33 @@ def test_check_prints_the_plan_and_writes_nothing(project: Project, tmp_path: Pa
     ):
         assert phrase in result.output
     assert not (tmp_path / "out").exists()
+
+
+def table_rows(output: str) -> list[list[str]]:
+    """Cells of the rows of every table that rich printed."""
+    return [
+        [cell.strip() for cell in line.strip("│").split("│")] for line in output.splitlines() if line.startswith("│")
+    ]
+
+
+def test_check_tells_what_the_data_can_show(project: Project) -> None:
+    data = rows(600)
+    for i, row in enumerate(data):
+        row["place"] = ["[bold]here", "there", f"p{i % 25}"][i % 3]
+    columns = {"cluster": "film", "attributes": {"place": "place"}}
+    result = CliRunner().invoke(main, ["check", str(project(data, data={"path": "data.csv", "columns": columns}))])
+    assert result.exit_code == 0, result.output
+    assert_matches(r"alpha 0.05 is shared by 8 tests of rates, .* and 1 test of relevance", result.output)
+    shown = [row for row in table_rows(result.output) if len(row) == 9]
+    assert shown[0][:5] == ["gender (mentioned)", "female", "300", "male", "300"]
+    assert re.fullmatch(r"0\.\d{3}", shown[0][5]) and re.fullmatch(r"needs [\d,]+ a side", shown[0][6])
+    assert shown[1][:5] == ["place", "[bold]here", "200", "there", "200"]
+    assert (
+        re.fullmatch(r"needs \d+ a side", shown[1][8]) and shown[0][7] == "NOT TESTABLE"
+    )  # no other attribute's words
+    assert shown[2][5:7] == ["NOT TESTABLE", "below 20 a side"]
+    assert len(shown) == 20
+    assert_matches(r"and 7 comparisons more, 7 of them NOT TESTABLE", result.output)
 
 
 def test_set_overrides_and_output_option(project: Project, tmp_path: Path) -> None:

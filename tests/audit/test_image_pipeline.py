@@ -185,6 +185,11 @@ def test_check_tells_what_will_not_be_testable(folder: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "120 of 120 rows used" in shown.output and "the same in every photograph" in shown.output
     assert "every operation has a rule" in shown.output
+    power = [line for line in shown.output.splitlines() if line.startswith("│ who")]
+    assert len(power) == 1 and "needs" in power[0] and "80" in power[0] and "40" in power[0]
+    nobody = {"path": "table.csv", "columns": {"id": None}}
+    shown = CliRunner().invoke(main, ["check", str(written(folder, data=nobody))])
+    assert shown.exit_code == 0 and "probability 0.8" not in shown.output
 
 
 @pytest.mark.parametrize("given", ["3", "dog/2.png"])

@@ -138,6 +138,7 @@ except ModuleNotFoundError as error:
 def test_sections_come_in_the_agreed_order(shown):
     assert [text for level, text in shown.headings if level == "h2"] == [
         "Verdicts", "What was not testable, and why", "Gates and exit code", "Effects against their margins", "Findings",
+        "What could have been found",
         "Against placebo words", "Direction of each term, by true class", "Shares of relevance", "Terms found in the data",
         "Misclassified examples", "Data and model", "Ledger: where the explained logit went", "Limits", "Provenance", "Glossary",
     ]  # fmt: skip
@@ -249,6 +250,41 @@ def test_what_was_not_testable_is_listed_with_its_reason(shown):
     ]
     for finding in sample_record().findings:
         assert (finding.reason in listed) == (finding.verdict is Verdict.NOT_TESTABLE)
+
+
+def test_what_could_have_been_found_lists_every_inconclusive_finding(source, shown):
+    start = source.index('<section id="detectable"')
+    section = source[start : source.index("</section>", start)]
+    names = [finding.id for finding in sample_record().findings if finding.verdict is Verdict.INCONCLUSIVE]
+    assert section.count("<tr><th") - 1 == len(names) == 5
+    for part in (
+        "Group contrast nationality: french − american sd of the contrast logit −0.071 0.100 0.131 96 (71) 412",
+        "Reliance gender: female ratio 0.940 – 1.420 331 (200) –",
+        "Outcome gaps age (mentioned): old − young , selection rate difference in selection rate −0.038 0.050 0.094 302 (120) 2,960",
+    ):  # fmt: skip
+        assert " ".join(part.replace(" , ", ", ").split()) in shown.words, part
+
+
+def test_what_could_have_been_found_is_sorted_by_question_and_counts_what_it_leaves_out():
+    findings = [f for f in sample_record().findings if f.verdict is Verdict.INCONCLUSIVE]
+    many = tuple(
+        finding.model_copy(update={"id": f"{finding.id}.{i}", "attribute": f"a{i:02}"})
+        for i in range(30)
+        for finding in reversed(findings)
+    )
+    page = html(without(findings=many, gates=())).decode()
+    start = page.index('<section id="detectable"')
+    section = page[start : page.index("</section>", start)]
+    assert section.count("<tr><th") - 1 == 100 and "50 INCONCLUSIVE findings more are in the tables above" in section
+    titles = re.findall(r'<tr><th scope="row">([^<]*)', section)
+    assert titles == ["Outcome gaps"] * 60 + ["Reliance"] * 40  # in the order in which the questions come
+    attributes = re.findall(r'">(a\d\d):', section)
+    assert attributes[:60] == sorted(attributes[:60]) and attributes[60:] == sorted(attributes[60:])
+
+
+def test_without_an_inconclusive_finding_the_page_says_so():
+    findings = tuple(f for f in sample_record().findings if f.verdict is not Verdict.INCONCLUSIVE)
+    assert "No finding is INCONCLUSIVE." in Page(html(without(findings=findings)).decode()).words
 
 
 def test_gates_and_exit_code_are_explained(shown):
