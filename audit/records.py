@@ -74,8 +74,16 @@ class Test(Entry):
     omnibus: float | None = None
 
 
+class Sensitivity(Entry):
+    """The finding under another choice than the config's: what is `changed`, the estimate then, and the verdict it would have."""
+
+    changed: str
+    estimate: Estimate
+    verdict: Verdict
+
+
 class Finding(Entry):
-    """One row of the verdict grid."""
+    """One row of the verdict grid; `fragile`: under some entry of `sensitivity` the verdict is another."""
 
     id: str
     question: str
@@ -93,7 +101,13 @@ class Finding(Entry):
     detectable: float | None = None
     needed_n: int | None = None
     null: tuple[float, ...] = ()
+    sensitivity: tuple[Sensitivity, ...] = ()
     details: dict[str, JsonValue] = {}
+
+    @property
+    def fragile(self) -> bool:
+        """Whether another choice would give another verdict."""
+        return any(other.verdict is not self.verdict for other in self.sensitivity)
 
 
 class Opinion(Entry):

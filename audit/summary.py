@@ -78,7 +78,10 @@ def _question(finding: Finding) -> str:
 
 
 def _verdict(finding: Finding) -> str:
-    """The verdict; a difference shown to be inside its margin says so."""
+    """The verdict; a difference shown to be inside its margin says so, and so does one that another choice would change."""
+    fragile = ", fragile" if finding.fragile else ""
     if finding.verdict is Verdict.DIFFERENT and finding.margin is not None:
-        return "DIFFERENT, inside margin" if within(finding.estimate, finding.margin) else "DIFFERENT, may exceed"
-    return finding.verdict.value
+        return (
+            "DIFFERENT, inside margin" if within(finding.estimate, finding.margin) else "DIFFERENT, may exceed"
+        ) + fragile
+    return finding.verdict.value + fragile

@@ -254,13 +254,16 @@ def _finding(finding: Finding, k: int, *, small: bool) -> Finding:
             for each in finding.second_opinion
         ),
     }
+    update["sensitivity"] = tuple(
+        each.model_copy(update={"estimate": _estimate(each.estimate, k, small=small)}) for each in finding.sensitivity
+    )
     if small:
         update["needed_n"] = None
     if _too_few(finding.estimate, k):
         update |= {
             "test": finding.test.model_copy(update={"p": None, "p_adjusted": None}),
             "details": {key: value for key, value in finding.details.items() if isinstance(value, str)},
-            "second_opinion": (), "null": (), "detectable": None, "needed_n": None,
+            "second_opinion": (), "sensitivity": (), "null": (), "detectable": None, "needed_n": None,
         }  # fmt: skip
     elif _one_way(finding, k):
         update["details"] = {

@@ -73,6 +73,7 @@ GLOSSARY: Final[dict[str, str]] = {
     "Swap": "a text is scored again with the words of one group replaced by those of another.",
     "Flip": "a swap that changes the predicted class.",
     "Cliff's delta": "P(a value of the first group is larger) minus P(it is smaller): 0 is no difference, ±1 is complete separation.",
+    "Fragile": "another choice than the config's (a term left out, unknown values on one side) would give another verdict.",
     "Gate": "a question whose worst verdict sets the exit code.",
     "Ledger": "the account of where the explained logit went: to the words, or to biases, norms, positions and other constants.",
 }
@@ -214,6 +215,21 @@ def _named(findings: Sequence[Finding]) -> str:
         f"{finding.attribute.removesuffix(' (mentioned)')} {finding.question}" for finding in findings
     )
     return listed(list(names), 4)
+
+
+def fragility(finding: Finding) -> str:
+    """Which other choices would give another verdict, and how many were tried; empty where none was."""
+    if not finding.sensitivity:
+        return ""
+    flips = [other for other in finding.sensitivity if other.verdict is not finding.verdict]
+    if not flips:
+        return f"The verdict survives {plural(len(finding.sensitivity), 'other choice')} ({_choices(finding)})"
+    told = [f"{other.changed}: {other.verdict.value}, {interval(other.estimate)}" for other in flips]
+    return f"Fragile: another verdict in {len(flips)} of {plural(len(finding.sensitivity), 'other choice')}: {listed(told, 4)}"
+
+
+def _choices(finding: Finding) -> str:
+    return listed([other.changed for other in finding.sensitivity], 3)
 
 
 def detectable(finding: Finding) -> str:

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from audit.config import Config
 from audit.questions import QUESTIONS, Put
-from audit.records import Estimand, Estimate, Finding, Opinion, Test, Verdict
+from audit.records import Estimand, Estimate, Finding, Opinion, Sensitivity, Test, Verdict
 from audit.stats.intervals import missing
 from audit.stats.multiplicity import CORRECTIONS, Correction, adjusted
 from audit.stats.verdicts import decide, detectable_against, detectable_effect, needed_n, standard_error
@@ -55,6 +55,16 @@ class Evidence:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """The same hypothesis under another choice: what is `changed`, in words, its p, and its estimate at any level."""
+
+    changed: str
+    p: float | None
+    estimate: Callable[[float], Estimate]
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Case:
     """One hypothesis before its family is known.
 
@@ -79,6 +89,7 @@ class Case:
     details: Mapping[str, JsonValue] = field(default_factory=dict)
     note: str = ""
     omnibus: float | None = None
+    variants: tuple[Variant, ...] = ()
 
 
 def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
@@ -92,7 +103,11 @@ def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
     found = adjusted([case.p for case in cases], correction)
     opened = [None if p is None else max(p, case.omnibus or 0.0) for case, p in zip(cases, found, strict=True)]
     family = _Family(correction, config.statistics.spent, [p for p in opened if p is not None])
-    return [_finding(case, p, family, config) for case, p in zip(cases, opened, strict=True)]
+    raw = [case.p for case in cases]
+    return [
+        _finding(case, p, family, config, [*raw[:i], *raw[i + 1 :]])
+        for i, (case, p) in enumerate(zip(cases, opened, strict=True))
+    ]
 
 
 @final
@@ -115,7 +130,10 @@ class _Family:
         return self.correction.level(self.alpha, self.m, sum(p <= self.alpha for p in self.adjusted))
 
 
-def _finding(case: Case, p_adjusted: float | None, family: _Family, config: Config) -> Finding:
+def _finding(
+    case: Case, p_adjusted: float | None, family: _Family, config: Config, others: Sequence[float | None]
+) -> Finding:
+    """`others` are the raw p of the rest of the family."""
     alpha, m = family.alpha, family.m
     estimate = case.estimate(family.level)
     put, equivalence = _put(case.question, config), case.estimate(1 - 2 * alpha / max(m, 1))
@@ -147,8 +165,21 @@ def _finding(case: Case, p_adjusted: float | None, family: _Family, config: Conf
         detectable=_smallest(case, estimate, alpha / max(m, 1)) if inconclusive else None,
         needed_n=_needed(case, estimate, alpha / max(m, 1)) if inconclusive else None,
         null=tuple(case.null.tolist()),
+        sensitivity=()
+        if verdict is Verdict.NOT_TESTABLE
+        else tuple(_varied(case, v, family, others, put) for v in case.variants),
         details=dict(case.details),
     )
+
+
+def _varied(case: Case, variant: Variant, family: _Family, others: Sequence[float | None], put: Put) -> Sensitivity:
+    """The verdict of a variant in the place of its case, in the same family."""
+    alpha, p = family.alpha, adjusted([variant.p, *others], family.correction)[0]
+    estimate = variant.estimate(family.level)
+    equivalence = variant.estimate(1 - 2 * alpha / max(family.m, 1))
+    opened = None if p is None else max(p, case.omnibus or 0.0)
+    verdict, _ = decide(estimate, equivalence, opened, case.margin, alpha, unsettled=put.inconclusive)
+    return Sensitivity(changed=variant.changed, estimate=estimate, verdict=verdict)
 
 
 def _smallest(case: Case, estimate: Estimate, alpha: float) -> float | None:

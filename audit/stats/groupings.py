@@ -14,6 +14,7 @@ from audit.config import Statistics
 from audit.stats.cases import NO_GROUP, Evidence
 from audit.stats.intervals import BoolArray
 
+UNKNOWN: Final = "unknown"
 MENTIONED: Final = " (mentioned)"
 TIMES: Final = " × "
 
@@ -38,6 +39,16 @@ class Grouping:
     def rows(self, other: str) -> BoolArray:
         """Rows that a pair with `other` compares, among them those of `other` itself."""
         return self.known if other == "rest" else np.asarray(self.column == other)
+
+    @property
+    def unknown(self) -> BoolArray:
+        """Rows whose group is missing."""
+        return np.asarray(self.column == UNKNOWN)
+
+    def supposing(self, one: BoolArray, name: str, other: str) -> NDArray[np.str_]:
+        """The column if all unknown rows of `one` were `name`, and the other unknown ones were `other`."""
+        second = next(group for group in self.names if group != name) if other == "rest" else other
+        return np.where(self.unknown, np.where(one, name, second), self.column)
 
     @property
     def set_aside(self) -> list[str]:
@@ -95,4 +106,4 @@ def _crossed(columns: Mapping[str, NDArray[np.str_]], statistics: Statistics) ->
         joined = np.array(
             [TIMES.join(values) for values in zip(*(part.tolist() for part in parts), strict=True)], dtype=np.str_
         )
-        yield TIMES.join(names), np.where(unknown, "unknown", joined)
+        yield TIMES.join(names), np.where(unknown, UNKNOWN, joined)

@@ -18,6 +18,7 @@ from audit.tables import FloatArray, IntArray
 
 CELLS: Final = 2**22
 SHORTFALL: Final = 0.1
+LEFT_OUT: Final = 199  # placebos that a group without one of its terms is ranked among
 FEWEST: Final = 199  # placebo pairs that a verdict needs, if as many were asked for
 
 
@@ -250,6 +251,41 @@ def contrast_test(
         null = group_means(pool, pairs[0].types, weight) - group_means(pool, pairs[1].types, weight)
         tests[composite] = _ranked(estimate, null, pairs, worth, two_sided=True)
     return tests
+
+
+def _statistic(pool: Pool, groups: Sequence[IntArray], weight: FloatArray) -> FloatArray:
+    """Mean of each group `[k, terms]`, or of one minus the other `[k]`."""
+    means = [group_means(pool, types, weight) for types in groups]
+    return means[0] - means[1] if len(means) == 2 else means[0]
+
+
+def without_term(
+    pool: Pool,
+    tests: Mapping[str, PlaceboTest],
+    groups: Sequence[IntArray],
+    side: int,
+    term: int,
+    *,
+    scale: float | None,
+) -> tuple[float | None, list[IntArray]]:
+    """The largest p over composites if one `term` of group `side` were not declared, and the terms that are left.
+
+    Every test is asked again among its own placebos, each without the word that stood for the term. `scale`: of a contrast;
+    None for reliance. No more than `LEFT_OUT` placebos are used.
+    """
+    left = [terms[terms != term] if i == side else terms for i, terms in enumerate(groups)]
+    first = next(iter(tests.values())).placebos
+    drawn = [
+        each.types[:LEFT_OUT][:, groups[i] != term] if i == side else each.types[:LEFT_OUT]
+        for i, each in enumerate(first)
+    ]
+    sign = np.repeat([1.0, -1.0], [len(left[0]), len(left[1])]) if len(left) == 2 else np.ones(len(left[0]))
+    worth, found = effective_draws(pool, np.concatenate(left), np.hstack(drawn), sign), []
+    for composite in tests:
+        weight = _weights(pool, composite, ratio=scale is None) / (scale or 1.0)
+        observed, null = (_statistic(pool, types, weight) for types in ([terms[None] for terms in left], drawn))
+        found.append(placebo_p(float(observed[0]), null, worth, two_sided=scale is not None))
+    return max(found, default=None), left
 
 
 def _testable(pool: Pool, groups: Sequence[IntArray], design: Design) -> tuple[list[IntArray], str]:

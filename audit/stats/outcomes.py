@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from scipy import stats as distributions
 
 from audit.questions import QUESTIONS
-from audit.stats.cases import Case, Evidence, not_testable
+from audit.stats.cases import Case, Evidence, Variant, not_testable
 from audit.stats.counts import mcnemar
 from audit.stats.features import Feature, features, measure
 from audit.stats.groupings import Grouping, groupings
@@ -165,6 +165,34 @@ def _outcome_case(evidence: Evidence, gaps: _Gaps, key: tuple[str, str]) -> Case
             **(_within_classes(evidence, gaps.grouping, gap) if gap.measure == "error rate" else {}),
         },
         omnibus=_omnibus(evidence, gaps.grouping, gap.measure),
+        variants=_supposed(evidence, gaps.grouping, gap),
+    )
+
+
+def _supposed(evidence: Evidence, grouping: Grouping, gap: Gap) -> tuple[Variant, ...]:
+    """The extremes over all values that the unknown groups could have: events all on one side, the rest on the other."""
+    examples, measured = evidence.examples, MEASURES[gap.measure]
+    if not (grouping.unknown & measured.rows_of(examples.label, evidence.favourable)).any():
+        return ()
+    event = measured.event_of(examples.label, examples.predicted, evidence.favourable)
+    return tuple(
+        _with_groups(evidence, grouping, gap, grouping.supposing(event == raised, gap.group, gap.reference), towards)
+        for raised, towards in ((True, "largest"), (False, "smallest"))
+    )
+
+
+def _with_groups(evidence: Evidence, grouping: Grouping, gap: Gap, column: NDArray[np.str_], towards: str) -> Variant:
+    examples = evidence.examples
+
+    def at(level: float) -> Gap:
+        return outcome_gaps(
+            examples.label, examples.predicted, column, [(gap.group, gap.reference)], favourable=evidence.favourable,
+            cluster=examples.cluster, level=level, min_group_size=evidence.config.statistics.min_group_size,
+            among=grouping.names, measures=(gap.measure,),
+        )[0]  # fmt: skip
+
+    return Variant(
+        f"unknown groups such that the difference is {towards}", at(0.95).p, lambda level: at(level).difference
     )
 
 

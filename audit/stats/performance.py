@@ -79,8 +79,9 @@ class Gap:
 def outcome_gaps(
     label: IntArray, predicted: IntArray, groups: NDArray[np.str_], pairs: Sequence[tuple[str, str]], *, favourable: int,
     cluster: NDArray[Any], level: float = 0.95, min_group_size: int = 20, among: Collection[str] | None = None,
+    measures: Collection[str] = tuple(MEASURES),
 ) -> tuple[Gap, ...]:  # fmt: skip
-    """Every measure for every pair of groups; "rest" as the second is all other groups of `among`.
+    """Every one of `measures` for every pair of groups; "rest" as the second is all other groups of `among`.
 
     Rows of no group in `among` (None: of all) are excluded and counted in `dropped`. A side with fewer than `min_group_size`
     rows of the measure's own denominator gives value None with the count.
@@ -95,7 +96,7 @@ def outcome_gaps(
         chosen = y[rows], guess[rows], of[rows] == name
         gaps += [
             _gap(measure, *chosen, (name, other), favourable, unit[rows], level, min_group_size, excluded)
-            for measure in MEASURES
+            for measure in measures
         ]
     return tuple(gaps)
 

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from audit.questions import EXAMPLES, QUESTIONS
 from audit.records import Estimand, Estimate, Opinion
-from audit.stats.cases import Case, Evidence, by_reason, not_testable
+from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable
 from audit.stats.features import Feature, features, measure
 from audit.stats.groupings import MENTIONED, TIMES, Grouping, groupings
 from audit.stats.intervals import BoolArray
@@ -261,7 +261,26 @@ def _case(
         details={feature.kind: feature.name, **matching, **twins},
         note=note + _told(max(effect.p or 0.0, permuted or 0.0), reference),
         omnibus=_omnibus(evidence, feature, grouping),
+        variants=_supposed(evidence, feature, compared, grouping),
     )
+
+
+def _supposed(
+    evidence: Evidence, feature: Feature, compared: _Comparison, grouping: Grouping | None
+) -> tuple[Variant, ...]:
+    """Unknown groups split by their values at the median: near the extremes of what they could do to the difference."""
+    values = feature.values[evidence.composites[0]]
+    if grouping is None or not (grouping.unknown & np.isfinite(values)).any():
+        return ()
+    high, made = values > np.nanmedian(values[grouping.unknown]), []
+    for raised, towards in ((True, "high"), (False, "low")):
+        column = grouping.supposing(high == raised, *compared.groups)
+        again = replace(compared, side=column == compared.groups[0], rows=compared.rows | grouping.unknown)
+        effect = _sample(evidence, feature, again).effect()
+        made.append(
+            Variant(f"unknown groups with {towards} values counted as {compared.groups[0]}", effect.p, effect.estimate)
+        )
+    return tuple(made)
 
 
 def _estimand(evidence: Evidence, feature: Feature, compared: _Comparison) -> Estimand:
@@ -301,6 +320,7 @@ def _part(case: Case, sample: _Sample, part: str, name: str, p: float, test: str
 
     return replace(
         case, id=f"{case.id}.{part}", p=p, test=test, estimate=estimate, opinions=(), omnibus=None, note="", resamples=None,
+        variants=(),
         estimand=case.estimand.model_copy(update={"measure": f"{case.estimand.measure}, {name}"}),
         details={**case.details, "part": name},
     )  # fmt: skip

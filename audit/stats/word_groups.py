@@ -10,7 +10,7 @@ import numpy as np
 from audit.config import Config
 from audit.questions import QUESTIONS
 from audit.records import Estimate, Opinion
-from audit.stats.cases import Case, Evidence, by_attribute, not_testable
+from audit.stats.cases import Case, Evidence, Variant, by_attribute, not_testable
 from audit.stats.intervals import BoolArray
 from audit.stats.nulls import (
     Design,
@@ -21,6 +21,7 @@ from audit.stats.nulls import (
     enrichment,
     push,
     reliance_test,
+    without_term,
 )
 from audit.stats.placebos import Pool, build_pool, usable
 from audit.tables import IntArray, WordTable
@@ -43,6 +44,7 @@ def reliance_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
                 _placebo_case(
                     "reliance", attribute, (group,), first, tests,
                     partial(_enriched, evidence, pool, kept),
+                    variants=_leaving_out(evidence, pool, tests, (kept,)),
                 )
             )  # fmt: skip
         cases += _untestable(evidence, "reliance", attribute, pool, groups)
@@ -66,6 +68,7 @@ def contrast_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
                     "contrast", attribute, (name, other), first, tests,
                     partial(_contrasted, evidence, pool, kept),
                     margin=evidence.config.margins.contrast,
+                    variants=_leaving_out(evidence, pool, tests, kept),
                 )
             )  # fmt: skip
         cases += _untestable(evidence, "contrast", attribute, pool, groups, alone=len(testable) == 1)
@@ -146,7 +149,8 @@ def _design(evidence: Evidence) -> Design:
 
 def _placebo_case(
     question: str, attribute: str, groups: tuple[str, ...], first: str, tests: Mapping[str, PlaceboTest],
-    estimate: Callable[[float], Estimate], margin: float | None = None, **named: str,
+    estimate: Callable[[float], Estimate], margin: float | None = None,
+    variants: tuple[Variant, ...] = (), **named: str,
 ) -> Case:  # fmt: skip
     """A finding needs every composite: p is the largest, and composites of opposite sign never make a difference."""
     values = [test.p for test in tests.values() if test.p is not None]
@@ -168,6 +172,7 @@ def _placebo_case(
         p=p,
         estimate=lambda level: _noting(estimate(level), tests[first].estimate.reason),
         margin=margin,
+        variants=variants,
         composite=first,
         resamples=len(tests[first].null),
         opinions=tuple(
@@ -181,6 +186,21 @@ def _placebo_case(
             "coherence of the placebos": [round(float(np.mean(each.matched)), 3) for each in placebos],
         },
     )
+
+
+def _leaving_out(
+    evidence: Evidence, pool: Pool, tests: Mapping[str, PlaceboTest], groups: Sequence[IntArray]
+) -> tuple[Variant, ...]:
+    """The finding without each of its terms in turn, as far as the groups keep enough."""
+    if any(test.p is None for test in tests.values()):
+        return ()
+    scale, smallest, made = evidence.scale if len(groups) == 2 else None, evidence.config.statistics.min_terms, []
+    for side, terms in enumerate(groups):
+        for term in terms.tolist() if len(terms) > smallest else ():
+            p, left = without_term(pool, tests, groups, side, term, scale=scale)
+            again = partial(_contrasted, evidence, pool, left) if scale else partial(_enriched, evidence, pool, left[0])
+            made.append(Variant(f"without the term {pool.table.types[term]}", p, again))
+    return tuple(made)
 
 
 def _noting(estimate: Estimate, reason: str) -> Estimate:

@@ -176,3 +176,32 @@ def test_direction_among_few_photographs_of_a_class_is_not_tested() -> None:
     found = {finding.id: finding for finding in answer(evidence(table, label, label, rng.normal(size=120)))}
     assert "direction.regions.marker.a" in found and "direction.regions.marker.b" not in found
     assert "b: marker 10" in found["direction.regions.not_testable"].reason
+
+
+def test_unknown_groups_are_supposed_at_their_extremes_and_a_verdict_that_flips_is_fragile() -> None:
+    rng = np.random.default_rng(10)
+    who = np.where(np.arange(400) < 60, "unknown", rng.choice(np.array(["a", "b"]), 400))
+    given = photographs(400, who=who)
+    found = {finding.id: finding for finding in answer(given)}["outcome.error_rate.who.a-b"]
+    wrong, known = given.examples.predicted != given.examples.label, who != "unknown"
+    largest, smallest = found.sensitivity
+    a, b = (who == "a") | (~known & wrong), (who == "b") | (~known & ~wrong)
+    assert largest.estimate.value == pytest.approx(wrong[a].mean() - wrong[b].mean())
+    a, b = (who == "a") | (~known & ~wrong), (who == "b") | (~known & wrong)
+    assert smallest.estimate.value == pytest.approx(wrong[a].mean() - wrong[b].mean())
+    assert largest.verdict is Verdict.BREACH and found.verdict is not Verdict.BREACH and found.fragile
+    for _ in range(50):  # no other way to fill in lies beyond
+        filled = np.where(known, who, rng.choice(np.array(["a", "b"]), 400))
+        difference = wrong[filled == "a"].mean() - wrong[filled == "b"].mean()
+        assert smallest.estimate.value <= difference <= largest.estimate.value  # type: ignore[operator]
+    whole = photographs(400, who=np.where(who == "unknown", "a", who))
+    assert all(not finding.sensitivity for finding in answer(whole))
+
+
+def test_unknown_groups_of_a_disparity_are_supposed_on_either_side() -> None:
+    rng = np.random.default_rng(11)
+    who = np.where(np.arange(400) < 100, "unknown", rng.choice(np.array(["a", "b"]), 400))
+    found = {finding.id: finding for finding in answer(photographs(400, who=who))}["disparity.marker.who.a-b"]
+    high, low = (other.estimate.value for other in found.sensitivity)
+    assert high is not None and low is not None and found.estimate.value is not None
+    assert low < found.estimate.value < high and found.fragile

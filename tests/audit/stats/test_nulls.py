@@ -243,3 +243,23 @@ def test_direction_of_a_term_is_calibrated_and_finds_a_term_that_pushes(world: W
     assert found.p is not None and found.p <= 0.05 and found.estimate.unit == "sd of the contrast logit"
     rows = world.type == term
     assert found.estimate.value == pytest.approx(float(moved[rows].mean()) / 2)
+
+
+def test_a_group_without_one_term_is_ranked_among_the_same_placebos_without_theirs(world: World) -> None:
+    rng = np.random.default_rng(32)
+    groups = [np.asarray(world.common[:6]), np.asarray(world.common[6:11])]
+    relevance = world.relevance(0.3, rng)
+    pool = placebos.build_pool(world.table(relevance, {("x", "a"): groups[0], ("x", "b"): groups[1]}))
+    design = nulls.Design(cluster=np.arange(EXAMPLES), k=199, min_terms=4, min_examples=5)
+    tests = nulls.contrast_test(pool, groups[0], groups[1], ["c"], design=design, scale=1.0, rng=rng)
+    term = int(groups[0][2])
+    p, left = nulls.without_term(pool, tests, groups, 0, term, scale=1.0)
+    assert left[0].tolist() == [t for t in groups[0].tolist() if t != term] and left[1] is groups[1]
+    one, two = tests["c"].placebos
+    kept = groups[0] != term
+    null = nulls.group_means(pool, one.types[:, kept], relevance) - nulls.group_means(pool, two.types, relevance)
+    observed = slow_mean(pool.table, left[0], relevance) - slow_mean(pool.table, left[1], relevance)
+    worth = nulls.effective_draws(
+        pool, np.concatenate(left), np.hstack([one.types[:, kept], two.types]), np.repeat([1.0, -1.0], [5, 5])
+    )
+    assert p == pytest.approx(nulls.placebo_p(observed, null, worth, two_sided=True))
