@@ -13,7 +13,7 @@ from audit.checks.validity import faults
 from audit.data.examples import write_quarantine
 from audit.errors import DataError, OutputError
 from audit.loading import load_config
-from audit.preparation import prepare, protocol_sha256
+from audit.preparation import prepare, protocol_change, protocol_sha256
 from audit.progress import progress, timed
 from audit.questions import QUESTIONS
 from audit.recording import Answers, Start, make_record
@@ -44,9 +44,11 @@ class Run:
 def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | None = None) -> Run:
     """Audit what the config file says and write the run folder; raises `AuditError` with the cure for bad input."""
     loaded = load_config(Path(config), overrides)
-    start = Start(datetime.now(UTC), protocol_sha256(loaded.config))
+    protocol, folder_of = protocol_sha256(loaded.config), Path(output or loaded.config.output)
+    changed = protocol_change(loaded.config, protocol, folder_of / loaded.config.name)
+    start = Start(datetime.now(UTC), protocol, changed)
     task = prepare(loaded)
-    folder = new_run_folder(Path(output or loaded.config.output), loaded.config.name, start.run_id)
+    folder = new_run_folder(folder_of, loaded.config.name, start.run_id)
     explained = _explain(task)
     examples = _examples(task, explained.common)
     evidence = task.evidence(explained, examples)

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from audit.config import Config
 from audit.loading import LoadedConfig
+from audit.records import ProtocolChange
+from audit.store.runs import finished_runs
 from audit.tasks.images import load_image_task
 from audit.tasks.task import Task
 from audit.tasks.texts import load_text_task
@@ -27,3 +30,27 @@ def protocol_sha256(config: Config) -> str:
     """Hash of everything in the config that decides the result, taken before the first example is explained."""
     document = config.model_dump(mode="json", exclude=UNHASHED)
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def protocol_change(config: Config, protocol: str, folder: Path) -> ProtocolChange | None:
+    """How the protocol differs from that of the last finished run in `folder` (`output/name`) that had another one."""
+    for run in finished_runs(folder):
+        before, settings = str(run.get("protocol_sha256")), run.get("config")
+        if before != protocol and isinstance(settings, dict):
+            now, then = (dict(_flat(each)) for each in (config.model_dump(mode="json"), settings))
+            changed = sorted(
+                name
+                for name in now.keys() | then.keys()
+                if now.get(name) != then.get(name) and name.split(".")[0] not in UNHASHED
+            )
+            return ProtocolChange(run_id=str(run.get("run_id")), protocol_sha256=before, settings=tuple(changed))
+    return None
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """`a.b` and its value, of every value that is no mapping."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value

@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 
 from audit.provenance import provenance
-from audit.records import AuditRecord, DataRecord, Distribution, Exhibit, Finding, Gate, ModelRecord
+from audit.records import AuditRecord, DataRecord, Distribution, Exhibit, Finding, Gate, ModelRecord, ProtocolChange
 from audit.stats.cases import Evidence
 from audit.stats.families import below_chance
 from audit.stats.intervals import wilson
@@ -28,10 +28,11 @@ LIMITS = (
 @final
 @dataclass(frozen=True, slots=True)
 class Start:
-    """When a run started, and the hash of its protocol."""
+    """When a run started, the hash of its protocol, and how that differs from the last other one."""
 
     moment: datetime
     protocol: str
+    changed: ProtocolChange | None = None
 
     @property
     def run_id(self) -> str:
@@ -63,6 +64,7 @@ def make_record(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds={name: round(value, 2) for name, value in task.seconds.items()},
         protocol_sha256=start.protocol,
+        protocol_changed=start.changed,
         config=config.model_dump(mode="json"),
         provenance=provenance(task.loaded.folder, device=config.model.device, seed=config.seed),
         data=_data_record(task, truncated),

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "2.0"
 
 
 class Verdict(StrEnum):
@@ -311,6 +311,14 @@ class Gate(Entry):
     findings: tuple[str, ...]
 
 
+class ProtocolChange(Entry):
+    """The last finished run of the same name that had another protocol, and the settings in which that differs."""
+
+    run_id: str
+    protocol_sha256: str
+    settings: tuple[str, ...]
+
+
 class AuditRecord(Entry):
     """The whole audit; `audit.json` is this, and every report is rendered from it alone.
 
@@ -324,6 +332,7 @@ class AuditRecord(Entry):
     finished: str
     seconds: dict[str, float]
     protocol_sha256: str
+    protocol_changed: ProtocolChange | None = None
     config: dict[str, JsonValue]
     provenance: Provenance
     data: DataRecord

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,16 @@ def load_record(folder: str | Path) -> AuditRecord:
         ) from None
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise OutputError(f"{path}: is not a valid record ({error}); check it with lrp-audit verify") from None
+
+
+def finished_runs(folder: Path) -> Iterator[Mapping[str, Any]]:
+    """Records, as plain JSON and the newest first, of the finished runs in `output/name`; what cannot be read is passed over."""
+    for run in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            if (run / MANIFEST).is_file():
+                document = json.loads((run / RECORD).read_text(encoding="utf-8"))
+                if isinstance(document, dict):
+                    yield document
 
 
 def write_manifest(folder: Path) -> None:

@@ -60,6 +60,17 @@ def test_same_inputs_give_the_same_record_apart_from_times(project: Project) -> 
     assert json.dumps(documents[0], sort_keys=True) == json.dumps(documents[1], sort_keys=True)
 
 
+def test_a_changed_protocol_is_a_new_run_that_says_what_changed(project: Project) -> None:
+    first = run(project()).record
+    assert first.protocol_changed is None and run(project()).record.protocol_changed is None
+    other = run(project(report={"examples": 3}), ["statistics.alpha=0.01"])
+    changed = other.record.protocol_changed
+    assert changed is not None and changed.settings == ("statistics.alpha",)
+    assert changed.protocol_sha256 == first.protocol_sha256 != other.record.protocol_sha256
+    page = (other.folder / "report.html").read_text(encoding="utf-8")
+    assert changed.run_id in page and "Changed: statistics.alpha" in page
+
+
 def test_another_attribute_or_gate_changes_no_draw_of_the_others(project: Project) -> None:
     alone = run(project()).record
     groups = [

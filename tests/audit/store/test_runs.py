@@ -117,9 +117,9 @@ def test_missing_record_and_missing_manifest_are_told_apart(run: Path) -> None:
 
 
 def test_newer_schema_version_is_refused_with_both_versions(run: Path) -> None:
-    changed(run, schema_version="2.0")
+    changed(run, schema_version="3.0")
     with pytest.raises(
-        OutputError, match=rf"schema version 2\.0; this release reads {SCHEMA_VERSION}: use the release"
+        OutputError, match=rf"schema version 3\.0; this release reads {SCHEMA_VERSION}: use the release"
     ):
         load_record(run)
 
@@ -136,7 +136,7 @@ GARBAGE = {
     "list": (b"[]", "list indices"),
     "null": (b"null", "not subscriptable"),
     "no version": (b"{}", "it has no 'schema_version'"),
-    "version only": (b'{"schema_version": "1.0"}', "problems, the first at 'name': Field required"),
+    "version only": (b'{"schema_version": "2.0"}', "problems, the first at 'name': Field required"),
     "brackets without end": (b"[" * 100_000, "recursion"),
 }
 
@@ -276,12 +276,12 @@ def test_schema_is_the_same_in_every_process() -> None:
         assert done.stdout == json.dumps(record_schema()) + "\n"
 
 
-def test_version_1_record_keeps_its_parts() -> None:
+def test_version_2_record_keeps_its_parts() -> None:
     """A part that goes or becomes required breaks old records: raise SCHEMA_VERSION, then this list."""
     parts = (
         "name run_id started finished seconds protocol_sha256 config provenance data model lexicons terms ledger findings "
         "effects distributions exhibits gates exit_code limits"
     )
-    assert SCHEMA_VERSION.startswith("1.")
+    assert SCHEMA_VERSION.startswith("2.")
     schema = AuditRecord.model_json_schema()
     assert set(schema["required"]) <= set(parts.split()) <= schema["properties"].keys()
