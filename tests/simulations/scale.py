@@ -1,0 +1,67 @@
+"""Time and peak memory of one family on 1,000,000 rows x 20 groups: `python -m tests.simulations.scale NAME` prints JSON."""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from audit.stats.group_gaps import confidence_strata
+from audit.stats.performance import outcome_gaps
+from audit.stats.region_gaps import _bins
+from audit.stats.tests import brunner_munzel, stratified_permutation
+
+ROWS: Final = 1_000_000
+GROUPS: Final = 20
+RESAMPLES: Final = 9999
+
+
+def _rows() -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(0)
+    label, margin = rng.integers(0, 2, ROWS), rng.normal(1, 2, ROWS)
+    predicted = np.where(rng.random(ROWS) < 0.85, label, 1 - label)
+    group = np.array([f"g{i:02d}" for i in range(GROUPS)])[rng.integers(0, GROUPS, ROWS)]
+    return label, predicted, margin, group, rng.beta(0.6, 4, ROWS) * (rng.random(ROWS) < 0.5)
+
+
+def _gaps() -> None:
+    label, predicted, _, group, _ = _rows()
+    outcome_gaps(label, predicted, group, favourable=1, cluster=np.arange(ROWS))
+
+
+def _disparity(strata: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> None:
+    """Strata anew for every group, as a family does, then both tests of each group against the rest."""
+    label, predicted, margin, group, values = _rows()
+    cluster, rng = np.arange(ROWS), np.random.default_rng(1)
+    for name in np.unique(group):
+        layer = strata(label, predicted, margin)
+        brunner_munzel(values, group == name, cluster=cluster, strata=layer)
+        stratified_permutation(
+            values, group == name, strata=layer, cluster=cluster, rng=rng, resamples=RESAMPLES
+        )  # fmt: skip
+
+
+FAMILIES: Final[dict[str, Callable[[], None]]] = {
+    "making the rows": lambda: _rows() and None,
+    "outcome gaps, 80 with their intervals": _gaps,
+    "disparity of 20 groups, quintile strata": lambda: _disparity(confidence_strata),
+    "disparity of 20 groups, fine bins": lambda: _disparity(_bins),
+}
+
+
+def measured(name: str) -> tuple[float, float]:
+    """Seconds and peak MiB of a process that does nothing else, the making of the rows and Python itself included."""
+    command = [sys.executable, "-m", "tests.simulations.scale", name]
+    done = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return done["seconds"], done["mib"]
+
+
+if __name__ == "__main__":
+    started = time.perf_counter()
+    FAMILIES[sys.argv[1]]()
+    seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(json.dumps({"seconds": seconds, "mib": peak}))
