@@ -7,7 +7,7 @@ from typing import Final, final
 from tests.simulations import scale
 from tests.simulations.audits import audit_alarms, series_alarms
 from tests.simulations.rates import COVERAGE, LEVEL, Rate, coverage, equivalence, rejections, share
-from tests.simulations.scenarios import ALTERNATIVES, COVERS, EQUIVALENT_AT, NULLS, Asked
+from tests.simulations.scenarios import ALTERNATIVES, COVERS, EQUIVALENT_AT, NULLS, Alternative, Asked, Cover, Null
 
 AGAIN: Final = 4  # a claim that fails is asked once more of this many times as many new samples, and that answer counts
 BEST: Final = 0.05
@@ -34,11 +34,11 @@ PROFILES: Final[dict[str, Profile]] = {
 }
 HEAD: Final = """# Simulated error rates
 
-Written by `make simulate` ({profile} profile); do not edit. Each rate has Wilson's 95 % interval. Seeds are fixed and depend on the names of
-scenario and test alone. **{failing} of {asked} claims fail**{which}
+Written by `make simulate` ({profile} profile); do not edit. Each rate has Wilson's 95 % interval. Seeds are fixed and depend
+on the names of scenario and test alone. **{failing} of {asked} claims fail**{which}
 
-A claim that fails is asked once more of {again} times as many new samples, because of {asked} right claims some fail by chance; the second answer
-counts, and both are shown. Permutation tests draw 199 resamples.
+A claim that fails is asked once more of {again} times as many new samples, because of {asked} right claims some fail by
+chance; the second answer counts, and both are shown. Permutation tests draw 199 resamples.
 """
 
 
@@ -79,7 +79,7 @@ def _null_lines(profile: Profile) -> Iterator[Line]:
     for null in NULLS:
         for test in null.tests:
 
-            def run(n: int, again: str, null: object = null, test: str = test) -> Rate:
+            def run(n: int, again: str, null: Null = null, test: str = test) -> Rate:
                 return rejections(null.name, null.draw, test, n, again=again)
 
             if null.asked is Asked.SHOWN:
@@ -93,7 +93,7 @@ def _cover_lines(profile: Profile) -> Iterator[Line]:
     for cover in COVERS:
         for interval, truth in cover.truths.items():
 
-            def run(n: int, again: str, cover: object = cover, interval: str = interval, truth: float = truth) -> Rate:
+            def run(n: int, again: str, cover: Cover = cover, interval: str = interval, truth: float = truth) -> Rate:
                 return coverage(cover.name, cover.draw, interval, truth, n, again=again)
 
             found, holds = confirmed(run, lambda rate: rate.reaches_up_to(COVERAGE), profile.covers)
@@ -108,6 +108,11 @@ def _power_lines(profile: Profile) -> Iterator[Line]:
         rest = ", ".join(f"{test} {found[test]:.2f}" for test in one.others)
         cells = (one.name, f"{one.default} {found[one.default]:.2f}", f"{best} {found[best]:.2f}", rest, _mark(near))
         yield Line(cells, near)
+
+
+def _powers(one: Alternative, replicates: int, again: str) -> dict[str, float]:
+    tests = one.default, *one.others
+    return {test: rejections(one.name, one.draw, test, replicates, again=again).value for test in tests}
 
 
 def _equivalence_lines(profile: Profile) -> Iterator[Line]:
@@ -141,20 +146,22 @@ def _mark(holds: bool) -> str:
 SECTIONS: Final = (
     Section(
         "False alarms",
-        "Share of true nulls with p <= .05. Asked: the interval holds a value of at most .05. Comparisons are tests that do not claim to hold "
-        "there: they show what goes wrong without strata, clusters or unequal variances.",
+        "Share of true nulls with p <= .05. Asked: the interval holds a value of at most .05. "
+        "Comparisons are tests that do not claim to hold there: they show what goes wrong without strata, clusters or unequal variances.",
         ("null", "test", "asked", "false alarms", "holds"),
         _null_lines,
     ),
     Section(
         "Coverage of 95 % intervals",
-        "Share of intervals that hold the true value. Asked: the rate's interval holds a value of at least .93. Numbers are independent units.",
+        "Share of intervals that hold the true value. Asked: the rate's interval holds a value of at least .93. "
+        "Numbers are independent units.",
         ("samples", "interval", "coverage", "at least .93"),
         _cover_lines,
     ),
     Section(
         "Power",
-        "Share of samples with p <= .05, of the test the menu offers and of the others that hold their level there. Asked: within .05 of the best.",
+        "Share of samples with p <= .05, of the test the menu offers and of the others that hold their level there. "
+        "Asked: within .05 of the best.",
         ("alternative", "default", "best", "others", "within .05"),
         _power_lines,
     ),
@@ -167,8 +174,8 @@ SECTIONS: Final = (
     ),
     Section(
         "Whole null audits",
-        "3 attributes x 4 groups x 3 classes, 900 rows: 48 outcome gaps in one gate family. Audits whose smallest p is far from significant are told "
-        "from their counts; all others go through `families.answer`.",
+        "3 attributes x 4 groups x 3 classes, 900 rows: 48 outcome gaps in one gate family. "
+        "Audits whose smallest p is far from significant are told from their counts; all others go through `families.answer`.",
         ("null", "replicates", "alarms", "at most .05"),
         _audit_lines,
     ),

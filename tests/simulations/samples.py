@@ -62,13 +62,18 @@ def independent(first: int, rest: int, inside: Amount, outside: Amount | None = 
     return draw
 
 
-def by_class(n: int, shift: float = 0.0, imbalance: float = 0.25) -> Draw:
-    """How often and how far a share exceeds 0 depends on the class, and so does the group; `shift` is the group's own."""
+def by_class(n: int, shift: float = 0.0, present: float = 0.35) -> Draw:
+    """How often (`present`, and .3 more in one class) and how far a share exceeds 0 depends on the class, and so does the group.
+
+    `shift` is the group's own.
+    """
 
     def draw(rng: np.random.Generator) -> Sample:
         label = rng.integers(0, 2, n)
-        group = rng.random(n) < 0.5 + imbalance * (2 * label - 1)
-        values = expit(-1.5 + label + shift * group + 0.8 * rng.normal(size=n)) * (rng.random(n) < 0.35 + 0.3 * label)
+        group = rng.random(n) < 0.25 + 0.5 * label
+        values = expit(-1.5 + label + shift * group + 0.8 * rng.normal(size=n)) * (
+            rng.random(n) < present + 0.3 * label
+        )
         return _sample(rng, values, group, label=label)
 
     return draw
