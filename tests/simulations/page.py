@@ -30,7 +30,7 @@ class Profile:
 
 PROFILES: Final[dict[str, Profile]] = {
     "small": Profile("small", 100, 150, 60, 60, 40, 20, scale=False),
-    "full": Profile("full", 1500, 2000, 600, 600, 500, 300, scale=True),
+    "full": Profile("full", 1000, 2000, 500, 500, 500, 300, scale=True),
 }
 HEAD: Final = """# Simulated error rates
 
@@ -134,9 +134,9 @@ def _audit_lines(profile: Profile) -> Iterator[Line]:
 
 def _scale_lines(profile: Profile) -> Iterator[Line]:
     for name in scale.FAMILIES if profile.scale else ():
-        seconds, mib = scale.measured(name)
-        fits = seconds < 60 and mib < 2048
-        yield Line((name, f"{seconds:.1f}", f"{mib:.0f}", _mark(fits)), fits)
+        seconds, mib, ended = scale.measured(name)
+        fits = ended and seconds < 60 and mib < 2048
+        yield Line((name, f"{seconds:.1f}" if ended else f"stopped at {seconds:.0f}", f"{mib:.0f}", _mark(fits)), fits)
 
 
 def _mark(holds: bool) -> str:
