@@ -6,7 +6,7 @@ import pytest
 from tests.simulations.audits import alarms, audit_alarms, may_alarm, null_audit, series_alarms
 from tests.simulations.menu import INTERVALS, TESTS
 from tests.simulations.rates import COVERAGE, LEVEL, coverage, equivalence, rejections, seeded, share
-from tests.simulations.scenarios import ALTERNATIVES, COVERS, EQUIVALENT_AT, NULLS, Asked
+from tests.simulations.scenarios import ALTERNATIVES, COVERS, EQUIVALENT_AT, FAILS, NULLS, UNCOVERED, Asked
 
 REPLICATES = 60
 CLAIMS = [(null, test) for null in NULLS for test in null.tests if null.asked is Asked.LEVEL]
@@ -21,8 +21,16 @@ def test_every_test_and_interval_of_the_menu_is_simulated() -> None:
 
 @pytest.mark.parametrize("null", dict.fromkeys(null for null, _ in CLAIMS), ids=lambda null: null.name)
 def test_tests_hold_their_level(null) -> None:
-    found = {test: rejections(null.name, null.draw, test, REPLICATES) for test in null.tests}
+    tests = [test for test in null.tests if (null.name, test) not in FAILS]
+    found = {test: rejections(null.name, null.draw, test, REPLICATES) for test in tests}
     assert {test: str(rate) for test, rate in found.items() if not rate.reaches_down_to(LEVEL)} == {}
+
+
+@pytest.mark.xfail(reason="alarms too often: a finding in docs/simulations.md", raises=AssertionError, strict=True)
+@pytest.mark.parametrize(("name", "test"), FAILS)
+def test_claims_that_are_known_to_fail_hold(name: str, test: str) -> None:
+    (null,) = (null for null, claimed in CLAIMS if (null.name, claimed) == (name, test))
+    assert rejections(name, null.draw, test, FAILS[name, test]).reaches_down_to(LEVEL)
 
 
 @pytest.mark.parametrize("null", dict.fromkeys(null for null, _ in SHOWN), ids=lambda null: null.name)
@@ -33,8 +41,17 @@ def test_naive_tests_alarm_more_often_than_they_should(null) -> None:
 
 @pytest.mark.parametrize("cover", COVERS, ids=lambda cover: cover.name)
 def test_intervals_cover(cover) -> None:
-    found = {name: coverage(cover.name, cover.draw, name, truth, REPLICATES) for name, truth in cover.truths.items()}
+    truths = {name: truth for name, truth in cover.truths.items() if (cover.name, name) not in UNCOVERED}
+    found = {name: coverage(cover.name, cover.draw, name, truth, REPLICATES) for name, truth in truths.items()}
     assert {name: str(rate) for name, rate in found.items() if not rate.reaches_up_to(COVERAGE)} == {}
+
+
+@pytest.mark.xfail(reason="covers too rarely: a finding in docs/simulations.md", raises=AssertionError, strict=True)
+@pytest.mark.parametrize(("name", "interval"), UNCOVERED)
+def test_intervals_that_are_known_to_fail_cover(name: str, interval: str) -> None:
+    (cover,) = (cover for cover in COVERS if cover.name == name)
+    replicates = UNCOVERED[name, interval]
+    assert coverage(name, cover.draw, interval, cover.truths[interval], replicates).reaches_up_to(COVERAGE)
 
 
 @pytest.mark.parametrize("alternative", ALTERNATIVES, ids=lambda alternative: alternative.name)
