@@ -6,10 +6,20 @@ from typing import Final, final
 
 from tests.simulations import scale
 from tests.simulations.audits import audit_alarms, series_alarms
-from tests.simulations.rates import COVERAGE, LEVEL, Rate, coverage, equivalence, rejections, share
+from tests.simulations.rates import (
+    AGAIN,
+    COVERAGE,
+    LEVEL,
+    Rate,
+    Run,
+    confirmed,
+    coverage,
+    equivalence,
+    rejections,
+    share,
+)
 from tests.simulations.scenarios import ALTERNATIVES, COVERS, EQUIVALENT_AT, NULLS, Alternative, Asked, Cover, Null
 
-AGAIN: Final = 4  # a claim that fails is asked once more of this many times as many new samples, and that answer counts
 BEST: Final = 0.05
 
 
@@ -62,13 +72,11 @@ class Section:
     lines: Callable[[Profile], Iterator[Line]]
 
 
-def confirmed(run: Callable[[int, str], Rate], right: Callable[[Rate], bool], replicates: int) -> tuple[str, bool]:
-    """The rate, asked again if the claim fails, and whether it holds."""
-    first = run(replicates, "")
-    if right(first):
-        return _counted(first), True
-    second = run(AGAIN * replicates, "again")
-    return f"{_counted(second)}; first {first}", right(second)
+def _confirmed(run: Run, right: Callable[[Rate], bool], replicates: int) -> tuple[str, bool]:
+    """The rate that counts, with the first one if that failed, and whether the claim holds."""
+    rates = confirmed(run, right, replicates)
+    first = f"; first {rates[0]}" if len(rates) > 1 else ""
+    return f"{_counted(rates[-1])}{first}", right(rates[-1])
 
 
 def _counted(rate: Rate) -> str:
@@ -85,7 +93,7 @@ def _null_lines(profile: Profile) -> Iterator[Line]:
             if null.asked is Asked.SHOWN:
                 yield Line((null.name, test, null.asked, str(run(max(60, profile.nulls // 5), "")), ""), None)
                 continue
-            found, holds = confirmed(run, lambda rate: rate.reaches_down_to(LEVEL), profile.nulls)
+            found, holds = _confirmed(run, lambda rate: rate.reaches_down_to(LEVEL), profile.nulls)
             yield Line((null.name, test, null.asked, found, _mark(holds)), holds)
 
 
@@ -96,7 +104,7 @@ def _cover_lines(profile: Profile) -> Iterator[Line]:
             def run(n: int, again: str, cover: Cover = cover, interval: str = interval, truth: float = truth) -> Rate:
                 return coverage(cover.name, cover.draw, interval, truth, n, again=again)
 
-            found, holds = confirmed(run, lambda rate: rate.reaches_up_to(COVERAGE), profile.covers)
+            found, holds = _confirmed(run, lambda rate: rate.reaches_up_to(COVERAGE), profile.covers)
             yield Line((cover.name, interval, found, _mark(holds)), holds)
 
 

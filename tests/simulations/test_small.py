@@ -5,7 +5,7 @@ import pytest
 
 from tests.simulations.audits import alarms, audit_alarms, may_alarm, null_audit, series_alarms
 from tests.simulations.menu import INTERVALS, TESTS
-from tests.simulations.rates import COVERAGE, LEVEL, coverage, equivalence, rejections, seeded, share
+from tests.simulations.rates import COVERAGE, LEVEL, Rate, confirmed, coverage, equivalence, rejections, seeded, share
 from tests.simulations.scenarios import ALTERNATIVES, COVERS, EQUIVALENT_AT, FAILS, NULLS, UNCOVERED, Asked
 
 REPLICATES = 60
@@ -21,9 +21,13 @@ def test_every_test_and_interval_of_the_menu_is_simulated() -> None:
 
 @pytest.mark.parametrize("null", dict.fromkeys(null for null, _ in CLAIMS), ids=lambda null: null.name)
 def test_tests_hold_their_level(null) -> None:
-    tests = [test for test in null.tests if (null.name, test) not in FAILS]
-    found = {test: rejections(null.name, null.draw, test, REPLICATES) for test in tests}
-    assert {test: str(rate) for test, rate in found.items() if not rate.reaches_down_to(LEVEL)} == {}
+    for test in (test for test in null.tests if (null.name, test) not in FAILS):
+
+        def run(n: int, again: str, test: str = test) -> Rate:
+            return rejections(null.name, null.draw, test, n, again=again)
+
+        rate = confirmed(run, lambda rate: rate.reaches_down_to(LEVEL), REPLICATES)[-1]
+        assert rate.reaches_down_to(LEVEL), f"{test}: {rate}"
 
 
 @pytest.mark.xfail(reason="alarms too often: a finding in docs/simulations.md", raises=AssertionError, strict=True)
@@ -41,9 +45,13 @@ def test_naive_tests_alarm_more_often_than_they_should(null) -> None:
 
 @pytest.mark.parametrize("cover", COVERS, ids=lambda cover: cover.name)
 def test_intervals_cover(cover) -> None:
-    truths = {name: truth for name, truth in cover.truths.items() if (cover.name, name) not in UNCOVERED}
-    found = {name: coverage(cover.name, cover.draw, name, truth, REPLICATES) for name, truth in truths.items()}
-    assert {name: str(rate) for name, rate in found.items() if not rate.reaches_up_to(COVERAGE)} == {}
+    for name, truth in cover.truths.items():
+
+        def run(n: int, again: str, name: str = name, truth: float = truth) -> Rate:
+            return coverage(cover.name, cover.draw, name, truth, n, again=again)
+
+        rate = confirmed(run, lambda rate: rate.reaches_up_to(COVERAGE), REPLICATES)[-1]
+        assert rate.reaches_up_to(COVERAGE) or (cover.name, name) in UNCOVERED, f"{name}: {rate}"
 
 
 @pytest.mark.xfail(reason="covers too rarely: a finding in docs/simulations.md", raises=AssertionError, strict=True)
@@ -65,7 +73,7 @@ def test_equivalence_is_reached_with_the_stated_n(margin: float, sizes: tuple[in
 
 
 def test_null_audits_and_series_hold_the_family_wise_error() -> None:
-    assert share("small audits", audit_alarms, 60).reaches_down_to(LEVEL)
+    assert share("small audits", audit_alarms, 40).reaches_down_to(LEVEL)
     assert share("small series", series_alarms, 10).reaches_down_to(LEVEL)
 
 
