@@ -8,7 +8,7 @@ PEERS_INSTALL := .venv-peers/bin/python -m pip install -qq --disable-pip-version
 PEERS_READY := .venv-peers/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench coverage peers wheel clean
+.PHONY: help setup demo test check bench coverage simulate peers wheel clean
 
 help: ## show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
@@ -33,6 +33,9 @@ bench: $(BENCH_READY) ## run the benchmarks in bench/
 
 coverage: $(READY) ## run the LRP engine over the model zoo and write docs/coverage.md (two minutes)
 	$(BIN)/python -m tests.lrp.coverage
+
+simulate: $(READY) ## simulate error rates, coverage and power of the statistics and write docs/simulations.md (a quarter of an hour)
+	$(BIN)/python -m tests.simulations --full
 
 peers: $(READY) $(PEERS_READY) ## compare with zennit, LXT, captum and autoLRP in an environment of their own: relevance and speed
 	@for peer in zennit lxt; do \

@@ -16,7 +16,6 @@ PACKAGES = (
     "scipy",
     "pandas",
     "statsmodels",
-    "fairlearn",
     "safetensors",
 )
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from audit.records import Estimate
-from audit.stats.intervals import UNRELIABLE, BoolArray, few, linearised, missing, spread
+from audit.stats.intervals import UNRELIABLE, BoolArray, few, linearised, missing, spread, units
 from audit.tables import FloatArray
 
-FEWEST: Final = 10
+FEWEST: Final = 30
 RANK: Final = 1e-10
 SEPARATED: Final = 1e-6
 UNIT: Final = "difference of mean shares at equal covariates"
@@ -34,9 +34,9 @@ def fractional_logit(
     Binomial quasi-likelihood (Papke and Wooldridge 1996, Journal of Applied Econometrics 11); the effect is the mean over
     rows of the predicted share with group set minus unset. Its influence values (delta method, and the spread of the rows'
     own effects) are summed by cluster (`spread`) and scaled for the covariates' degrees of freedom (HC1); without covariates
-    it is Welch's t test. Rows with anything not finite are dropped and counted. No p with fewer than 10 clusters a side,
-    without convergence, or if a group's shares are all 0 or all 1. Of skewed shares it is liberal below 30 a side: .09 at 20
-    against 200 with half of them 0, as Welch's test is (.10); the estimate then says that it is unreliable. ValueError for values
+    it is Welch's t test. Rows with anything not finite are dropped and counted. No p with fewer than 30 clusters a side,
+    without convergence, or if a group's shares are all 0 or all 1. At 20 against 200 with half of the
+    shares 0 it would alarm at .11, as Welch's test does. ValueError for values
     outside 0 to 1.
     """
     finite = np.isfinite(values) & np.isfinite(covariates).all(axis=1)
@@ -57,7 +57,7 @@ def fractional_logit(
     found = spread(influence, g, unit)
     if found is None or estimate.low is None:
         return estimate, None
-    fewest = min(len(np.unique(unit[side])) for side in (g, ~g))
+    fewest = min(units(unit[side]) for side in (g, ~g))
     said = estimate.model_copy(update={"reason": few(fewest) and f"{UNRELIABLE} in a group"})
     return said, None if fewest < FEWEST else float(2 * stats.t.sf(abs(value) / found.se, found.df))
 

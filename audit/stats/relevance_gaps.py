@@ -18,7 +18,7 @@ from audit.records import Estimand, Estimate, Opinion
 from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable
 from audit.stats.features import Feature, features, measure
 from audit.stats.groupings import MENTIONED, TIMES, Grouping, groupings
-from audit.stats.intervals import BoolArray
+from audit.stats.intervals import BoolArray, coded, units
 from audit.stats.mask_swap import referenced
 from audit.stats.placebos import Pool
 from audit.stats.regions import twin_details
@@ -31,7 +31,7 @@ Strata = Callable[[IntArray, IntArray, FloatArray], IntArray]
 ZEROS: Final = (0.1, 0.9)  # shares of zeros between which presence and amount are tested too
 
 
-def _bins(label: IntArray, predicted: IntArray, margin: FloatArray) -> IntArray:
+def confidence_bins(label: IntArray, predicted: IntArray, margin: FloatArray) -> IntArray:
     """Label x prediction x bins of |margin|: 8 for 250 rows, 11 for 1,000.
 
     Groups 1 to 3 apart in confidence (sd 1.4) differ within bins too: quintiles reject up to 30 % of true nulls at 1,000
@@ -46,9 +46,9 @@ def _bins(label: IntArray, predicted: IntArray, margin: FloatArray) -> IntArray:
 
 
 MATCHED: Final[dict[str, Strata]] = {
-    "label, prediction and confidence": _bins,
-    "label and confidence": lambda label, predicted, margin: _bins(label, 0 * label, margin),
-    "confidence": lambda label, predicted, margin: _bins(0 * label, 0 * label, margin),
+    "label, prediction and confidence": confidence_bins,
+    "label and confidence": lambda label, predicted, margin: confidence_bins(label, 0 * label, margin),
+    "confidence": lambda label, predicted, margin: confidence_bins(0 * label, 0 * label, margin),
 }
 
 
@@ -84,7 +84,7 @@ class _Sample:
     @property
     def matched(self) -> BoolArray:
         """Rows whose stratum holds at least 2 clusters of each side."""
-        layer = np.unique(self.strata, return_inverse=True)[1]
+        layer = coded(self.strata)[0]
         return comparable(layer, self.side, self.cluster, np.ones(len(layer), dtype=bool))
 
     def effect(self) -> RankEffect:
@@ -93,8 +93,8 @@ class _Sample:
 
     def permuted(self, rng: np.random.Generator, resamples: int) -> tuple[float | None, str]:
         """p of permuting sides within strata, and the test's name: whole clusters where each is of one side and enough compare."""
-        units = len(np.unique(self.cluster))
-        if units < len(self.cluster):
+        clusters = units(self.cluster)
+        if clusters < len(self.cluster):
             p, note = cluster_permutation(
                 self.values, self.side, cluster=self.cluster, strata=self.strata, rng=rng, resamples=resamples
             )
@@ -103,7 +103,7 @@ class _Sample:
         p, _ = stratified_permutation(
             self.values, self.side, strata=self.strata, cluster=self.cluster, rng=rng, resamples=resamples
         )
-        return p, "stratified permutation" if units == len(self.cluster) else "sign flips of clusters within strata"
+        return p, "stratified permutation" if clusters == len(self.cluster) else "sign flips of clusters within strata"
 
 
 def disparity_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
@@ -297,7 +297,7 @@ def _omnibus(evidence: Evidence, feature: Feature, grouping: Grouping | None) ->
         return None
     values, examples = feature.values[evidence.composites[0]], evidence.examples
     rows = np.flatnonzero(grouping.known & np.isfinite(values))
-    strata = _bins(examples.label[rows], examples.predicted[rows], examples.margin[rows])
+    strata = confidence_bins(examples.label[rows], examples.predicted[rows], examples.margin[rows])
     return omnibus(values[rows], grouping.column[rows], cluster=examples.cluster[rows], strata=strata)
 
 

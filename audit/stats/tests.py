@@ -15,6 +15,7 @@ from audit.records import Estimate
 from audit.stats.intervals import (
     BoolArray,
     Spread,
+    coded,
     critical,
     effective_n,
     few,
@@ -22,6 +23,7 @@ from audit.stats.intervals import (
     missing,
     rate_correlation,
     spread,
+    units,
     wilson_bounds,
 )
 from audit.tables import FloatArray, IntArray
@@ -83,7 +85,7 @@ def rank_effect(
     values: FloatArray, group: BoolArray, *, cluster: NDArray[Any], strata: NDArray[Any] | None = None
 ) -> RankEffect:
     """The effect behind `brunner_munzel`."""
-    layer = np.zeros(len(values), dtype=int) if strata is None else np.unique(strata, return_inverse=True)[1]
+    layer = np.zeros(len(values), dtype=int) if strata is None else coded(strata)[0]
     keep = np.isfinite(values) & comparable(layer, group, cluster, np.isfinite(values))
     x, g, unit, layer, dropped = values[keep], group[keep], cluster[keep], layer[keep], int((~keep).sum())
     if len(x) == 0:
@@ -100,9 +102,11 @@ def comparable(layer: IntArray, group: BoolArray, cluster: NDArray[Any], finite:
     """Rows whose stratum has at least 2 clusters of each group."""
     if len(layer) == 0:
         return np.zeros(0, dtype=bool)
-    units, unit = np.unique(cluster, return_inverse=True)
-    cells = np.unique(((2 * layer + group) * len(units) + unit)[finite])
-    held = np.bincount(cells // len(units), minlength=2 * int(layer.max()) + 2).reshape(-1, 2)
+    unit, clusters = coded(cluster)
+    side = (2 * layer + group)[finite]
+    if clusters < len(cluster):
+        side = np.unique(side * clusters + unit[finite]) // clusters
+    held = np.bincount(side, minlength=2 * int(layer.max()) + 2).reshape(-1, 2)
     return np.asarray(held.min(axis=1)[layer] >= 2)
 
 
@@ -129,18 +133,14 @@ def omnibus(
     """
     keep = np.isfinite(values)
     layer = np.zeros(len(values), dtype=int) if strata is None else strata
-    _, layer = np.unique(layer[keep], return_inverse=True)
-    names, g = np.unique(groups[keep], return_inverse=True)
-    units, unit = np.unique(cluster[keep], return_inverse=True)
-    if len(names) < 2:
+    (layer, _), (g, names), (unit, clusters) = coded(layer[keep]), coded(groups[keep]), coded(cluster[keep])
+    if names < 2:
         return None
     size = np.bincount(layer)
     centred = (ranks(np.asarray(values, dtype=float)[keep], layer) - (size[layer] + 1) / 2) / (size[layer] + 1)
-    share = (
-        np.bincount(layer * len(names) + g, minlength=len(size) * len(names)).reshape(-1, len(names)) / size[:, None]
-    )
+    share = np.bincount(layer * names + g, minlength=len(size) * names).reshape(-1, names) / size[:, None]
     parts = np.column_stack([
-        np.bincount(unit, centred * ((g == code) - share[layer, code]), minlength=len(units)) for code in range(len(names) - 1)
+        np.bincount(unit, centred * ((g == code) - share[layer, code]), minlength=clusters) for code in range(names - 1)
     ])  # fmt: skip
     scores, covariance = parts.sum(axis=0), parts.T @ parts
     df = int(np.linalg.matrix_rank(covariance, hermitian=True))
@@ -203,18 +203,18 @@ def stratified_permutation(
     only if those sums are symmetric about 0 and approximate otherwise.
     """
     finite = np.isfinite(values)
-    layer = np.unique(strata, return_inverse=True)[1]
+    layer = coded(strata)[0]
     inside, outside = (np.bincount(layer, finite & side, minlength=1) for side in (group, ~group))
     keep = finite & ((inside > 0) & (outside > 0))[layer]
     lost = int((~keep).sum())
     if not keep.any():
         return None, lost
-    layer = np.unique(layer[keep], return_inverse=True)[1]
+    layer = coded(layer[keep])[0]
     g, unit = group[keep], cluster[keep]
     centred = _centre(np.asarray(values, dtype=float)[keep], layer)
     if np.allclose(centred, 0.0, rtol=0.0, atol=1e-12 * float(np.abs(values[keep]).max())):
         return None, lost
-    if len(np.unique(unit)) == len(unit):
+    if units(unit) == len(unit):
         return _permute_within(centred, g, layer, rng, resamples), lost
     return sign_flip(_centre(g.astype(float), layer) * centred, cluster=unit, rng=rng, resamples=resamples), lost
 
@@ -258,18 +258,18 @@ def sign_flip(values: FloatArray, *, cluster: NDArray[Any], rng: np.random.Gener
     normal limit is taken. None: no finite value, or all are 0.
     """
     finite = np.isfinite(values)
-    sums = np.bincount(np.unique(cluster[finite], return_inverse=True)[1], np.asarray(values, dtype=float)[finite])
+    sums = np.bincount(coded(cluster[finite])[0], np.asarray(values, dtype=float)[finite])
     if not sums.any():
         return None
-    observed, units = float(sums.sum()), len(sums)
-    if units > MANY:
+    observed, clusters = float(sums.sum()), len(sums)
+    if clusters > MANY:
         return float(2 * stats.norm.sf(abs(observed) / np.linalg.norm(sums)))
-    if units < 40 and 2**units <= resamples:
-        patterns = (np.arange(2**units)[:, None] >> np.arange(units)) & 1
+    if clusters < 40 and 2**clusters <= resamples:
+        patterns = (np.arange(2**clusters)[:, None] >> np.arange(clusters)) & 1
         return float((np.abs((2 * patterns - 1) @ sums) >= abs(observed) * (1 - 1e-9)).mean())
-    step = max(1, BLOCK // units)
+    step = max(1, BLOCK // clusters)
     sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
-    draws = [(2.0 * rng.integers(0, 2, (size, units), dtype=np.int8) - 1) @ sums for size in sizes]
+    draws = [(2.0 * rng.integers(0, 2, (size, clusters), dtype=np.int8) - 1) @ sums for size in sizes]
     return exceeding(observed, np.concatenate(draws))
 
 
@@ -279,7 +279,7 @@ def two_proportions(values: BoolArray, group: BoolArray, *, cluster: NDArray[Any
     None if a group has fewer than 2 clusters, or if the rates differ and nothing varies. One row per cluster: the
     chi-squared test without continuity correction. Clustered: Student's t with Welch's df.
     """
-    sizes = [len(np.unique(cluster[side])) for side in (group, ~group)]
+    sizes = [units(cluster[side]) for side in (group, ~group)]
     if min(sizes) < 2:
         return None
     rates = np.array([values[group].mean(), values[~group].mean()])
@@ -290,7 +290,7 @@ def two_proportions(values: BoolArray, group: BoolArray, *, cluster: NDArray[Any
     if variance <= 0:
         return 1.0 if rates[0] == rates[1] else None
     statistic = abs(rates[0] - rates[1]) / np.sqrt(variance)
-    if len(np.unique(cluster)) == len(cluster):
+    if units(cluster) == len(cluster):
         return float(2 * stats.norm.sf(statistic))
     influence = np.where(group, (values - rates[0]) / group.sum(), -(values - rates[1]) / (~group).sum())
     found = spread(influence, group, cluster)

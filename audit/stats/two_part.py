@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from audit.records import Estimate
 from audit.stats.counts import small_counts
-from audit.stats.intervals import BoolArray, missing, newcombe
+from audit.stats.intervals import BoolArray, missing, newcombe, units
 from audit.stats.multiplicity import CORRECTIONS, adjusted
 from audit.stats.stratified import common_odds
 from audit.stats.tests import brunner_munzel, two_proportions
@@ -82,7 +82,7 @@ def _positive(
 ) -> tuple[Estimate, float | None]:
     """Cliff's delta and p; below 20 clusters a group the rank test of unequal variances alarms at up to .10, and there is no p."""
     estimate, p = brunner_munzel(values, group, cluster=cluster, strata=strata, level=level)
-    fewest = min(len(np.unique(cluster[side])) for side in (group, ~group))
+    fewest = min(units(cluster[side]) for side in (group, ~group))
     if fewest >= FEWEST or estimate.value is None:
         return estimate, p
     return estimate.model_copy(
@@ -98,7 +98,7 @@ def _presence(
     present: BoolArray, group: BoolArray, cluster: NDArray[Any], strata: NDArray[Any] | None, level: float
 ) -> tuple[Estimate, float | None, str]:
     """Estimate, p and the name of the test."""
-    independent = len(np.unique(cluster)) == len(cluster)
+    independent = units(cluster) == len(cluster)
     if strata is not None:
         return _within(present, group, cluster, strata, level, independent=independent)
     if min(group.sum(), (~group).sum()) < 2:

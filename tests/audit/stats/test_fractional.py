@@ -30,9 +30,9 @@ def shares(seed: int, n: int = 300) -> Data:
 @given(st.integers(0, 10**6))
 @settings(max_examples=25, deadline=None)
 def test_without_covariates_it_is_welch(seed: int) -> None:
-    values, group, _ = shares(seed, 80)
-    estimate, p = fractional_logit(values, group, covariates=np.zeros((80, 0)), cluster=np.arange(80))
-    expected = difference_interval(values, group, cluster=np.arange(80))
+    values, group, _ = shares(seed, 160)
+    estimate, p = fractional_logit(values, group, covariates=np.zeros((160, 0)), cluster=np.arange(160))
+    expected = difference_interval(values, group, cluster=np.arange(160))
     assert (estimate.value, estimate.low, estimate.high) == pytest.approx(
         (expected.value, expected.low, expected.high), abs=1e-7
     )
@@ -135,12 +135,14 @@ def test_missing_values_and_covariates_are_dropped_and_counted_and_others_refuse
         fractional_logit(values, group, covariates=covariates, cluster=np.arange(300))
 
 
-def test_few_clusters_a_side_are_unreliable_and_below_10_have_no_p() -> None:
+def test_few_clusters_a_side_are_unreliable_and_below_30_have_no_p() -> None:
     values, group, covariates = shares(7)
-    for clusters, tested in ((18, False), (40, True)):
+    for clusters, tested in ((18, False), (58, False), (60, True)):
         code = np.arange(300) % (clusters // 2) + clusters // 2 * group
         estimate, p = fractional_logit(values, group, covariates=covariates, cluster=code)
-        assert estimate.low is not None and estimate.reason.startswith(UNRELIABLE) and (p is not None) == tested
+        assert (
+            estimate.low is not None and estimate.reason.startswith(UNRELIABLE) != tested and (p is not None) == tested
+        )
 
 
 def alarms(draw: Draw, *, seed: int, replicates: int = 1500) -> tuple[float, float]:
@@ -175,14 +177,14 @@ def test_level_under_class_imbalance_and_without_the_class_it_is_lost() -> None:
     assert alarms(plain, seed=1, replicates=200)[0] > 0.3
 
 
-def test_level_under_unequal_variances_at_20_against_200() -> None:
-    group = np.arange(220) < 20
+def test_level_under_unequal_variances_at_30_against_200() -> None:
+    group = np.arange(230) < 30
 
     def draw(rng: np.random.Generator) -> float | None:
-        values = np.where(group, rng.beta(0.5, 0.5, 220), rng.beta(8, 8, 220))
-        return fractional_logit(values, group, covariates=rng.normal(size=(220, 2)), cluster=np.arange(220))[1]
+        values = np.where(group, rng.beta(0.5, 0.5, 230), rng.beta(8, 8, 230))
+        return fractional_logit(values, group, covariates=rng.normal(size=(230, 2)), cluster=np.arange(230))[1]
 
-    holds(draw, seed=5, replicates=4000)  # .051 over 11,000 of three seeds
+    holds(draw, seed=5, replicates=2000)
 
 
 def test_level_with_10_covariates_of_80_rows() -> None:
@@ -195,7 +197,7 @@ def test_level_with_10_covariates_of_80_rows() -> None:
     holds(draw, seed=3)
 
 
-@pytest.mark.parametrize("clusters", [20, 30])
+@pytest.mark.parametrize("clusters", [60, 80])
 def test_level_with_clusters_of_8_rows_and_pooled_rows_do_not_hold_it(clusters: int) -> None:
     code = np.repeat(np.arange(clusters), 8)
 
@@ -213,7 +215,7 @@ def test_level_with_clusters_of_8_rows_and_pooled_rows_do_not_hold_it(clusters: 
     assert alarms(lambda rng: draw(rng, np.arange(len(code))), seed=4, replicates=500)[0] > 0.05
 
 
-def test_half_zeros_hold_the_level_at_60_against_200_and_are_called_unreliable_at_20() -> None:
+def test_half_zeros_hold_the_level_at_60_against_200_and_have_no_p_at_20() -> None:
     def draw(rng: np.random.Generator, inside: int) -> tuple[float | None, str]:
         n = inside + 200
         values = rng.beta(0.6, 4, n) * (rng.random(n) < 0.5)
@@ -223,8 +225,8 @@ def test_half_zeros_hold_the_level_at_60_against_200_and_are_called_unreliable_a
         return p, estimate.reason
 
     holds(lambda rng: draw(rng, 60)[0], seed=5)
-    assert draw(np.random.default_rng(5), 20)[1].startswith(UNRELIABLE)
-    assert alarms(lambda rng: draw(rng, 20)[0], seed=5)[0] > 0.05  # as Welch's test: skewness, not the model
+    p, reason = draw(np.random.default_rng(5), 20)  # it would alarm at .11, as Welch's test does
+    assert p is None and reason.startswith(UNRELIABLE)
 
 
 def test_interval_covers_the_effect_at_equal_covariates() -> None:

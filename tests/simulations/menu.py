@@ -1,0 +1,106 @@
+"""The tests and intervals of audit.stats by name, as a simulation calls them, and the naive tests they replace."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Final
+
+import numpy as np
+from scipy import stats
+
+from audit.records import Estimate
+from audit.stats.counts import mcnemar, small_counts
+from audit.stats.fractional import fractional_logit
+from audit.stats.intervals import difference_interval, mean_interval, newcombe, ratio_interval, wilson
+from audit.stats.relevance_gaps import confidence_bins
+from audit.stats.resampling import cluster_bootstrap, cluster_permutation
+from audit.stats.stratified import common_odds, van_elteren
+from audit.stats.tests import brunner_munzel, sign_flip, stratified_permutation, two_proportions
+from audit.stats.two_part import two_part
+from tests.simulations.samples import Sample
+
+RESAMPLES: Final = 199
+Bounds = tuple[float, float] | None
+
+
+def _larger(s: Sample, strata: np.ndarray, rng: np.random.Generator) -> float | None:
+    """The test of disparity: larger p of the stratified rank effect and the stratified permutation."""
+    ranked = brunner_munzel(s.values, s.group, cluster=s.cluster, strata=strata)[1]
+    permuted, _ = stratified_permutation(
+        s.values, s.group, strata=strata, cluster=s.cluster, rng=rng, resamples=RESAMPLES
+    )
+    return None if ranked is None or permuted is None else max(ranked, permuted)
+
+
+def _logit(s: Sample, rng: np.random.Generator) -> float | None:
+    covariates = np.column_stack([s.label == 1, s.label == 2, np.abs(s.margin)]).astype(float)
+    return fractional_logit(s.values, s.group, covariates=covariates, cluster=s.cluster)[1]
+
+
+def _counts(s: Sample, rng: np.random.Generator) -> float | None:
+    event = s.values > 0
+    return _of_table(int((event & s.group).sum()), int(event.sum()), int(s.group.sum()), len(event))
+
+
+@cache
+def _of_table(inside: int, events: int, size: int, n: int) -> float | None:
+    """`small_counts` of the table with these margins: exact tests take up to 0.05 s, and tables recur."""
+    group = np.arange(n) < size
+    event = (np.arange(n) < inside) | (np.arange(n) >= n - (events - inside))
+    return small_counts(event, group)[0]
+
+
+def _odds(s: Sample, rng: np.random.Generator) -> float | None:
+    found = common_odds(s.values > 0, s.group, strata=s.label)
+    return found.p if found else None
+
+
+TESTS: Final[dict[str, Callable[[Sample, np.random.Generator], float | None]]] = {
+    "brunner_munzel": lambda s, rng: brunner_munzel(s.values, s.group, cluster=s.cluster)[1],
+    "brunner_munzel, strata": lambda s, rng: brunner_munzel(s.values, s.group, cluster=s.cluster, strata=s.label)[1],
+    "stratified_permutation": lambda s, rng: stratified_permutation(
+        s.values, s.group, strata=s.label, cluster=s.cluster, rng=rng, resamples=RESAMPLES
+    )[0],
+    "larger p, strata": lambda s, rng: _larger(s, s.label, rng),
+    "larger p, fine bins": lambda s, rng: _larger(s, confidence_bins(s.label, s.predicted, s.margin), rng),
+    "van_elteren": lambda s, rng: van_elteren(s.values, s.group, strata=s.label),
+    "cluster_permutation": lambda s, rng: cluster_permutation(
+        s.values, s.group, cluster=s.cluster, strata=s.label, rng=rng, resamples=RESAMPLES
+    )[0],
+    "two_part": lambda s, rng: two_part(s.values, s.group, cluster=s.cluster).p,
+    "two_part, strata": lambda s, rng: two_part(s.values, s.group, cluster=s.cluster, strata=s.label).p,
+    "fractional_logit": _logit,
+    "small_counts": _counts,
+    "two_proportions": lambda s, rng: two_proportions(s.values > 0, s.group, cluster=s.cluster),
+    "common_odds": _odds,
+    "sign_flip": lambda s, rng: sign_flip(s.values, cluster=s.cluster, rng=rng, resamples=RESAMPLES),
+    "mcnemar": lambda s, rng: mcnemar(s.values < 0, s.values > 0).p,
+    "Mann-Whitney, rows pooled": lambda s, rng: float(
+        stats.mannwhitneyu(s.values[s.group], s.values[~s.group], method="asymptotic").pvalue
+    ),
+    "brunner_munzel, rows as if independent": lambda s, rng: brunner_munzel(
+        s.values, s.group, cluster=np.arange(len(s.values))
+    )[1],
+    "two_proportions, rows as if independent": lambda s, rng: two_proportions(
+        s.values > 0, s.group, cluster=np.arange(len(s.values))
+    ),
+    "sign_flip, rows as if independent": lambda s, rng: sign_flip(
+        s.values, cluster=np.arange(len(s.values)), rng=rng, resamples=RESAMPLES
+    ),
+}  # fmt: skip
+
+
+def _bounds(estimate: Estimate) -> Bounds:
+    return None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high)
+
+
+INTERVALS: Final[dict[str, Callable[[Sample, np.random.Generator], Bounds]]] = {
+    "mean_interval": lambda s, rng: _bounds(mean_interval(s.values, cluster=s.cluster)),
+    "cluster_bootstrap of the mean": lambda s, rng: cluster_bootstrap(
+        lambda w: w @ s.values / w.sum(axis=1), s.cluster, rng=rng, resamples=999
+    ),
+    "ratio_interval": lambda s, rng: _bounds(ratio_interval(s.values, s.margin, cluster=s.cluster)),
+    "wilson": lambda s, rng: _bounds(wilson(s.values > 0, cluster=s.cluster)),
+    "difference_interval": lambda s, rng: _bounds(difference_interval(s.values, s.group, cluster=s.cluster)),
+    "newcombe": lambda s, rng: _bounds(newcombe(s.values > 0, s.group, cluster=s.cluster)),
+    "brunner_munzel's delta": lambda s, rng: _bounds(brunner_munzel(s.values, s.group, cluster=s.cluster)[0]),
+}

@@ -1,0 +1,215 @@
+"""docs/simulations.md from the tables of scenarios: every section runs its table and says what fails."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, final
+
+from tests.simulations import scale
+from tests.simulations.audits import audit_alarms, series_alarms
+from tests.simulations.rates import (
+    AGAIN,
+    COVERAGE,
+    LEVEL,
+    Rate,
+    Run,
+    confirmed,
+    coverage,
+    equivalence,
+    rejections,
+    share,
+)
+from tests.simulations.scenarios import ALTERNATIVES, COVERS, EQUIVALENT_AT, NULLS, Alternative, Asked, Cover, Null
+
+BEST: Final = 0.05
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How many replicates each section has; `scale`: whether 1,000,000 rows are timed."""
+
+    name: str
+    nulls: int
+    covers: int
+    power: int
+    equivalence: int
+    audits: int
+    series: int
+    scale: bool
+
+
+PROFILES: Final[dict[str, Profile]] = {
+    "small": Profile("small", 100, 150, 60, 60, 40, 20, scale=False),
+    "full": Profile("full", 1000, 2000, 500, 500, 500, 300, scale=True),
+}
+HEAD: Final = """# Simulated error rates
+
+Written by `make simulate` ({profile} profile); do not edit. Each rate has Wilson's 95 % interval. Seeds are fixed and depend
+on the names of scenario and test alone. **{failing} of {asked} claims fail**{which}
+
+A claim that fails is asked once more of {again} times as many new samples, because of {asked} right claims some fail by
+chance; the second answer counts, and both are shown. Permutation tests draw 199 resamples.
+"""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of a table; `passed` is None where nothing is asked."""
+
+    cells: tuple[str, ...]
+    passed: bool | None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table and what its columns mean."""
+
+    title: str
+    text: str
+    columns: tuple[str, ...]
+    lines: Callable[[Profile], Iterator[Line]]
+
+
+def _confirmed(run: Run, right: Callable[[Rate], bool], replicates: int) -> tuple[str, bool]:
+    """The rate that counts, with the first one if that failed, and whether the claim holds."""
+    rates = confirmed(run, right, replicates)
+    first = f"; first {rates[0]}" if len(rates) > 1 else ""
+    return f"{_counted(rates[-1])}{first}", right(rates[-1])
+
+
+def _counted(rate: Rate) -> str:
+    return f"{rate}, none in {rate.absent}" if rate.absent else str(rate)
+
+
+def _null_lines(profile: Profile) -> Iterator[Line]:
+    for null in NULLS:
+        for test in null.tests:
+
+            def run(n: int, again: str, null: Null = null, test: str = test) -> Rate:
+                return rejections(null.name, null.draw, test, n, again=again)
+
+            if null.asked is Asked.SHOWN:
+                yield Line((null.name, test, null.asked, str(run(max(60, profile.nulls // 5), "")), ""), None)
+                continue
+            found, holds = _confirmed(run, lambda rate: rate.reaches_down_to(LEVEL), profile.nulls)
+            yield Line((null.name, test, null.asked, found, _mark(holds)), holds)
+
+
+def _cover_lines(profile: Profile) -> Iterator[Line]:
+    for cover in COVERS:
+        for interval, truth in cover.truths.items():
+
+            def run(n: int, again: str, cover: Cover = cover, interval: str = interval, truth: float = truth) -> Rate:
+                return coverage(cover.name, cover.draw, interval, truth, n, again=again)
+
+            found, holds = _confirmed(run, lambda rate: rate.reaches_up_to(COVERAGE), profile.covers)
+            yield Line((cover.name, interval, found, _mark(holds)), holds)
+
+
+def _power_lines(profile: Profile) -> Iterator[Line]:
+    for one in ALTERNATIVES:
+        found = {test: rejections(one.name, one.draw, test, profile.power).value for test in (one.default, *one.others)}
+        best = max(found, key=lambda test: found[test])
+        near = found[best] - found[one.default] <= BEST
+        rest = ", ".join(f"{test} {found[test]:.2f}" for test in one.others)
+        cells = (one.name, f"{one.default} {found[one.default]:.2f}", f"{best} {found[best]:.2f}", rest, _mark(near))
+        yield Line(cells, near)
+
+
+def _powers(one: Alternative, replicates: int, again: str) -> dict[str, float]:
+    tests = one.default, *one.others
+    return {test: rejections(one.name, one.draw, test, replicates, again=again).value for test in tests}
+
+
+def _equivalence_lines(profile: Profile) -> Iterator[Line]:
+    for margin, sizes in EQUIVALENT_AT.items():
+        rates = [equivalence(n, margin, profile.equivalence) for n in sizes]
+        reached = rates[-1].reaches_up_to(0.8)
+        listed = ", ".join(f"{n}: {rate.value:.2f}" for n, rate in zip(sizes, rates, strict=True))
+        yield Line((f"{margin:g}", listed, f"{sizes[0]} to {sizes[-1]}", _mark(reached)), reached)
+
+
+def _audit_lines(profile: Profile) -> Iterator[Line]:
+    for name, happens, n in (
+        ("one audit: any BREACH or DIFFERENT", audit_alarms, profile.audits),
+        ("26 weekly audits, looks = 26: any", series_alarms, profile.series),
+    ):
+        rate = share(name, happens, n)
+        yield Line((name, str(n), str(rate), _mark(rate.reaches_down_to(LEVEL))), rate.reaches_down_to(LEVEL))
+
+
+def _scale_lines(profile: Profile) -> Iterator[Line]:
+    for name in scale.FAMILIES if profile.scale else ():
+        seconds, mib, ended = scale.measured(name)
+        fits = ended and seconds < 60 and mib < 2048
+        yield Line((name, f"{seconds:.1f}" if ended else f"stopped at {seconds:.0f}", f"{mib:.0f}", _mark(fits)), fits)
+
+
+def _mark(holds: bool) -> str:
+    return "yes" if holds else "**no**"
+
+
+SECTIONS: Final = (
+    Section(
+        "False alarms",
+        "Share of true nulls with p <= .05. Asked: the interval holds a value of at most .05. "
+        "Comparisons are tests that do not claim to hold there: they show what goes wrong without strata, clusters or unequal variances.",
+        ("null", "test", "asked", "false alarms", "holds"),
+        _null_lines,
+    ),
+    Section(
+        "Coverage of 95 % intervals",
+        "Share of intervals that hold the true value. Asked: the rate's interval holds a value of at least .93. "
+        "Numbers are independent units.",
+        ("samples", "interval", "coverage", "at least .93"),
+        _cover_lines,
+    ),
+    Section(
+        "Power",
+        "Share of samples with p <= .05, of the test the menu offers and of the others that hold their level there. "
+        "Asked: within .05 of the best.",
+        ("alternative", "default", "best", "others", "within .05"),
+        _power_lines,
+    ),
+    Section(
+        "Equivalence",
+        "Share of EQUIVALENT verdicts on two equal groups of n shares, half of them 0, at margins of Cliff's delta. Asked: the n at which "
+        "statistics.md places a power of .80, the last, reaches it.",
+        ("margin", "n a group: power", "stated n", ".80 reached"),
+        _equivalence_lines,
+    ),
+    Section(
+        "Whole null audits",
+        "3 attributes x 4 groups x 3 classes, 900 rows: 48 outcome gaps in one gate family. "
+        "Audits whose smallest p is far from significant are told from their counts; all others go through `families.answer`.",
+        ("null", "replicates", "alarms", "at most .05"),
+        _audit_lines,
+    ),
+    Section(
+        "1,000,000 rows x 20 groups",
+        "Seconds and peak MiB of a process of its own, making the rows included. Asked: each below 60 s and 2,048 MiB. Full profile only.",
+        ("family", "seconds", "MiB", "fits"),
+        _scale_lines,
+    ),
+)  # fmt: skip
+
+
+def page(profile: Profile, tell: Callable[[str], object]) -> str:
+    """The page; `tell` hears every row as it is found."""
+    tables, asked, failed = [], 0, []
+    for section in SECTIONS:
+        rows = []
+        for line in section.lines(profile):
+            tell(" | ".join(line.cells) + "\n")
+            rows.append(f"| {' | '.join(line.cells)} |")
+            asked += line.passed is not None
+            failed += [f"* {section.title}: {', '.join(line.cells[:-1])}"] if line.passed is False else []
+        if rows:
+            head = f"| {' | '.join(section.columns)} |\n|{'---|' * len(section.columns)}"
+            tables.append("\n".join([f"\n## {section.title}\n\n{section.text}\n\n{head}", *rows]))
+    which = ":\n\n" + "\n".join(failed) if failed else "."
+    return HEAD.format(profile=profile.name, failing=len(failed), asked=asked, which=which, again=AGAIN) + "\n".join(
+        [*tables, ""]
+    )

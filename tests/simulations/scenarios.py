@@ -1,0 +1,351 @@
+"""Every scenario in literal tables: what is drawn, which tests see it, and what is asked of them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, final
+
+from scipy.stats import norm
+
+from tests.simulations.samples import (
+    Amount,
+    Draw,
+    by_class,
+    by_confidence,
+    by_other,
+    clustered,
+    independent,
+    levels,
+    normal,
+    paired,
+    rate,
+    tailed,
+    zeros,
+)
+
+
+class Asked(StrEnum):
+    """`LEVEL`: at most 5 % of true nulls are rejected. `SHOWN`: nothing, the test does not claim to hold there."""
+
+    LEVEL = "holds .05"
+    SHOWN = "comparison"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Null:
+    """No difference of the kind that `tests` ask about."""
+
+    name: str
+    draw: Draw
+    tests: tuple[str, ...]
+    asked: Asked = Asked.LEVEL
+
+
+ANY: Final = (
+    "brunner_munzel",
+    "brunner_munzel, strata",
+    "stratified_permutation",
+    "larger p, strata",
+    "larger p, fine bins",
+    "van_elteren",
+    "cluster_permutation",
+    "two_part",
+    "two_part, strata",
+    "fractional_logit",
+)
+MEANS: Final = (
+    "brunner_munzel",
+    "brunner_munzel, strata",
+    "larger p, strata",
+    "larger p, fine bins",
+    "cluster_permutation",
+    "two_part",
+    "fractional_logit",
+)
+IDENTICAL: Final = ("stratified_permutation", "van_elteren")
+STRATIFIED: Final = (
+    "brunner_munzel, strata",
+    "stratified_permutation",
+    "larger p, strata",
+    "larger p, fine bins",
+    "van_elteren",
+    "cluster_permutation",
+    "two_part, strata",
+    "fractional_logit",
+)
+RATES: Final = ("small_counts", "two_proportions", "common_odds")
+CLUSTERS: Final = (
+    "brunner_munzel",
+    "brunner_munzel, strata",
+    "stratified_permutation",
+    "larger p, strata",
+    "larger p, fine bins",
+    "cluster_permutation",
+    "fractional_logit",
+)
+MIXED: Final = (
+    "brunner_munzel",
+    "brunner_munzel, strata",
+    "stratified_permutation",
+    "larger p, strata",
+    "larger p, fine bins",
+    "fractional_logit",
+)
+ZEROS: Final = (*ANY, *RATES)
+POOLED: Final = ("Mann-Whitney, rows pooled", "brunner_munzel", "two_part", "two_proportions")
+ROWS: Final = ("Mann-Whitney, rows pooled", "brunner_munzel, rows as if independent")
+
+NULLS: Final = (
+    Null("equal variances, 100/100", independent(100, 100, normal()), ANY),
+    Null("equal variances, 20/200", independent(20, 200, normal()), ANY),
+    Null("sd 4/1, 100/100", independent(100, 100, normal(sd=4), normal()), MEANS),
+    Null("sd 4/1, 20/200", independent(20, 200, normal(sd=4), normal()), MEANS),
+    Null("sd 1/4, 20/200", independent(20, 200, normal(), normal(sd=4)), MEANS),
+    Null("sd 4/1, 20/200", independent(20, 200, normal(sd=4), normal()), (*IDENTICAL, POOLED[0]), Asked.SHOWN),
+    Null("half zeros, 100/100", independent(100, 100, zeros()), ZEROS),
+    Null("half zeros, 20/200", independent(20, 200, zeros()), ZEROS),
+    Null("class imbalance, 240 rows", by_class(240), (*STRATIFIED, "common_odds")),
+    Null("class imbalance, 240 rows", by_class(240), POOLED, Asked.SHOWN),
+    Null(
+        "confidence 1 apart, 250 rows",
+        by_confidence(250, 1.0),
+        ("larger p, fine bins", "fractional_logit"),
+    ),
+    Null(
+        "confidence 1 apart, 1,000 rows",
+        by_confidence(1000, 1.0),
+        ("larger p, fine bins", "fractional_logit"),
+    ),
+    Null(
+        "confidence 2 apart, 1,000 rows",
+        by_confidence(1000, 2.0),
+        ("larger p, fine bins", "fractional_logit"),
+    ),
+    Null(
+        "confidence 1 apart, 1,000 rows",
+        by_confidence(1000, 1.0),
+        ("Mann-Whitney, rows pooled", "brunner_munzel", "brunner_munzel, strata"),
+        Asked.SHOWN,
+    ),
+    Null("30 clusters x 8, 15/15", clustered(15, 15, 8), CLUSTERS),
+    Null("30 clusters x 8 a group", clustered(30, 30, 8), CLUSTERS),
+    Null("30 clusters x 8, groups mixed", clustered(15, 15, 8, mixed=True), MIXED),
+    Null(
+        "30 clusters x 8 a group, half zeros",
+        clustered(30, 30, 8, threshold=0.0),
+        (*CLUSTERS, "two_part", "two_part, strata", "two_proportions"),
+    ),
+    Null(
+        "30 clusters x 8, 15/15, half zeros",
+        clustered(15, 15, 8, threshold=0.0),
+        ("brunner_munzel", "cluster_permutation", "two_part", "two_proportions"),
+    ),
+    Null("30 clusters x 8 a group", clustered(30, 30, 8), ROWS, Asked.SHOWN),
+    Null(
+        "30 clusters x 8 a group, half zeros",
+        clustered(30, 30, 8, threshold=0.0),
+        (*ROWS, "two_proportions, rows as if independent"),
+        Asked.SHOWN,
+    ),
+    Null("two correlated attributes, 240 rows", by_other(240), STRATIFIED),
+    Null(
+        "two correlated attributes, 240 rows",
+        by_other(240),
+        ("Mann-Whitney, rows pooled", "brunner_munzel", "two_part"),
+        Asked.SHOWN,
+    ),
+    Null("rates .5, 100/100", independent(100, 100, rate(0.5)), RATES),
+    Null("rates .3, 20/200", independent(20, 200, rate(0.3)), RATES),
+    Null("rates .05, 20/200", independent(20, 200, rate(0.05)), RATES),
+    Null("pairs, 40 normal differences", paired(40, lambda rng, n: rng.normal(size=n)), ("sign_flip",)),
+    Null("pairs, 60 % zeros", paired(100, lambda rng, n: rng.standard_t(3, n) * (rng.random(n) < 0.4)), ("sign_flip",)),
+    Null("pairs, 30 clusters x 8", paired(30, lambda rng, n: rng.normal(size=n), 8), ("sign_flip",)),
+    Null(
+        "pairs, 30 clusters x 8",
+        paired(30, lambda rng, n: rng.normal(size=n), 8),
+        ("sign_flip, rows as if independent",),
+        Asked.SHOWN,
+    ),
+    Null(
+        "flips, 200 pairs, 5 % change",
+        paired(200, lambda rng, n: rng.choice([-1.0, 0, 1], n, p=[0.025, 0.95, 0.025])),
+        ("mcnemar",),
+    ),
+    Null(
+        "flips, 100 pairs, 40 % change",
+        paired(100, lambda rng, n: rng.choice([-1.0, 0, 1], n, p=[0.2, 0.6, 0.2])),
+        ("mcnemar",),
+    ),
+)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A true difference; `default` is the test the menu offers for it, `others` those that also hold their level there."""
+
+    name: str
+    draw: Draw
+    default: str
+    others: tuple[str, ...]
+
+
+TWO: Final = ("stratified_permutation", "van_elteren", "cluster_permutation", "two_part", "fractional_logit")
+ALTERNATIVES: Final = (
+    Alternative("shift .4 sd, 100/100", independent(100, 100, normal(0.4), normal()), "brunner_munzel", TWO),
+    Alternative("shift, long tails, 100/100", independent(100, 100, tailed(0.5), tailed()), "brunner_munzel", TWO),
+    Alternative("shift .7 sd, 20/200", independent(20, 200, normal(0.7), normal()), "brunner_munzel", TWO),
+    Alternative(
+        "shift, sd 2/1, 50/200",
+        independent(50, 200, normal(0.9, 2), normal()),
+        "brunner_munzel",
+        ("cluster_permutation", "fractional_logit"),
+    ),
+    Alternative(
+        "ordinal shift, 5 levels, 100/100",
+        independent(100, 100, levels(0.1, 0.15, 0.25, 0.25, 0.25), levels(0.2, 0.2, 0.25, 0.2, 0.15)),
+        "brunner_munzel",
+        TWO,
+    ),
+    Alternative(
+        "zeros 40/60 %, 100/100",
+        independent(100, 100, zeros(0.4), zeros(0.6)),
+        "two_part",
+        (
+            "brunner_munzel",
+            "small_counts",
+            "two_proportions",
+            "common_odds",
+            "van_elteren",
+            "fractional_logit",
+            "stratified_permutation",
+        ),
+    ),
+    Alternative(
+        "zeros up, amounts up, 150/150",
+        independent(150, 150, zeros(0.6, 1.5, 4), zeros(0.4)),
+        "two_part",
+        ("brunner_munzel", "small_counts", "van_elteren", "fractional_logit", "stratified_permutation"),
+    ),
+    Alternative("shift within classes, 240 rows", by_class(240, 0.4, present=1.0), "larger p, strata", STRATIFIED),
+    Alternative("shift within classes, half zeros, 240 rows", by_class(240, 0.7), "larger p, strata", STRATIFIED),
+    Alternative(
+        "shift, 30 clusters x 8 a group",
+        clustered(30, 30, 8, shift=0.8),
+        "brunner_munzel",
+        ("stratified_permutation", "cluster_permutation", "fractional_logit"),
+    ),
+    Alternative("pairs, shift .4 sd, 50", paired(50, lambda rng, n: 0.4 + rng.normal(size=n)), "sign_flip", ()),
+    Alternative(
+        "flips 10/2 %, 200 pairs",
+        paired(200, lambda rng, n: rng.choice([-1.0, 0, 1], n, p=[0.02, 0.88, 0.1])),
+        "mcnemar",
+        (),
+    ),
+)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """Samples whose true values are known: those of `truths`, by interval."""
+
+    name: str
+    draw: Draw
+    truths: dict[str, float]
+
+
+def _plain(centre: float, sd: float = 1.0) -> Amount:
+    return lambda rng, n: rng.normal(centre, sd, n)
+
+
+def _skewed(mean: float, least: float = 0.0) -> Amount:
+    return lambda rng, n: least + rng.exponential(mean, n)
+
+
+BETA_MEAN: Final = 0.6 / 4.6
+DELTA: Final = 2 * norm.cdf(1 / 2**0.5) - 1
+ONE: Final = ("mean_interval", "cluster_bootstrap of the mean")
+COVERS: Final = (
+    Cover(
+        "normal, 30", paired(30, _plain(1), below=_plain(2, 0.5)), {**dict.fromkeys(ONE, 1.0), "ratio_interval": 0.5}
+    ),
+    Cover(
+        "skewed, 30", paired(30, _skewed(1), below=_skewed(1, 1)), {**dict.fromkeys(ONE, 1.0), "ratio_interval": 0.5}
+    ),
+    Cover(
+        "half zeros, 30",
+        paired(30, zeros(), below=_skewed(1, 1)),
+        {**dict.fromkeys(ONE, BETA_MEAN / 2), "ratio_interval": BETA_MEAN / 4},
+    ),
+    Cover(
+        "half zeros, 50",
+        paired(50, zeros(), below=_skewed(1, 1)),
+        {**dict.fromkeys(ONE, BETA_MEAN / 2), "ratio_interval": BETA_MEAN / 4},
+    ),
+    Cover(
+        "half zeros, 100",
+        paired(100, zeros(), below=_skewed(1, 1)),
+        {**dict.fromkeys(ONE, BETA_MEAN / 2), "ratio_interval": BETA_MEAN / 4},
+    ),
+    Cover(
+        "30 clusters x 8, skewed",
+        paired(30, _skewed(1), 8, below=_plain(2, 0.5)),
+        {**dict.fromkeys(ONE, 1.0), "ratio_interval": 0.5},
+    ),
+    Cover("rate .5, 30", paired(30, rate(0.5)), {"wilson": 0.5}),
+    Cover("rate .2, 30", paired(30, rate(0.2)), {"wilson": 0.2}),
+    Cover("rate .05, 30", paired(30, rate(0.05)), {"wilson": 0.05}),
+    Cover(
+        "30 clusters x 8, half zeros",
+        clustered(15, 15, 8, threshold=0.0),
+        {"wilson": 0.5, "difference_interval": 0.0, "newcombe": 0.0, "brunner_munzel's delta": 0.0},
+    ),
+    Cover(
+        "30 clusters x 8 a group, half zeros",
+        clustered(30, 30, 8, threshold=0.0),
+        {"difference_interval": 0.0, "newcombe": 0.0, "brunner_munzel's delta": 0.0},
+    ),
+    Cover(
+        "normal, shift 1, 15/15",
+        independent(15, 15, _plain(1), _plain(0)),
+        {"difference_interval": 1.0, "brunner_munzel's delta": DELTA},
+    ),
+    Cover(
+        "normal, shift 1, 30/30",
+        independent(30, 30, _plain(1), _plain(0)),
+        {"difference_interval": 1.0, "brunner_munzel's delta": DELTA},
+    ),
+    Cover(
+        "normal, sd 4/1, 30/200",
+        independent(30, 200, _plain(0, 4), _plain(0)),
+        {"difference_interval": 0.0, "brunner_munzel's delta": 0.0},
+    ),
+    Cover(
+        "skewed, means 1 and 2, 15/15",
+        independent(15, 15, _skewed(1), _skewed(2)),
+        {"difference_interval": -1.0, "brunner_munzel's delta": -1 / 3},
+    ),
+    Cover(
+        "skewed, means 1 and 2, 30/30",
+        independent(30, 30, _skewed(1), _skewed(2)),
+        {"difference_interval": -1.0, "brunner_munzel's delta": -1 / 3},
+    ),
+    Cover(
+        "zeros 50/30 %, 15/15",
+        independent(15, 15, zeros(0.5), zeros(0.3)),
+        {"difference_interval": -0.2 * BETA_MEAN, "newcombe": -0.2, "brunner_munzel's delta": -0.2},
+    ),
+    Cover(
+        "zeros 50/30 %, 30/30",
+        independent(30, 30, zeros(0.5), zeros(0.3)),
+        {"difference_interval": -0.2 * BETA_MEAN, "newcombe": -0.2, "brunner_munzel's delta": -0.2},
+    ),
+    Cover(
+        "zeros 50/30 %, 30/200",
+        independent(30, 200, zeros(0.5), zeros(0.3)),
+        {"difference_interval": -0.2 * BETA_MEAN, "newcombe": -0.2, "brunner_munzel's delta": -0.2},
+    ),
+)
+UNCOVERED: Final = {("half zeros, 30", "mean_interval"): 2000}  # as FAILS
+EQUIVALENT_AT: Final = {0.147: (200, 300, 400), 0.10: (400, 600, 800), 0.05: (1600, 2400, 3200)}  # margin: n a group
