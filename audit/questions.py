@@ -46,7 +46,7 @@ class Question:
     asks: str
     family: str
     explained: bool
-    put: Mapping[str, Put] = field(default_factory=dict)
+    put: Mapping[Task, Put] = field(default_factory=dict)
 
 
 _SIDES = Put(

@@ -115,6 +115,24 @@ def open_findings(record: AuditRecord) -> tuple[list[Finding], int]:
     return found[:MOST_OPEN], max(0, len(found) - MOST_OPEN)
 
 
+SHOWN: Final = (Verdict.BREACH, Verdict.DIFFERENT)
+
+
+def links(record: AuditRecord) -> list[tuple[str, tuple[str, ...], Finding, list[Finding], list[Finding]]]:
+    """Per attribute and pair: the gap of error rates, and the disparities of relevance that are shown and those that are not."""
+    made = []
+    for gap in record.findings:
+        if gap.question == "outcome" and gap.details.get("measure") == "error rate":
+            mine = [
+                f for f in record.findings
+                if f.question == "disparity" and (f.attribute, f.groups) == (gap.attribute, gap.groups)
+                and f.verdict is not Verdict.NOT_TESTABLE
+            ]  # fmt: skip
+            shown = [f for f in mine if f.verdict in SHOWN]
+            made += [(gap.attribute, gap.groups, gap, shown, [f for f in mine if f not in shown])] if mine else []
+    return made
+
+
 def details(finding: Finding) -> list[tuple[str, str]]:
     """The finding's further details as text, without the rates that the table shows."""
     shown = RATES if rates(finding) else ()

@@ -1,0 +1,181 @@
+"""The tests in plain words, one entry each: what docs/statistics.md says. `python -m audit.stats.menu` prints that page."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, final
+
+from audit.config import Margins, Statistics
+from audit.questions import QUESTIONS, Put, Question, Task
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One test: what it asks and when it is used, in words that need no statistics, what it cannot do, and its source."""
+
+    asks: str
+    used: str
+    limits: str
+    source: str
+
+
+MENU: Final[Mapping[str, Entry]] = MappingProxyType({
+    "placebo groups and pairs": Entry(
+        "Do the words of a group carry more relevance, or push further, than other words that are as frequent and as alike?",
+        "reliance, contrast and direction of words",
+        "the unit is the word, so a group of a few words can show only large effects; a high p never says unused",
+        "lessons on real models: matching occurrences instead of words alarms in 17 to 51 %; Satterthwaite 1946, Biometrics 2",
+    ),
+    "mask swap": Entry(
+        "Is there more relevance inside a photograph's own mask than inside the masks of photographs like it?",
+        "reliance and direction of regions",
+        "needs masks that move; where they hardly do, the crop is shifted by known random pixels or nothing is tested",
+        "permutation of masks within class and region size",
+    ),
+    "untrained copies": Entry(
+        "Is the difference larger than in the same network with random weights?",
+        "disparity on images: what the photographs show draws relevance in any network",
+        "at least 20 copies; says nothing of networks trained on other data",
+        "prediction interval of a normal sample, k - 1 degrees of freedom",
+    ),
+    "brunner_munzel": Entry(
+        "Does a value drawn from one side tend to be larger than one drawn from the other?",
+        "disparity and errors, within strata of label, prediction and confidence; its effect is Cliff's delta",
+        "no more than an ordering: it does not say by how much",
+        "Brunner and Munzel 2000, Biometrical Journal 42; clusters: Obuchowski 1997, Biometrics 53",
+    ),
+    "stratified_permutation": Entry(
+        "How often would sides dealt at random, among rows alike in label and confidence, differ as much?",
+        "beside Brunner and Munzel; the larger p counts",
+        "a difference in spread alone alarms it, which Brunner and Munzel's p then stops; normal limit beyond 20,000 rows",
+        "Hoeffding 1951, Annals of Mathematical Statistics 22",
+    ),
+    "cluster_permutation": Entry(
+        "The same, with whole clusters dealt",
+        "where every cluster is of one side and clusters have the same strata",
+        "few clusters have few arrangements",
+        "Chung and Romano 2013, Annals of Statistics 41",
+    ),
+    "sign_flip": Entry(
+        "Would paired differences look the same if each cluster's sign were tossed?",
+        "effects of swapped words; clusters that hold both sides",
+        "takes differences as symmetric about 0 if nothing differs",
+        "Fisher 1935, The Design of Experiments",
+    ),
+    "omnibus": Entry(
+        "Is there any difference between more than two groups?",
+        "opens the pairs of an attribute with more than two groups",
+        "does not say which groups differ",
+        "Kruskal and Wallis 1952, JASA 47, as a score test with cluster-robust covariance",
+    ),
+    "two_part": Entry(
+        "Does relevance exceed 0 more often, or further where it does?",
+        "shares of which 10 to 90 % are 0, beside the test of all values",
+        "the second part speaks of the values above 0 only",
+        "Lachenbruch 1976, Biometrische Zeitschrift 18",
+    ),
+    "small_counts": Entry(
+        "Are two rates equal?",
+        "outcome gaps and error rates by relevance, of independent rows; exact below expected counts of 10",
+        "exact tests are cautious",
+        "Boschloo 1970, Statistica Neerlandica 24; Fisher 1935",
+    ),
+    "two_proportions": Entry(
+        "The same for rows that share clusters",
+        "outcome gaps of clustered rows",
+        "at an effective sample size, which few clusters tell badly",
+        "score test; design effect of Kish 1965, Survey Sampling",
+    ),
+    "common_odds": Entry(
+        "Are the odds of an error equal within true classes, and by the same factor in all?",
+        "beside every gap of error rates",
+        "rows as if independent",
+        "Mantel and Haenszel 1959, JNCI 22; Tarone 1985, Biometrika 72",
+    ),
+    "mcnemar": Entry(
+        "Do swapped words turn as many predictions favourable as unfavourable?",
+        "beside the effects of swapped words",
+        "fewer than 6 changes cannot show anything",
+        "McNemar 1947, Psychometrika 12",
+    ),
+})  # fmt: skip
+
+
+def page() -> str:
+    """docs/statistics.md."""
+    return "\n".join(["# Statistics", "", INTRODUCTION, *_questions(), *_tests(), "", CORRECTED])
+
+
+NAMES: Final[Mapping[str, str]] = MappingProxyType({
+    "group": "a group", "other": "another group, a reference or the rest", "measure": "a rate, or a share",
+    "feature": "a term, a word group or a region", "matched": "label, prediction and confidence", "label": "k",
+})  # fmt: skip
+"""What stands for the names of a case in the page."""
+
+INTRODUCTION: Final = """\
+This page is generated from the tables that the audit computes with (`audit/questions.py`, `audit/stats/menu.py`). How often each test is
+wrong, and what it finds, is simulated in [simulations.md](simulations.md).
+
+A number never stands alone: it has an interval, its level, the number of examples and of independent units. A verdict needs the
+adjusted p, the interval and the margin that the config declares:
+
+| verdict | when |
+|---|---|
+| BREACH | the adjusted p is at most alpha, and the interval lies wholly beyond the margin |
+| DIFFERENT | the adjusted p is at most alpha, and the interval holds no 0, but does not lie wholly beyond the margin |
+| EQUIVALENT | two one-sided tests reject a difference of the margin or more |
+| INCONCLUSIVE | none of these: the smallest effect that could have been found, and the n it would take, are printed |
+| NOT TESTABLE | too few examples, nothing that varies, or nothing to compare with: the reason is printed |
+
+No verdict follows from a high p alone. A verdict that would change if unknown groups were all on one side, or if one declared term were
+left out, is marked fragile."""
+
+CORRECTED: Final = """\
+## Many tests at once
+
+Each question is a family of its own. A question that is a gate is corrected by Holm (1979), with Bonferroni intervals, so that a gate
+is breached by chance in at most alpha of all audits. Other questions are corrected by Benjamini and Hochberg (1995), or by Benjamini
+and Yekutieli (2001) with `statistics.discovery: by`; their intervals keep the false coverage rate (Benjamini and Yekutieli 2005). What
+could not be tested does not enter a family and stays in the report. With more than two groups no pair has an adjusted p below that of
+the test of all groups together. `statistics.looks: 52` spends alpha over a year of weekly runs.
+"""
+
+
+def _questions() -> Iterable[str]:
+    yield from ("", "## What is asked", "")
+    margins = Margins()
+    for name, question in QUESTIONS.items():
+        yield from (f"### {question.title} (`{name}`)", "", question.asks, "")
+        yield from (
+            "| | population | unit | measure | contrast | condition | margin |",
+            "|---|---|---|---|---|---|---|",
+        )
+        yield from (_row(*found, margins) for found in _puts(question))
+        yield ""
+
+
+def _puts(question: Question) -> Iterable[tuple[Task, str, Put]]:
+    """Tasks with the same words share a row."""
+    tasks: dict[Put, list[Task]] = {}
+    for task, put in question.put.items():
+        tasks.setdefault(put, []).append(task)
+    return [(found[0], ", ".join(f"{task}s" for task in found), put) for put, found in tasks.items()]
+
+
+def _row(task: Task, kinds: str, put: Put, margins: Margins) -> str:
+    margin = "none" if put.margin is None else f"{getattr(margins, put.margin):g} {put.scale}"
+    said = put.estimand(task, **NAMES)
+    parts = (kinds, said.population, said.unit, said.measure, said.contrast, said.condition, margin)
+    return f"| {' | '.join(part.replace('|', chr(92) + '|') for part in parts)} |"
+
+
+def _tests() -> Iterable[str]:
+    yield from ("## How it is tested", "", f"Groups need {Statistics().min_group_size} examples a side.", "")
+    for name, entry in MENU.items():
+        yield from (f"**{name}**: {entry.asks} Used for: {entry.used}. Limits: {entry.limits}. ({entry.source})", "")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
