@@ -72,6 +72,10 @@ class Columns(Block):
     cluster: str | None = Field(None, description="rows that belong together: author, film, subject")
     spans: str | None = Field(None, description="JSON list of [start, end, attribute, group] in characters")
     attributes: dict[Name, str] = Field(default_factory=dict, description="attribute name: column")
+    covariates: dict[Name, str] = Field(
+        default_factory=dict,
+        description="name: column of numbers that disparities of relevance must survive adjustment for",
+    )
 
 
 class Data(Block):

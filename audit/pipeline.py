@@ -74,7 +74,14 @@ def _examples(task: Task[Any], explained: Explained) -> ExampleTable:
             f"there is nothing to compare; give more or more varied {task.noun}s, or check the model"
         )
     return ExampleTable(
-        data.id, data.label, explained.scores.argmax(1), margin, explained.scores, data.cluster, data.attributes
+        data.id,
+        data.label,
+        explained.scores.argmax(1),
+        margin,
+        explained.scores,
+        data.cluster,
+        data.attributes,
+        data.covariates,
     )
 
 

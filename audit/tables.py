@@ -1,7 +1,7 @@
 """What stages hand to each other in memory: frozen dataclasses over numpy arrays."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -26,7 +26,10 @@ class Match:
 @final
 @dataclass(frozen=True, slots=True)
 class ExampleTable:
-    """Row per used example. `margin` is the explained contrast logit; `scores` is `[examples, classes]` logits."""
+    """Row per used example. `margin` is the explained contrast logit; `scores` is `[examples, classes]` logits.
+
+    `covariates` are numbers `[examples]`, NaN where missing.
+    """
 
     id: NDArray[np.str_]
     label: IntArray
@@ -35,6 +38,7 @@ class ExampleTable:
     scores: FloatArray
     cluster: IntArray
     attributes: Mapping[str, NDArray[np.str_]]
+    covariates: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 @final

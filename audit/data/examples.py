@@ -15,11 +15,11 @@ from typing import Any, Final, Generic, TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.config import Data
+from audit.config import Columns, Data
 from audit.data.row_files import Row, is_whole, read_rows
 from audit.errors import DataError, did_you_mean
 from audit.files import file_sha256
-from audit.tables import IntArray
+from audit.tables import FloatArray, IntArray
 
 P = TypeVar("P")
 UNKNOWN: Final = "unknown"
@@ -44,7 +44,8 @@ class Examples(Generic[P]):
     """The usable rows, in file order: `rows` = len(payload) + sum(excluded) + not_sampled.
 
     `label` indexes the model's classes. Without a cluster column, and where the cell is blank, a row is its own cluster;
-    `clusters` counts them, or is None without a column. A missing attribute value is "unknown" and counted in `unknown`.
+    `clusters` counts them, or is None without a column. A missing attribute value is "unknown", a missing
+    number of a covariate NaN; both are counted in `unknown`.
     """
 
     id: NDArray[np.str_]
@@ -53,6 +54,7 @@ class Examples(Generic[P]):
     cluster: IntArray
     clusters: int | None
     attributes: Mapping[str, NDArray[np.str_]]
+    covariates: Mapping[str, FloatArray]
     rows: int
     excluded: Mapping[str, int]
     not_sampled: int
@@ -92,6 +94,7 @@ class _Usable(Generic[P]):
     label: int
     cluster: str
     attributes: tuple[str, ...]
+    covariates: tuple[float, ...]
 
 
 class BadRow(Exception):
@@ -122,7 +125,7 @@ def load_examples(
         try:
             _check_row(row, cells)
             payload = reader.read(cells[shared:])
-            usable = _usable(number, row.line, cells[:shared], payload, index, numbered=config.columns.id is None)
+            usable = _usable(number, row.line, cells[:shared], payload, index, config.columns)
             if usable.id in kept:
                 raise BadRow("duplicate id", f"{usable.id!r} stands in an earlier row, which is used")
             kept[usable.id] = usable
@@ -185,7 +188,7 @@ def _kind(config: Data, path: Path, reader: Reader[P]) -> str:
 def _columns(config: Data) -> tuple[str | None, ...]:
     """Columns in the order in which `_usable` takes the cells; None for a role that no column has."""
     columns = config.columns
-    return (columns.id, columns.label, columns.cluster, *columns.attributes.values())
+    return columns.id, columns.label, columns.cluster, *columns.attributes.values(), *columns.covariates.values()
 
 
 def _label_index(classes: Sequence[str], labels: Mapping[str, str]) -> dict[str, int]:
@@ -215,15 +218,33 @@ def _check_characters(cell: str) -> None:
 
 
 def _usable(
-    number: int, line: int, cells: Sequence[Any], payload: P, index: Mapping[str, int], *, numbered: bool
+    number: int, line: int, cells: Sequence[Any], payload: P, index: Mapping[str, int], columns: Columns
 ) -> _Usable[P]:
-    """The row's values, or BadRow; `numbered`: its number is its id, for no column has it."""
-    name = str(number) if numbered else _plain(cells[0], "id")
+    """The row's values, or BadRow; its number is its id where no column has it."""
+    name = str(number) if columns.id is None else _plain(cells[0], "id")
     if not name:
         raise BadRow("missing id")
     label = _label(_plain(cells[1], "label"), index)
-    attributes = tuple(_plain(cell, "attribute") or UNKNOWN for cell in cells[3:])
-    return _Usable(number, line, name, payload, label, _plain(cells[2], "cluster"), attributes)
+    last = 3 + len(columns.attributes)
+    attributes = tuple(_plain(cell, "attribute") or UNKNOWN for cell in cells[3:last])
+    covariates = tuple(
+        _number(cell, name) for cell, name in zip(cells[last:], columns.covariates.values(), strict=True)
+    )
+    return _Usable(number, line, name, payload, label, _plain(cells[2], "cluster"), attributes, covariates)
+
+
+def _number(cell: object, column: str) -> float:
+    """A finite number, NaN where it is missing."""
+    text = _plain(cell, "covariate")
+    try:
+        number = float(text) if text else float("nan")
+    except ValueError:
+        number = float("inf")
+    if np.isinf(number):
+        raise BadRow(
+            "bad covariate", f"{column} is {text!r}, which is no finite number; leave it empty if it is unknown"
+        )
+    return number
 
 
 def _plain(cell: object, role: str) -> str:
@@ -310,6 +331,11 @@ def _table(config: Data, drawn: Sequence[_Usable[P]], bad: tuple[Quarantined, ..
         for k, name in enumerate(config.columns.attributes)
     }
     unknown = {name: int((values == UNKNOWN).sum()) for name, values in attributes.items()}
+    covariates = {
+        name: np.array([row.covariates[k] for row in drawn], dtype=float)
+        for k, name in enumerate(config.columns.covariates)
+    }
+    unknown |= {f"covariate {name}": int(n) for name, values in covariates.items() if (n := np.isnan(values).sum())}
     if config.columns.cluster and blank:
         unknown[f"cluster ({config.columns.cluster})"] = blank
     return Examples(
@@ -319,6 +345,7 @@ def _table(config: Data, drawn: Sequence[_Usable[P]], bad: tuple[Quarantined, ..
         cluster=cluster,
         clusters=int(cluster.max()) + 1 if config.columns.cluster else None,
         attributes=attributes,
+        covariates=covariates,
         rows=rows,
         excluded=dict(Counter(one.reason for one in bad)),
         not_sampled=rows - len(drawn) - len(bad),

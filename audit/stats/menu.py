@@ -76,6 +76,12 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType({
         "the second part speaks of the values above 0 only",
         "Lachenbruch 1976, Biometrische Zeitschrift 18",
     ),
+    "fractional_logit": Entry(
+        "Does a disparity survive adjustment for the declared covariates, label and confidence?",
+        "disparity and errors where `data.columns.covariates` are declared: the largest p counts",
+        "needs 30 independent units a side; models the mean share only",
+        "Papke and Wooldridge 1996, Journal of Applied Econometrics 11",
+    ),
     "small_counts": Entry(
         "Are two rates equal?",
         "outcome gaps and error rates by relevance, of independent rows; exact below expected counts of 10",

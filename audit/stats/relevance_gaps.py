@@ -17,6 +17,7 @@ from audit.questions import EXAMPLES, QUESTIONS
 from audit.records import Estimand, Estimate, Opinion
 from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable
 from audit.stats.features import Feature, features, measure
+from audit.stats.fractional import fractional_logit
 from audit.stats.groupings import MENTIONED, TIMES, Grouping, groupings
 from audit.stats.intervals import BoolArray, coded, units
 from audit.stats.mask_swap import referenced
@@ -28,6 +29,7 @@ from audit.stats.two_part import two_part
 from audit.tables import FloatArray, IntArray
 
 Strata = Callable[[IntArray, IntArray, FloatArray], IntArray]
+LOGIT: Final = "fractional logit with the declared covariates"
 ZEROS: Final = (0.1, 0.9)  # shares of zeros between which presence and amount are tested too
 
 
@@ -80,6 +82,7 @@ class _Sample:
     side: BoolArray
     strata: IntArray
     cluster: IntArray
+    rows: IntArray
 
     @property
     def matched(self) -> BoolArray:
@@ -229,7 +232,7 @@ def _rows(
     evidence: Evidence, compared: _Comparison, rows: IntArray, values: FloatArray, predicted: IntArray, margin: FloatArray
 ) -> _Sample:  # fmt: skip
     strata = MATCHED[compared.matched](evidence.examples.label[rows], predicted, margin)
-    return _Sample(values, compared.side[rows], strata, evidence.examples.cluster[rows])
+    return _Sample(values, compared.side[rows], strata, evidence.examples.cluster[rows], rows)
 
 
 def _case(
@@ -240,15 +243,24 @@ def _case(
     reference, twins, lacking = _reference(evidence, feature, compared)
     effect = sample.effect()
     permuted, permutation = sample.permuted(evidence.rng(key), resamples)
-    tests = f"stratified Brunner-Munzel, {permutation}" + (" and the reference of twins" if twins else "")
+    adjusted, logit = _adjusted(evidence, sample)
+    named = [
+        "stratified Brunner-Munzel",
+        permutation,
+        *(["reference of twins"] if twins else []),
+        *([LOGIT] if logit else []),
+    ]
+    lacking = lacking or ("" if not logit or adjusted is not None else f"{LOGIT}: {logit['reason'] or 'no p'}")
     return Case(
         id=key,
         question=compared.question,
         attribute=compared.attribute,
         groups=compared.groups,
         estimand=_estimand(evidence, feature, compared),
-        test=f"largest p of {tests}",
-        p=None if effect.p is None or permuted is None or lacking else max(effect.p, permuted, reference or 0.0),
+        test=f"largest p of {', '.join(named)}",
+        p=None
+        if effect.p is None or permuted is None or lacking
+        else max(effect.p, permuted, reference or 0.0, adjusted or 0.0),
         estimate=lambda level: _noting(effect.estimate(level), lacking),
         margin=compared.margin,
         composite=evidence.composites[0],
@@ -258,7 +270,12 @@ def _case(
             for other in evidence.composites[1:]
             for again in [_sample(evidence, feature, compared, other).effect()]
         ),
-        details={feature.kind: feature.name, **matching, **twins},
+        details={
+            feature.kind: feature.name,
+            **matching,
+            **twins,
+            **({LOGIT: logit, f"p of the {LOGIT}": adjusted} if logit else {}),
+        },
         note=note + _told(max(effect.p or 0.0, permuted or 0.0), reference),
         omnibus=_omnibus(evidence, feature, grouping),
         variants=_supposed(evidence, feature, compared, grouping),
@@ -281,6 +298,20 @@ def _supposed(
             Variant(f"unknown groups with {towards} values counted as {compared.groups[0]}", effect.p, effect.estimate)
         )
     return tuple(made)
+
+
+def _adjusted(evidence: Evidence, sample: _Sample) -> tuple[float | None, dict[str, JsonValue]]:
+    """p and difference of mean shares at equal covariates, label and confidence; nothing where no covariate is declared."""
+    examples, rows = evidence.examples, sample.rows
+    if not examples.covariates or (sample.values < 0).any():
+        return None, {}
+    labels = examples.label[rows][:, None] == np.arange(1, len(evidence.classes))
+    columns = [values[rows] for values in examples.covariates.values()]
+    estimate, p = fractional_logit(
+        sample.values, sample.side, covariates=np.column_stack([*columns, np.abs(examples.margin[rows]), labels]),
+        cluster=sample.cluster,
+    )  # fmt: skip
+    return p, estimate.model_dump()
 
 
 def _estimand(evidence: Evidence, feature: Feature, compared: _Comparison) -> Estimand:

@@ -434,3 +434,11 @@ def test_written_csv_comes_back(tmp_path_factory: pytest.TempPathFactory, rows: 
     data = load(path, as_csv([["id", "text", "label"], ["seven z", "fine", "fresh"], *map(list, usable)]))
     assert texts(data) == ("fine", *(row[1] for row in usable))
     assert data.label.tolist() == [1, *(CLASSES.index(row[2]) for row in usable)]
+
+
+def test_covariates_are_finite_numbers_missing_ones_are_counted_and_others_quarantined(tmp_path: Path) -> None:
+    rows = b"a,x,fresh,1.5\nb,x,fresh,\nc,x,fresh,long\nd,x,fresh,inf\ne,x,rotten,2\n"
+    data = load(tmp_path / "a.csv", b"id,text,label,length\n" + rows, covariates={"words": "length"})
+    assert data.covariates["words"].tolist()[::2] == [1.5, 2.0] and np.isnan(data.covariates["words"][1])
+    assert data.unknown["covariate words"] == 1 and data.excluded == {"bad covariate": 2}
+    assert "length is 'long', which is no finite number; leave it empty" in data.quarantined[0].detail

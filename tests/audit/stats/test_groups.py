@@ -12,6 +12,7 @@ from audit.stats.cases import Evidence
 from audit.stats.families import answer
 from audit.stats.features import SIGNS, features, measure
 from audit.stats.groupings import group_by, groupings
+from audit.stats.relevance_gaps import disparity_cases
 from audit.stats.tests import omnibus
 from tests.audit.stats.photographs import evidence, following, maps, masks, region_table
 
@@ -205,3 +206,29 @@ def test_unknown_groups_of_a_disparity_are_supposed_on_either_side() -> None:
     high, low = (other.estimate.value for other in found.sensitivity)
     assert high is not None and low is not None and found.estimate.value is not None
     assert low < found.estimate.value < high and found.fragile
+
+
+def lit(rng: np.random.Generator, effect: float) -> Evidence:
+    """Group a is photographed in more light, which draws relevance to the marker; `effect` is what a's photographs add."""
+    who = rng.choice(np.array(["a", "b"]), 400)
+    light = rng.normal(size=400) + 1.5 * (who == "a")
+    given = photographs(400, who=who)
+    drawn = 1 / (1 + np.exp(-(light + effect * (who == "a") + rng.normal(size=400)) / 2 + 2))
+    share = {name: np.stack([drawn, 1 - drawn], axis=1) for name in ("first", "second")}
+    assert given.regions is not None
+    examples = replace(given.examples, covariates={"light": light})
+    return replace(given, examples=examples, regions=replace(given.regions, share=share))
+
+
+def test_a_disparity_that_a_covariate_explains_is_none_once_it_is_declared_and_a_real_one_stays() -> None:
+    rng, p = np.random.default_rng(12), {"declared": [], "not declared": [], "real": []}
+    for _ in range(30):
+        given = lit(rng, 0.0)
+        plain = replace(given, examples=replace(given.examples, covariates={}))
+        for name, one in (("declared", given), ("not declared", plain), ("real", lit(rng, 1.5))):
+            case = next(case for case in disparity_cases(one, None) if case.id == "disparity.marker.who.a-b")
+            p[name].append(case.p is not None and case.p <= 0.05)
+    assert np.mean(p["declared"]) <= 0.15 and np.mean(p["not declared"]) > 0.9 and np.mean(p["real"]) > 0.8
+    case = next(iter(disparity_cases(given, None)))
+    assert "fractional logit" in case.test
+    assert Estimate.model_validate(case.details["fractional logit with the declared covariates"]).n == 400
