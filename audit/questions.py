@@ -40,13 +40,17 @@ class Put:
 @final
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One declared family of tests. `explained`: it rests on relevance, not on predictions alone."""
+    """One declared family of tests. `explained`: it rests on relevance, not on predictions alone.
+
+    `drawn`: the values under the null are kept in the record and drawn; not where a family has too many members for it.
+    """
 
     title: str
     asks: str
     family: str
     explained: bool
     put: Mapping[Task, Put] = field(default_factory=dict)
+    drawn: bool = True
 
 
 _SIDES = Put(
@@ -109,6 +113,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
         "Does a term, or a region, push the prediction in one direction among the examples of one true class?",
         "direction by class",
         explained=True,
+        drawn=False,
         put={
             "text": Put(
                 measure="mean net R per occurrence on the contrast logit",

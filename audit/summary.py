@@ -31,10 +31,15 @@ def print_summary(record: AuditRecord, folder: Path) -> None:
     )
     for column in ("question", "attribute", "groups", "estimate", "margin", "adjusted p", "verdict"):
         table.add_column(column, overflow="fold")
-    for finding in record.findings:
-        if finding.verdict is not Verdict.NOT_TESTABLE:
-            table.add_row(*_row(finding))
+    tested = [finding for finding in record.findings if finding.verdict is not Verdict.NOT_TESTABLE]
+    shown = [finding for finding in tested if finding.verdict is not Verdict.INCONCLUSIVE or finding.margin is not None]
+    for finding in shown:
+        table.add_row(*_row(finding))
     console.print(table)
+    if len(tested) > len(shown):
+        console.print(
+            Text(f"and {len(tested) - len(shown)} INCONCLUSIVE findings without a margin (the report has them)")
+        )
     console.print(Text(f"NOT TESTABLE: {_untested(record.findings)} (the report says why)"))
     if record.data.excluded:
         listed = ", ".join(f"{reason} {n}" for reason, n in record.data.excluded.items())

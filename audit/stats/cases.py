@@ -164,7 +164,7 @@ def _finding(
         second_opinion=case.opinions,
         detectable=_smallest(case, estimate, alpha / max(m, 1)) if inconclusive else None,
         needed_n=_needed(case, estimate, alpha / max(m, 1)) if inconclusive else None,
-        null=tuple(case.null.tolist()),
+        null=tuple(case.null.tolist()) if QUESTIONS[case.question].drawn else (),
         sensitivity=()
         if verdict is Verdict.NOT_TESTABLE
         else tuple(_varied(case, v, family, others, put) for v in case.variants),

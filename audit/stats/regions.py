@@ -137,7 +137,7 @@ def _case(
             for other, test in tests.items()
             if test is not first
         ),
-        null=first.null[:SHOWN] if question == "reliance" else np.zeros(0),
+        null=first.null[:SHOWN],
         **own,
     )
 
