@@ -132,9 +132,7 @@ def _term_case(evidence: Evidence, pool: Pool, attribute: str, group: str, kind:
         ),
         feature=term, label=label,
     )  # fmt: skip
-    return replace(
-        case, id=f"direction.{key}", details={"term": term, "true class": label, **case.details}, null=np.zeros(0)
-    )
+    return replace(case, id=f"direction.{key}", details={"term": term, "true class": label, **case.details})
 
 
 def _design(evidence: Evidence) -> Design:
