@@ -111,7 +111,7 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType({
 
 def page() -> str:
     """docs/statistics.md."""
-    return "\n".join(["# Statistics", "", INTRODUCTION, *_questions(), *_tests(), "", CORRECTED])
+    return "\n".join(["# Statistics", "", INTRODUCTION, *_questions(), *_tests(), *_settings(), "", CORRECTED])
 
 
 NAMES: Final[Mapping[str, str]] = MappingProxyType({
@@ -174,13 +174,31 @@ def _row(task: Task, kinds: str, put: Put, margins: Margins) -> str:
     margin = "none" if put.margin is None else f"{getattr(margins, put.margin):g} {put.scale}"
     said = put.estimand(task, **NAMES)
     parts = (kinds, said.population, said.unit, said.measure, said.contrast, said.condition, margin)
-    return f"| {' | '.join(part.replace('|', chr(92) + '|') for part in parts)} |"
+    return f"| {' | '.join(map(_cell, parts))} |"
 
 
 def _tests() -> Iterable[str]:
     yield from ("## How it is tested", "", f"Groups need {Statistics().min_group_size} examples a side.", "")
     for name, entry in MENU.items():
         yield from (f"**{name}**: {entry.asks} Used for: {entry.used}. Limits: {entry.limits}. ({entry.source})", "")
+
+
+def _settings() -> Iterable[str]:
+    yield from (
+        "## Settings",
+        "",
+        "Keys of `statistics` in the config; they are part of the protocol, whose hash is in the run id.",
+        "",
+    )
+    yield from ("| key | default | meaning |", "|---|---|---|")
+    for name, field in Statistics.model_fields.items():
+        default = getattr(Statistics(), name)
+        shown = "none" if default in ({}, (), None) else str(default)
+        yield f"| `{name}` | {_cell(shown)} | {_cell(field.description or '')} |"
+
+
+def _cell(words: str) -> str:
+    return words.replace("|", chr(92) + "|")
 
 
 if __name__ == "__main__":
