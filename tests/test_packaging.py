@@ -73,5 +73,17 @@ def test_bare_make_prints_help_and_touches_nothing(tmp_path: Path) -> None:
     alone = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
     done = subprocess.run(["make"], cwd=tmp_path, capture_output=True, text=True, check=True, env=alone)
     targets = [line.split()[1] for line in done.stdout.splitlines()]
-    assert targets == ["help", "setup", "demo", "test", "check", "bench", "coverage", "peers", "wheel", "clean"]
+    assert targets == [
+        "help",
+        "setup",
+        "demo",
+        "test",
+        "check",
+        "bench",
+        "coverage",
+        "simulate",
+        "peers",
+        "wheel",
+        "clean",
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]
