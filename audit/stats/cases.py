@@ -101,13 +101,17 @@ def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
         return []
     correction = CORRECTIONS["holm" if cases[0].question in config.gates else config.statistics.discovery]
     found = adjusted([case.p for case in cases], correction)
-    opened = [None if p is None else max(p, case.omnibus or 0.0) for case, p in zip(cases, found, strict=True)]
+    opened = [_opened(p, case.omnibus) for case, p in zip(cases, found, strict=True)]
     family = _Family(correction, config.statistics.spent, [p for p in opened if p is not None])
     raw = [case.p for case in cases]
     return [
         _finding(case, p, family, config, [*raw[:i], *raw[i + 1 :]])
         for i, (case, p) in enumerate(zip(cases, opened, strict=True))
     ]
+
+
+def _opened(p: float | None, omnibus: float | None) -> float | None:
+    return None if p is None else max(p, omnibus or 0.0)
 
 
 @final
@@ -129,15 +133,21 @@ class _Family:
         """Of the interval of each finding."""
         return self.correction.level(self.alpha, self.m, sum(p <= self.alpha for p in self.adjusted))
 
+    def judge(
+        self, asked: "Case | Variant", p_adjusted: float | None, margin: float | None, unsettled: str
+    ) -> tuple[Estimate, Verdict, str]:
+        """Estimate at the family's level, verdict and reason."""
+        estimate, equivalence = asked.estimate(self.level), asked.estimate(1 - 2 * self.alpha / max(self.m, 1))
+        return estimate, *decide(estimate, equivalence, p_adjusted, margin, self.alpha, unsettled=unsettled)
+
 
 def _finding(
     case: Case, p_adjusted: float | None, family: _Family, config: Config, others: Sequence[float | None]
 ) -> Finding:
     """`others` are the raw p of the rest of the family."""
     alpha, m = family.alpha, family.m
-    estimate = case.estimate(family.level)
-    put, equivalence = _put(case.question, config), case.estimate(1 - 2 * alpha / max(m, 1))
-    verdict, reason = decide(estimate, equivalence, p_adjusted, case.margin, alpha, unsettled=put.inconclusive)
+    unsettled = _put(case.question, config).inconclusive
+    estimate, verdict, reason = family.judge(case, p_adjusted, case.margin, unsettled)
     inconclusive = verdict is Verdict.INCONCLUSIVE
     return Finding(
         id=case.id,
@@ -167,18 +177,17 @@ def _finding(
         null=tuple(case.null.tolist()) if QUESTIONS[case.question].drawn else (),
         sensitivity=()
         if verdict is Verdict.NOT_TESTABLE
-        else tuple(_varied(case, v, family, others, put) for v in case.variants),
+        else tuple(_varied(case, v, family, others, unsettled) for v in case.variants),
         details=dict(case.details),
     )
 
 
-def _varied(case: Case, variant: Variant, family: _Family, others: Sequence[float | None], put: Put) -> Sensitivity:
+def _varied(
+    case: Case, variant: Variant, family: _Family, others: Sequence[float | None], unsettled: str
+) -> Sensitivity:
     """The verdict of a variant in the place of its case, in the same family."""
-    alpha, p = family.alpha, adjusted([variant.p, *others], family.correction)[0]
-    estimate = variant.estimate(family.level)
-    equivalence = variant.estimate(1 - 2 * alpha / max(family.m, 1))
-    opened = None if p is None else max(p, case.omnibus or 0.0)
-    verdict, _ = decide(estimate, equivalence, opened, case.margin, alpha, unsettled=put.inconclusive)
+    p = _opened(adjusted([variant.p, *others], family.correction)[0], case.omnibus)
+    estimate, verdict, _ = family.judge(variant, p, case.margin, unsettled)
     return Sensitivity(changed=variant.changed, estimate=estimate, verdict=verdict)
 
 

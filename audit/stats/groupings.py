@@ -36,9 +36,9 @@ class Grouping:
         """Rows of a group that is compared."""
         return np.isin(self.column, self.names)
 
-    def rows(self, other: str) -> BoolArray:
-        """Rows that a pair with `other` compares, among them those of `other` itself."""
-        return self.known if other == "rest" else np.asarray(self.column == other)
+    def rows(self, name: str, other: str) -> BoolArray:
+        """Rows that a pair compares."""
+        return self.known if other == "rest" else np.isin(self.column, (name, other))
 
     @property
     def unknown(self) -> BoolArray:

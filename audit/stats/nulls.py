@@ -248,7 +248,7 @@ def contrast_test(
     for composite in composites:
         estimate = contrast(pool, kept[0], kept[1], composite, cluster=design.cluster, scale=scale, level=design.level)
         weight = _weights(pool, composite, ratio=False) / scale
-        null = group_means(pool, pairs[0].types, weight) - group_means(pool, pairs[1].types, weight)
+        null = _statistic(pool, [each.types for each in pairs], weight)
         tests[composite] = _ranked(estimate, null, pairs, worth, two_sided=True)
     return tests
 

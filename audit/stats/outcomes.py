@@ -22,7 +22,7 @@ from audit.stats.stratified import common_odds
 from audit.stats.tests import omnibus, sign_flip
 from audit.tables import IntArray, SwapTable
 
-THIRDS: Final = (1 / 3, 2 / 3)
+THIRDS: Final = ("third with least relevance there", "middle third", "third with most")
 
 
 def intervention_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
@@ -208,7 +208,7 @@ def _omnibus(evidence: Evidence, grouping: Grouping, name: str) -> float | None:
 def _within_classes(evidence: Evidence, grouping: Grouping, gap: Gap) -> dict[str, JsonValue]:
     """Odds of an error at equal true class, and whether they are the same in every class; of rows as if independent."""
     examples = evidence.examples
-    rows = np.flatnonzero(grouping.rows(gap.reference) | (grouping.column == gap.group))
+    rows = np.flatnonzero(grouping.rows(gap.group, gap.reference))
     wrong = examples.label[rows] != examples.predicted[rows]
     odds = common_odds(wrong, grouping.column[rows] == gap.group, strata=examples.label[rows])
     if odds is None:
@@ -223,9 +223,10 @@ def _within_classes(evidence: Evidence, grouping: Grouping, gap: Gap) -> dict[st
 def link_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     """Error rate of each group's third with most relevance on a feature against the third with least."""
     cases: list[Case] = []
+    asked = features(evidence)
     for grouping in groupings(evidence):
         short: list[str] = []
-        for feature in features(evidence):
+        for feature in asked:
             for name in grouping.names:
                 case = _link_case(evidence, grouping, feature, name)
                 cases += [case] if case else []
@@ -241,7 +242,7 @@ def _link_case(evidence: Evidence, grouping: Grouping, feature: Feature, name: s
     examples, task = evidence.examples, evidence.config.task
     values = feature.values[evidence.composites[0]]
     held = np.flatnonzero((grouping.column == name) & np.isfinite(values))
-    cuts = np.quantile(values[held], THIRDS) if len(held) else np.zeros(2)
+    cuts = np.quantile(values[held], (1 / 3, 2 / 3)) if len(held) else np.zeros(2)
     third = np.searchsorted(cuts, values[held])
     if min(np.bincount(third, minlength=3)) < evidence.config.statistics.min_group_size:
         return None
@@ -251,7 +252,7 @@ def _link_case(evidence: Evidence, grouping: Grouping, feature: Feature, name: s
     p, test = rates_p(event, most, cluster=cluster)
     put = QUESTIONS["link"].put[task]
     rates = {
-        word: wilson(wrong[third == i], cluster=unit[third == i], unit="error rate") for i, word in enumerate(_THIRDS)
+        word: wilson(wrong[third == i], cluster=unit[third == i], unit="error rate") for i, word in enumerate(THIRDS)
     }
     return Case(
         id=f"link.{feature.name}.{grouping.attribute}.{name}",
@@ -271,6 +272,3 @@ def _link_case(evidence: Evidence, grouping: Grouping, feature: Feature, name: s
         },
         note="confidence is not matched here, and errors are less confident; see misclassified against correct",
     )
-
-
-_THIRDS: Final = ("third with least relevance there", "middle third", "third with most")

@@ -25,7 +25,7 @@ from audit.stats.placebos import Pool
 from audit.stats.regions import twin_details
 from audit.stats.resampling import cluster_permutation
 from audit.stats.tests import RankEffect, brunner_munzel, comparable, omnibus, rank_effect, stratified_permutation
-from audit.stats.two_part import two_part
+from audit.stats.two_part import Part, TwoPart, two_part
 from audit.tables import FloatArray, IntArray
 
 Strata = Callable[[IntArray, IntArray, FloatArray], IntArray]
@@ -112,10 +112,9 @@ class _Sample:
 def disparity_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     """Each feature between the groups of each attribute, at equal label, prediction and confidence."""
     cases: list[Case] = []
+    asked = features(evidence)
     for grouping in groupings(evidence):
-        mine = [
-            f for f in features(evidence) if f.attribute not in grouping.attribute.replace(MENTIONED, "").split(TIMES)
-        ]
+        mine = [f for f in asked if f.attribute not in grouping.attribute.replace(MENTIONED, "").split(TIMES)]
         short = grouping.set_aside
         for compared in _groups(evidence, grouping):
             found, lacking = _answered(evidence, mine, compared, grouping)
@@ -125,18 +124,15 @@ def disparity_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
             found, lacking = _answered(evidence, again, _at_equal_confidence(evidence, compared), None)
             cases += found
             short += [f"correctly classified: {reason}" for reason in by_reason(lacking)]
-        if mine and (short or not grouping.pairs):
-            reason = "; ".join(short) or "fewer than two groups occur"
-            cases.append(
-                not_testable(evidence, "disparity", grouping.attribute, (*grouping.names, *grouping.small), reason)
-            )
+        if mine and short:
+            names = (*grouping.names, *grouping.small)
+            cases.append(not_testable(evidence, "disparity", grouping.attribute, names, "; ".join(short)))
     return cases
 
 
 def _groups(evidence: Evidence, grouping: Grouping) -> Iterator[_Comparison]:
     for name, other in grouping.pairs:
-        side = grouping.column == name
-        rows = grouping.rows(other) | side
+        side, rows = grouping.column == name, grouping.rows(name, other)
         yield _Comparison(
             question="disparity", id=f"{grouping.attribute}.{name}-{other}", attribute=grouping.attribute, groups=(name, other),
             sides=(name, other), rows=rows, side=side, matched="label, prediction and confidence",
@@ -163,7 +159,7 @@ def _at_equal_confidence(evidence: Evidence, compared: _Comparison) -> _Comparis
 def error_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     """Each feature, misclassified against correct examples of a group, before and after matching confidence."""
     cases: list[Case] = []
-    wrong = evidence.examples.predicted != evidence.examples.label
+    wrong, asked = evidence.examples.predicted != evidence.examples.label, features(evidence)
     for attribute, names, column in _within(evidence):
         short: dict[str, list[str]] = {}
         for name in names:
@@ -172,7 +168,7 @@ def error_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
                 sides=("misclassified", "correct"), rows=column == name, side=wrong, matched="label and confidence",
                 estimand={"group": name},
             )  # fmt: skip
-            found, reasons = _answered(evidence, features(evidence), compared, None)
+            found, reasons = _answered(evidence, asked, compared, None)
             cases += found
             short[name] = by_reason(reasons)
         lacking = {name: listed for name, listed in short.items() if listed}
@@ -205,7 +201,7 @@ def _answered(
             lacking[feature.name] = reason
         else:
             case = _case(evidence, feature, compared, sample, grouping)
-            cases += [case, *_parts(evidence, case, sample)]
+            cases += [case, *_parts(case, sample)]
     return cases, lacking
 
 
@@ -332,25 +328,29 @@ def _omnibus(evidence: Evidence, feature: Feature, grouping: Grouping | None) ->
     return omnibus(values[rows], grouping.column[rows], cluster=examples.cluster[rows], strata=strata)
 
 
-def _parts(evidence: Evidence, case: Case, sample: _Sample) -> Sequence[Case]:
+def _parts(case: Case, sample: _Sample) -> Sequence[Case]:
     """How often, and how far, the share exceeds 0, where 10 to 90 % of the shares are 0: one test of all would mix the two."""
     if not ZEROS[0] <= (sample.values == 0).mean() <= ZEROS[1] or (sample.values < 0).any():
         return ()
-    made = []
-    for part, name in (("presence", "how often it is above 0"), ("positive", "among values above 0")):
-        found = getattr(two_part(sample.values, sample.side, cluster=sample.cluster, strata=sample.strata), part)
-        if found.estimate.value is not None and found.p is not None:
-            made.append(_part(case, sample, part, name, found.p, found.test))
-    return made
+
+    def at(level: float) -> TwoPart:
+        return two_part(sample.values, sample.side, cluster=sample.cluster, strata=sample.strata, level=level)
+
+    found = at(0.95)
+    parts = (
+        _part(case, "presence", "how often it is above 0", found.presence, lambda level: at(level).presence.estimate),
+        _part(case, "positive", "among values above 0", found.positive, lambda level: at(level).positive.estimate),
+    )
+    return [
+        part
+        for part, one in zip(parts, (found.presence, found.positive), strict=True)
+        if one.estimate.value is not None and one.p is not None
+    ]
 
 
-def _part(case: Case, sample: _Sample, part: str, name: str, p: float, test: str) -> Case:
-    def estimate(level: float) -> Estimate:
-        found = two_part(sample.values, sample.side, cluster=sample.cluster, strata=sample.strata, level=level)
-        return found.presence.estimate if part == "presence" else found.positive.estimate
-
+def _part(case: Case, key: str, name: str, found: Part, estimate: Callable[[float], Estimate]) -> Case:
     return replace(
-        case, id=f"{case.id}.{part}", p=p, test=test, estimate=estimate, opinions=(), omnibus=None, note="", resamples=None,
+        case, id=f"{case.id}.{key}", p=found.p, test=found.test, estimate=estimate, opinions=(), omnibus=None, note="", resamples=None,
         variants=(),
         estimand=case.estimand.model_copy(update={"measure": f"{case.estimand.measure}, {name}"}),
         details={**case.details, "part": name},

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
 
 import numpy as np
 
@@ -25,8 +24,6 @@ from audit.stats.nulls import (
 )
 from audit.stats.placebos import Pool, build_pool, usable
 from audit.tables import IntArray, WordTable
-
-TWO_SIDED: Final = ("contrast", "direction")
 
 
 def reliance_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
@@ -151,13 +148,13 @@ def _placebo_case(
     variants: tuple[Variant, ...] = (), **named: str,
 ) -> Case:  # fmt: skip
     """A finding needs every composite: p is the largest, and composites of opposite sign never make a difference."""
-    values = [test.p for test in tests.values() if test.p is not None]
+    put, values = QUESTIONS[question].put["text"], [test.p for test in tests.values() if test.p is not None]
     signs = {
         np.sign(test.estimate.value - np.median(test.null))
         for test in tests.values()
         if test.estimate.value is not None
     }
-    p = None if len(values) < len(tests) else 1.0 if question in TWO_SIDED and len(signs) > 1 else max(values)
+    p = None if len(values) < len(tests) else 1.0 if put.direction == "two-sided" and len(signs) > 1 else max(values)
     placebos = tests[first].placebos
     kind = "pairs" if len(placebos) == 2 else "groups"
     return Case(
@@ -165,7 +162,7 @@ def _placebo_case(
         question=question,
         attribute=attribute,
         groups=groups,
-        estimand=QUESTIONS[question].put["text"].estimand("text", group=groups[0], other=groups[-1], **named),
+        estimand=put.estimand("text", group=groups[0], other=groups[-1], **named),
         test=f"among {len(tests[first].null)} placebo {kind}: larger p of rank and t tail, largest of {len(tests)} composites",
         p=p,
         estimate=lambda level: _noting(estimate(level), tests[first].estimate.reason),
