@@ -115,11 +115,8 @@ def open_findings(record: AuditRecord) -> tuple[list[Finding], int]:
     return found[:MOST_OPEN], max(0, len(found) - MOST_OPEN)
 
 
-SHOWN: Final = (Verdict.BREACH, Verdict.DIFFERENT)
-
-
-def links(record: AuditRecord) -> list[tuple[str, tuple[str, ...], Finding, list[Finding], list[Finding]]]:
-    """Per attribute and pair: the gap of error rates, and the disparities of relevance that are shown and those that are not."""
+def links(record: AuditRecord) -> list[tuple[Finding, list[Finding], list[Finding]]]:
+    """Per pair of groups: the gap of error rates, and the disparities of relevance that are shown and those that are not."""
     made = []
     for gap in record.findings:
         if gap.question == "outcome" and gap.details.get("measure") == "error rate":
@@ -128,8 +125,8 @@ def links(record: AuditRecord) -> list[tuple[str, tuple[str, ...], Finding, list
                 if f.question == "disparity" and (f.attribute, f.groups) == (gap.attribute, gap.groups)
                 and f.verdict is not Verdict.NOT_TESTABLE
             ]  # fmt: skip
-            shown = [f for f in mine if f.verdict in SHOWN]
-            made += [(gap.attribute, gap.groups, gap, shown, [f for f in mine if f not in shown])] if mine else []
+            shown = [f for f in mine if f.verdict in (Verdict.BREACH, Verdict.DIFFERENT)]
+            made += [(gap, shown, [f for f in mine if f not in shown])] if mine else []
     return made
 
 

@@ -84,23 +84,22 @@ def _swap_case(evidence: Evidence, regions: RegionTable, r: int) -> Case:
     put, name = QUESTIONS["reliance"].put["image"], regions.names[r]
     tests = _swapped(evidence, regions, r, np.full(len(regions.block), True), f"reliance.regions.{name}")
     first = tests[evidence.composites[0]]
-    agreed, (note, twins) = _agreed(tests.values()), _twins(regions, r, first)
+    note, twins = _twins(regions, r, first)
     return _case(
         evidence, regions, r, tests, "reliance", put.estimand("image", group=name), regions.block[:, r] >= 0,
         id=f"reliance.regions.{name}",
         margin=evidence.config.margins.reliance,
         details={**twins, **_described(evidence, regions, r, first)},
-        note="; ".join(filter(None, (DISAGREE if agreed == 1.0 and len(tests) > 1 else "", note))),
+        note=note,
     )  # fmt: skip
 
 
 def _direction_case(evidence: Evidence, regions: RegionTable, r: int, held: BoolArray, label: str) -> Case:
     put, name = QUESTIONS["direction"].put["image"], regions.names[r]
     tests = _swapped(evidence, regions, r, held, f"direction.regions.{name}.{label}")
-    note = DISAGREE if _agreed(tests.values()) == 1.0 and len(tests) > 1 else ""
     return _case(
         evidence, regions, r, tests, "direction", put.estimand("image", feature=name, label=label), held,
-        id=f"direction.regions.{name}.{label}", margin=None, details={"region": name, "true class": label}, note=note,
+        id=f"direction.regions.{name}.{label}", margin=None, details={"region": name, "true class": label},
     )  # fmt: skip
 
 
@@ -119,16 +118,16 @@ def _swapped(evidence: Evidence, regions: RegionTable, r: int, rows: BoolArray, 
 
 def _case(
     evidence: Evidence, regions: RegionTable, r: int, tests: Mapping[str, MaskSwap], question: str, estimand: Estimand,
-    held: BoolArray, **own: Any,
+    held: BoolArray, note: str = "", **own: Any,
 ) -> Case:  # fmt: skip
-    first = tests[evidence.composites[0]]
+    first, agreed = tests[evidence.composites[0]], _agreed(tests.values())
     return Case(
         question=question,
         attribute="regions",
         groups=(regions.names[r],),
         estimand=estimand,
         test=f"mask swap within class and region size, largest of {len(tests)} composites",
-        p=_agreed(tests.values()),
+        p=agreed,
         estimate=lambda level: _mean(evidence, held, first, level),
         composite=evidence.composites[0],
         resamples=evidence.config.statistics.permutations,
@@ -138,6 +137,7 @@ def _case(
             if test is not first
         ),
         null=first.null[:SHOWN],
+        note="; ".join(filter(None, (DISAGREE if agreed == 1.0 and len(tests) > 1 else "", note))),
         **own,
     )
 
