@@ -88,7 +88,7 @@ def _examples(task: Task[Any], explained: Explained) -> ExampleTable:
 def _answers(task: Task[Any], explained: Explained, evidence: Evidence) -> Answers:
     config, first = task.loaded.config, evidence.composites[0]
     broken = faults(explained.ledger())
-    findings = withhold(answer(evidence), broken, RELEVANCE_QUESTIONS)
+    findings = withhold(answer(evidence, seconds=task.seconds), broken, RELEVANCE_QUESTIONS)
     return Answers(
         findings=findings,
         gates=tuple(gate_state(question, findings) for question in config.gates),

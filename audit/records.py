@@ -322,6 +322,7 @@ class ProtocolChange(Entry):
 class AuditRecord(Entry):
     """The whole audit; `audit.json` is this, and every report is rendered from it alone.
 
+    `seconds` of a stage; "statistics.QUESTION" is the part of `statistics` that a family of questions took.
     The file is the auditor's: it keeps every count and id. A report shows `audit.report.privacy.published` of it.
     """
 

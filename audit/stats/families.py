@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from audit.progress import timed
 from audit.records import Estimate, Finding, TermEffect
 from audit.stats.cases import Case, Evidence, settle
 from audit.stats.intervals import mean_interval
@@ -15,12 +16,13 @@ from audit.stats.relevance_gaps import disparity_cases, error_cases
 from audit.stats.word_groups import contrast_cases, direction_cases, reliance_cases
 
 
-def answer(evidence: Evidence) -> tuple[Finding, ...]:
-    """Every finding of every question."""
+def answer(evidence: Evidence, *, seconds: dict[str, float] | None = None) -> tuple[Finding, ...]:
+    """Every finding of every question; what each took is noted in `seconds` as "statistics.QUESTION"."""
     pool = build_pool(evidence.words) if evidence.words else None
     findings: list[Finding] = []
-    for collectors in COLLECTORS.values():
-        findings += settle([case for collect in collectors for case in collect(evidence, pool)], evidence.config)
+    for question, collectors in COLLECTORS.items():
+        with timed({} if seconds is None else seconds, f"statistics.{question}"):
+            findings += settle([case for collect in collectors for case in collect(evidence, pool)], evidence.config)
     return tuple(findings)
 
 

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 import audit
 from audit.checks.validity import faults
 from audit.pipeline import run
+from audit.questions import QUESTIONS
 from audit.records import LedgerSummary, Verdict
 from audit.store.runs import verify
 
@@ -58,6 +59,13 @@ def test_same_inputs_give_the_same_record_apart_from_times(project: Project) -> 
         for key in TIMES:
             document.pop(key)
     assert json.dumps(documents[0], sort_keys=True) == json.dumps(documents[1], sort_keys=True)
+
+
+def test_every_family_of_questions_says_how_long_it_took(project: Project) -> None:
+    seconds = run(project()).record.seconds
+    parts = {name: value for name, value in seconds.items() if "." in name}
+    assert parts.keys() == {f"statistics.{question}" for question in QUESTIONS}
+    assert 0 < sum(parts.values()) <= seconds["statistics"] + 0.01 * len(parts)
 
 
 def test_a_changed_protocol_is_a_new_run_that_says_what_changed(project: Project) -> None:

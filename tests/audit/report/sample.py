@@ -295,7 +295,8 @@ def sample_record() -> AuditRecord:
     return AuditRecord(
         name="film_reviews", run_id="20260501T101500Z-a1b2c3", started="2026-05-01T10:15:00+00:00",
         finished="2026-05-01T10:19:42+00:00",
-        seconds={"model": 4.1, "data": 0.6, "relevance": 201.5, "interventions": 30.2, "statistics": 41.0, "exhibits": 1.1},
+        seconds={"model": 4.1, "data": 0.6, "relevance": 201.5, "interventions": 30.2, "statistics": 41.0, "exhibits": 1.1,
+                 "statistics.contrast": 31.25, "statistics.outcome": 4.5},
         protocol_sha256="a1b2c3" + "0" * 58, config=config(),
         provenance=Provenance(git_revision="bed5d4aee31210891326e75897108b0bddb3f962", git_dirty=True, python="3.11.7",
                               platform="Linux-6.1-x86_64", packages={"torch": "2.13.0", "numpy": "2.4.6"}, device="cpu", seed=7),

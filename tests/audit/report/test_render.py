@@ -159,6 +159,15 @@ def test_every_table_has_a_caption_and_scoped_headers_in_a_named_scrollable_regi
     assert len(regions) == tags.count("table") and all(r["aria-label"] and r["tabindex"] == "0" for r in regions)
 
 
+def test_seconds_are_stated_by_stage_and_by_family_of_questions(shown):
+    text = " ".join("".join(shown.text).split())
+    assert (
+        "relevance 201.5, statistics 41.0 Seconds of statistics Group contrast 31.25, Outcome gaps 4.50 Record" in text
+    )
+    old = sample_record().model_copy(update={"seconds": {"statistics": 41.0}})
+    assert "<dd>not noted by family</dd>" in html(old).decode()
+
+
 def test_landmarks_language_and_names_for_every_chart(shown):
     tags = [tag for tag, _ in shown.tags]
     assert [tags.count(tag) for tag in ("header", "nav", "main", "footer")] == [1, 1, 1, 1]
