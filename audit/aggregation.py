@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from math import ceil
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from audit.tables import ExampleTable, FloatArray, GroupTable, Match
 if TYPE_CHECKING:
     import pandas as pd
 
-BINS = 20
+MOST_BINS: Final = 50
+WIDTHS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)  # of bins
 
 
 def example_frame(examples: ExampleTable, groups: GroupTable, classes: Sequence[str]) -> "pd.DataFrame":
@@ -36,24 +38,29 @@ def example_frame(examples: ExampleTable, groups: GroupTable, classes: Sequence[
 
 
 def distributions(groups: GroupTable, composite: str, mean: Mapping[str, Estimate]) -> tuple[Distribution, ...]:
-    """Histogram of the share of every group that occurs, over the examples that hold it."""
-    return tuple(
-        _distribution(name, groups.share[:, i], composite, mean[name])
-        for i, name in enumerate(groups.names)
-        if np.isfinite(groups.share[:, i]).any()
-    )
+    """How the shares of every group that occurs are distributed, over the examples that hold it, all in the same bins."""
+    held = {name: share[np.isfinite(share)] for name, share in zip(groups.names, groups.share.T, strict=True)}
+    known = {name: values for name, values in held.items() if len(values)}
+    edges = _edges(max((float(values.max()) for values in known.values()), default=1.0))
+    return tuple(_distribution(name, values, edges, composite, mean[name]) for name, values in known.items())
 
 
-def _distribution(name: str, share: FloatArray, composite: str, mean: Estimate) -> Distribution:
-    values = share[np.isfinite(share)]
-    counts, edges = np.histogram(values[values > 0], bins=BINS, range=(0.0, 1.0))
+def _edges(largest: float) -> FloatArray:
+    """From 0 to the largest share, in at most `MOST_BINS` bins whose width is 1, 2 or 5 of a decimal."""
+    width = next((w for w in WIDTHS if largest <= MOST_BINS * w), WIDTHS[-1])
+    return np.asarray((np.arange(max(1, ceil(round(largest / width, 9))) + 1) * width).round(9))
+
+
+def _distribution(name: str, share: FloatArray, edges: FloatArray, composite: str, mean: Estimate) -> Distribution:
+    above = np.minimum(share[share > 0], edges[-1])  # rounding may lift a share above 1
+    counts, _ = np.histogram(above, bins=edges)
     return Distribution(
         group=name,
         composite=composite,
         edges=tuple(edges.tolist()),
         counts=tuple(counts.tolist()),
-        zeros=int((values == 0).sum()),
-        n=len(values),
+        zeros=len(share) - len(above),
+        n=len(share),
         mean=mean,
     )
 

@@ -143,9 +143,10 @@ class TermEffect(Entry):
 
 
 class Distribution(Entry):
-    """Shares of relevance of one group over the examples that hold it, as a histogram with its own zero bar.
+    """Shares of relevance of one group over the examples that hold it: how many are exactly 0, and how many lie in each bin.
 
-    What is published joins bins that are too small to show; `zeros` is None where they were joined to the first bin.
+    All groups of a record have the same bins, which end at the largest share. What is published joins bins that are too small
+    to show; `zeros` is None where they were joined to the first bin.
     """
 
     group: str

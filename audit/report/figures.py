@@ -6,9 +6,8 @@ from math import ceil
 from typing import Any, Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from audit.records import Distribution, Estimate, Finding, TermEffect, Verdict
+from audit.records import Estimate, Finding, TermEffect, Verdict
 from audit.report.svg import BAND, BLUE, FILL, GREEN, GREY, INK, LINE, ORANGE, PURPLE, VERMILLION, draw_svg
 from audit.report.text import count, interval, listed, number, percent, plural, shorten
 from audit.report.wording import VERDICTS, pair, quantity, question_title
@@ -73,7 +72,7 @@ def _forest(name: str, question: str, unit: str, findings: Sequence[Finding]) ->
     left = len(findings) - len(rows)
     margins = listed([number(m) for m in sorted({f.margin for f in rows if f.margin is not None})])
     caption = (
-        f"{question_title(question)}: estimate with its {_kinds([f.estimate for f in rows])}. "
+        f"{question_title(question)}: estimate with its {kinds([f.estimate for f in rows])}. "
         f"{f'Grey band: inside the margin ({margins}); vertical' if margins else 'No margin is declared; vertical'} line: no "
         f"difference. {shapes}. Family: {rows[0].test.family}, m = {rows[0].test.m}."
         + (f" {PLACEBO_NOTE}" if any(f.null and "placebo" in f.test.name for f in rows) else "")
@@ -114,19 +113,19 @@ def _row(axes: Any, y: float, estimate: Estimate, marker: str, colour: str, *, h
     axes.plot([estimate.value], [y], marker, color=colour, markersize=6, markerfacecolor=FILL if hollow else colour)
 
 
-def _kinds(estimates: Sequence[Estimate]) -> str:
+def kinds(estimates: Sequence[Estimate]) -> str:
     """Level and kind of the intervals."""
-    kinds = {f"{percent(e.level)} interval" + (f" ({e.interval})" if e.interval else "") for e in estimates}
-    return " or ".join(sorted(kinds))
+    found = {f"{percent(e.level)} interval" + (f" ({e.interval})" if e.interval else "") for e in estimates}
+    return " or ".join(sorted(found))
 
 
-def _notes(estimates: Sequence[Estimate]) -> str:
+def notes(estimates: Sequence[Estimate]) -> str:
     """What the estimates say against themselves, such as too few independent units."""
-    notes: dict[str, int] = {}
+    said: dict[str, int] = {}
     for estimate in estimates:
         if estimate.reason:
-            notes[estimate.reason] = notes.get(estimate.reason, 0) + 1
-    return "".join(f" {count} of {len(estimates)} estimates: {note}." for note, count in sorted(notes.items()))
+            said[estimate.reason] = said.get(estimate.reason, 0) + 1
+    return "".join(f" {count} of {len(estimates)} estimates: {note}." for note, count in sorted(said.items()))
 
 
 def nulls(findings: Sequence[Finding]) -> list[Figure]:
@@ -229,60 +228,12 @@ def _terms(name: str, attribute: str, effects: Sequence[TermEffect], classes: Se
         svg=draw_svg(name, (WIDTH, 1.2 + 0.34 * len(rows)), draw),
         alt=f"Mean net relevance of {attribute} terms by true class: {spoken}",
         caption=f"{shorten(attribute)}: mean net relevance of a term over the examples that hold it, by true class, with its "
-        f"{_kinds(everything)}, not corrected for the number of terms: description, not a test. n per class in the order "
+        f"{kinds(everything)}, not corrected for the number of terms: description, not a test. n per class in the order "
         "of the legend; '<' marks too few examples; terms with too few in every class are in the table only."
         + _most(len(rows), len(known), "terms")
-        + _notes(everything),
+        + notes(everything),
     )
 
 
 def _most(shown: int, known: int, noun: str) -> str:
     return f" The {shown} most frequent of {known} {noun}." if known > shown else ""
-
-
-def share_chart(distributions: Sequence[Distribution]) -> list[Figure]:
-    """Shares of |R| per group as histograms, zeros as their own bar."""
-    rows = sorted(distributions, key=lambda d: ("." not in d.group, -d.n, d.group))[:MOST_PANELS]
-    if not rows:
-        return []
-    used = [d.edges[i + 1] for d in rows for i, c in enumerate(d.counts) if c]
-    right, width = max(used, default=1.0), min(float(np.diff(d.edges).min()) for d in rows)
-    tallest = max(max(*_heights(d, width), (d.zeros or 0) / max(d.n, 1)) for d in rows)
-
-    def draw(axes: Any, shown: Distribution) -> None:
-        edges = np.array(shown.edges)
-        heights, zeros = _heights(shown, width), (shown.zeros or 0) / max(shown.n, 1)
-        axes.bar(-width, zeros, width * 0.7, color=FILL, edgecolor=INK, hatch="////", linewidth=0.8)
-        kept = (edges[:-1] < right) & (heights > 0)
-        axes.bar(edges[:-1][kept], heights[kept], np.diff(edges)[kept] - 0.06 * width, align="edge", color=BLUE)
-        axes.set_xlim(-1.6 * width, right)
-        axes.set_ylim(0, tallest * 1.05)
-        axes.set_title(shorten(shown.group, 30), loc="left")
-        mean = f"mean {interval(shown.mean)}" if shown.mean.low is not None else f"mean {number(shown.mean.value)}"
-        axes.set_xlabel(f"{mean}, n = {shown.n:,}", fontsize=8)
-
-    spoken = "; ".join(
-        f"{shorten(d.group)} mean {interval(d.mean)}, {plural(d.zeros, 'zero')} of {d.n:,}" for d in rows
-    )
-    figure = Figure(
-        name="shares",
-        svg=_panels("shares", rows, draw, "share of examples"),
-        alt=f"Histograms of relevance shares: {spoken}",
-        caption=f"Share of |R| on a group's words or in a region, over the examples that hold it "
-        f"({listed(sorted({d.composite for d in rows}))}). "
-        f"Hatched bar: shares of exactly 0. Same axes in every panel; x ends at the largest share seen. Mean with its "
-        f"{_kinds([d.mean for d in rows])}. Description, never a test."
-        + (" Bins too small to show are joined, at the mean of their heights." if _joined(rows) else "")
-        + _most(len(rows), len(distributions), "groups")
-        + _notes([d.mean for d in rows]),
-    )
-    return [figure]
-
-
-def _heights(shown: Distribution, width: float) -> NDArray[Any]:
-    """Shares per bin of `width`: a wider bin, joined of several, has the mean of their heights."""
-    return np.asarray(np.array(shown.counts) / max(shown.n, 1) * width / np.diff(shown.edges))
-
-
-def _joined(rows: Sequence[Distribution]) -> bool:
-    return any(d.zeros is None or float(np.ptp(np.diff(d.edges))) > 1e-9 for d in rows)

@@ -94,7 +94,7 @@ def test_published_tables_of_people_hold_nothing_below_k(groups, labels, k):
 
 
 @given(counts=st.lists(st.integers(0, 12), min_size=20, max_size=20), zeros=st.integers(0, 12), k=st.integers(2, 6))
-def test_bins_of_a_published_histogram_are_joined_and_lose_nobody(counts, zeros, k):
+def test_bins_of_a_published_distribution_are_joined_and_lose_nobody(counts, zeros, k):
     n = sum(counts) + zeros
     edges = tuple(i / 20 for i in range(21))
     whole = Distribution(group="g", composite="cp_lrp", edges=edges, counts=tuple(counts), zeros=zeros, n=n,
@@ -201,13 +201,13 @@ def test_mean_maps_that_another_map_could_be_computed_from_are_left_out():
     assert not published(record_with(maps=(mean_map("", "fresh", 60, clusters=2),))).maps
 
 
-def test_a_region_that_few_photographs_lack_has_no_counts_and_no_histogram():
+def test_a_region_that_few_photographs_lack_has_no_counts_and_no_distribution():
     part = estimate(0.2, 0.1, n=98)
     region = RegionRecord(name="nose", source="boxes", provenance="by hand", present=98, absent=2, aligned=False, size=part,
                           share={"cp_lrp": part}, net={"cp_lrp": part}, ratios={})  # fmt: skip
-    (histogram, *_) = distributions()
+    (whole, *_) = distributions()
     record = record_with(
-        data={"used": 100}, regions=(region,), distributions=(histogram.model_copy(update={"group": "nose"}),)
+        data={"used": 100}, regions=(region,), distributions=(whole.model_copy(update={"group": "nose"}),)
     )
     shown = published(record)
     assert (shown.regions[0].present, shown.regions[0].absent, shown.regions[0].share["cp_lrp"].n) == (None, None, None)
