@@ -8,8 +8,11 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from audit.config import Config
+from audit.errors import ConfigError
 from audit.loading import LoadedConfig
 from audit.records import ProtocolChange
+from audit.stats.draws import short_of_draws
+from audit.stats.prospects import between
 from audit.store.runs import finished_runs
 from audit.tasks.images import load_image_task
 from audit.tasks.task import Task
@@ -22,8 +25,13 @@ TASKS: Final[Mapping[str, Callable[[LoadedConfig], Task[Any]]]] = MappingProxyTy
 
 
 def prepare(loaded: LoadedConfig) -> Task[Any]:
-    """Everything that is known before the first example is explained."""
-    return TASKS[loaded.config.task](loaded)
+    """Everything that is known before the first example is explained; ConfigError if too few draws are declared for its tests."""
+    task = TASKS[loaded.config.task](loaded)
+    statistics = loaded.config.statistics
+    tests = between(task.columns, task.features, cluster=task.data.cluster, statistics=statistics)
+    for key, problem in short_of_draws({**task.tests, **tests}, loaded.config).items():
+        raise ConfigError(f"{loaded.at('statistics', key)}: {problem}")
+    return task
 
 
 def protocol_sha256(config: Config) -> str:

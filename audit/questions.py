@@ -17,7 +17,8 @@ class Put:
     """A question as it is put to one kind of data: the parts of its estimand, templates over what a case names.
 
     `scale` is the unit of its estimates, `margin` the key of `margins` in the config (None: it has none, and is no gate).
-    `inconclusive` is the reason to give for an INCONCLUSIVE finding, where that of every other question would not fit.
+    `draws` is the key of `statistics` that says how many draws its tests make ("": none). `inconclusive` is the reason to give for
+    an INCONCLUSIVE finding, where that of every other question would not fit.
     """
 
     measure: str
@@ -28,6 +29,7 @@ class Put:
     population: str = "the audited {examples}"
     unit: str = "{example}, or cluster of them"
     direction: Literal["greater", "two-sided"] = "two-sided"
+    draws: Literal["", "placebos", "permutations"] = ""
     inconclusive: str = ""
 
     def estimand(self, task: Task, **names: str) -> Estimand:
@@ -59,6 +61,7 @@ _SIDES = Put(
     condition="within strata of {matched}",
     scale="Cliff's delta",
     margin="disparity",
+    draws="permutations",
 )
 _OUTCOME = Put(
     measure="{measure}", contrast="{group} minus {other}", scale="difference of rates", margin="outcome",
@@ -79,6 +82,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
                 unit="word type; intervals: text, or cluster of texts",
                 scale="ratio",
                 direction="greater",
+                draws="placebos",
                 inconclusive="not shown to be among the most used word groups, which never says unused",
             ),
             "image": Put(
@@ -88,6 +92,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
                 population="the audited photographs that hold the region",
                 scale="share of |R| that follows the mask",
                 margin="reliance",
+                draws="permutations",
                 inconclusive="not shown to push the prediction in one direction, which never says unused",
             ),
         },
@@ -105,6 +110,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
                 unit="word type; intervals: text, or cluster of texts",
                 scale="sd of the contrast logit",
                 margin="contrast",
+                draws="placebos",
             )
         },
     ),
@@ -122,6 +128,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
                 population="the audited texts that hold the term",
                 unit="word type; intervals: text, or cluster of texts",
                 scale="sd of the contrast logit",
+                draws="placebos",
                 inconclusive="not shown to push further than comparable words",
             ),
             "image": Put(
@@ -130,6 +137,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
                 condition="true class {label}, about the same region size",
                 population="the audited photographs that hold the region",
                 scale="share of |R| that follows the mask",
+                draws="permutations",
                 inconclusive="not shown to push in one direction",
             ),
         },
@@ -154,6 +162,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
                 condition="within strata of {matched}",
                 population="the audited {examples} of {group}",
                 scale="Cliff's delta",
+                draws="permutations",
                 inconclusive="misclassified and correct examples are not shown to differ at equal confidence",
             ),
         ),
@@ -193,6 +202,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
                 population="the audited texts with a word that has a counterpart",
                 scale="sd of the contrast logit",
                 margin="swap",
+                draws="permutations",
             )
         },
     ),

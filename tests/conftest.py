@@ -119,7 +119,7 @@ def project(tmp_path: Path, model_folder: Path) -> Callable[..., Path]:
             "model": {"path": str(model_folder)},
             "target": {"favour": "fresh"},
             "groups": [{"attribute": "gender", "lexicon": "gender", "only": ["female", "male"]}],
-            "statistics": {"placebos": 199, "permutations": 999},
+            "statistics": {"placebos": 499, "permutations": 999},
             "output": str(tmp_path / "out"),
             **changes,
         }

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from audit.config import Config
 from audit.questions import QUESTIONS, Put
 from audit.records import Estimand, Estimate, Finding, Opinion, Sensitivity, Test, Verdict
+from audit.stats.draws import needed_draws
 from audit.stats.intervals import missing
 from audit.stats.multiplicity import CORRECTIONS, Correction, adjusted
 from audit.stats.verdicts import decide, detectable_against, detectable_effect, needed_n, standard_error
@@ -169,7 +170,7 @@ def _finding(
         ),
         margin=case.margin,
         verdict=verdict,
-        reason="; ".join(filter(None, (reason, case.note))),
+        reason="; ".join(filter(None, (reason, case.note, _coarse(case, alpha, m)))),
         gate=case.question in config.gates,
         second_opinion=case.opinions,
         detectable=_smallest(case, estimate, alpha / max(m, 1)) if inconclusive else None,
@@ -180,6 +181,13 @@ def _finding(
         else tuple(_varied(case, v, family, others, unsettled) for v in case.variants),
         details=dict(case.details),
     )
+
+
+def _coarse(case: Case, alpha: float, m: int) -> str:
+    """Says so where the draws are too few for a family that is larger than could be known before the run."""
+    if case.p is None or case.resamples is None or case.resamples >= needed_draws(m, alpha):
+        return ""
+    return f"{case.resamples:,} draws are too few for {m} tests at alpha {alpha:.2g}: {needed_draws(m, alpha):,} are needed"
 
 
 def _varied(

@@ -155,12 +155,10 @@ def effective_draws(pool: Pool, terms: IntArray, drawn: IntArray, sign: FloatArr
     used, column = np.unique(drawn, return_inverse=True)
     own = np.zeros((len(drawn), len(used)), dtype=np.float32)
     own[np.arange(len(drawn))[:, None], column.reshape(drawn.shape)] = weight
-    covariance = np.zeros((len(drawn), len(drawn)))
-    for factor in (own, own @ pool.unit[used]):
-        part = factor @ factor.T
-        covariance += part / max(float(np.trace(part)), 1e-12)
-    trace = float(np.trace(covariance))
-    return trace**2 / float((covariance**2).sum()), float(covariance.mean()) * len(drawn) / trace
+    factor = np.hstack([part / max(float(np.linalg.norm(part)), 1e-6) for part in (own, own @ pool.unit[used])])
+    narrow = factor if factor.shape[0] <= factor.shape[1] else factor.T  # C = factor factor^T; both have the same |C|
+    square, trace = float(((narrow @ narrow.T) ** 2).sum()), float((factor**2).sum())
+    return trace**2 / square, float((factor.sum(axis=0) ** 2).sum()) / len(drawn) / trace
 
 
 def tail_p(observed: float, null: FloatArray, df: float, shared: float, *, two_sided: bool) -> float:

@@ -5,7 +5,7 @@ placebo matches the group's coherence; placebo pairs also match the cosine betwe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import numpy as np
@@ -18,6 +18,7 @@ NEAREST: Final = 12
 MOST: Final = 256  # candidates of a term: those nearest in frequency
 PROPOSALS: Final = 4  # anchors tried per placebo kept
 PARTNERS: Final = 16  # placebos of the other side among which a pair is drawn
+CHUNK: Final = 1000  # placebos drawn at once, which bounds memory
 
 
 @final
@@ -84,7 +85,25 @@ def draw_placebos(pool: Pool, group_types: IntArray, *, k: int, rng: np.random.G
     anchors the k best matched are kept. No type occurs twice in a placebo. ValueError if the pool has fewer types than
     the group.
     """
-    weight = pool.frequency[group_types] / pool.frequency[group_types].sum()
+    parts = [_placebos(pool, group_types, size, rng) for size in _chunks(k)]
+    types, matched = (np.concatenate(each) for each in zip(*parts, strict=True))
+    counts = np.array([len(candidates(pool, int(term))) for term in group_types])
+    weight = _weight(pool, group_types)
+    return Placebos(types, counts, float(_coherence(pool.unit[group_types][None], weight)[0]), matched)
+
+
+def _chunks(k: int) -> list[int]:
+    return [min(CHUNK, k - start) for start in range(0, k, CHUNK)]
+
+
+def _weight(pool: Pool, terms: IntArray) -> FloatArray:
+    """Each term's part of the group's occurrences."""
+    return np.asarray(pool.frequency[terms] / pool.frequency[terms].sum())
+
+
+def _placebos(pool: Pool, group_types: IntArray, k: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+    """Types `[k, terms]` and coherence `[k]`."""
+    weight = _weight(pool, group_types)
     target = _coherence(pool.unit[group_types][None], weight)[0]
     anchors = rng.choice(pool.eligible, PROPOSALS * k, replace=PROPOSALS * k > len(pool.eligible))
     lists = [_enough(pool, int(term), len(group_types)) for term in group_types]
@@ -101,14 +120,20 @@ def draw_placebos(pool: Pool, group_types: IntArray, *, k: int, rng: np.random.G
             np.abs(coherence - target)[better],
         )
     keep = rng.permutation(np.argsort(gap, kind="stable")[:k])
-    counts = np.array([len(candidates(pool, int(term))) for term in group_types])
-    return Placebos(best[keep], counts, float(target), matched[keep])
+    return best[keep], matched[keep]
 
 
 def draw_pairs(
     pool: Pool, types_a: IntArray, types_b: IntArray, *, k: int, rng: np.random.Generator
 ) -> tuple[Placebos, Placebos]:
     """Up to `k` disjoint pairs: each placebo A with a random one of the B whose cosine to it is nearest to the real pair's."""
+    parts = [_pairs(pool, types_a, types_b, size, rng) for size in _chunks(k)]
+    return _joined([one for one, _ in parts]), _joined([two for _, two in parts])
+
+
+def _pairs(
+    pool: Pool, types_a: IntArray, types_b: IntArray, k: int, rng: np.random.Generator
+) -> tuple[Placebos, Placebos]:
     one = draw_placebos(pool, types_a, k=k, rng=rng)
     two = draw_placebos(pool, types_b, k=k, rng=rng)
     target = float(_centroid(pool, types_a[None], types_a)[0] @ _centroid(pool, types_b[None], types_b)[0])
@@ -120,9 +145,14 @@ def draw_pairs(
     partner = near[np.arange(len(near)), order[np.arange(len(near)), choice]]
     disjoint = apart.any(axis=1)
     return (
-        Placebos(one.types[disjoint], one.candidates, one.coherence, one.matched[disjoint]),
-        Placebos(two.types[partner[disjoint]], two.candidates, two.coherence, two.matched[partner[disjoint]]),
+        replace(one, types=one.types[disjoint], matched=one.matched[disjoint]),
+        replace(two, types=two.types[partner[disjoint]], matched=two.matched[partner[disjoint]]),
     )
+
+
+def _joined(parts: Sequence[Placebos]) -> Placebos:
+    types, matched = np.concatenate([p.types for p in parts]), np.concatenate([p.matched for p in parts])
+    return replace(parts[0], types=types, matched=matched)
 
 
 def _enough(pool: Pool, term: int, terms: int) -> IntArray:
@@ -169,5 +199,5 @@ def _coherence(units: FloatArray, weight: FloatArray) -> FloatArray:
 
 
 def _centroid(pool: Pool, types: IntArray, terms: IntArray) -> FloatArray:
-    weight = pool.frequency[terms] / pool.frequency[terms].sum()
+    weight = _weight(pool, terms)
     return np.asarray(np.einsum("gtd,t->gd", pool.unit[types], weight.astype(pool.unit.dtype)), dtype=np.float32)

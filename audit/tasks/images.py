@@ -90,6 +90,17 @@ class ImageTask:
         return {name: ("", self.masks.area[:, r] > 0) for r, name in enumerate(self.drawing.names)}
 
     @property
+    def tests(self) -> dict[str, int]:
+        """Regions, and regions among the photographs of one class, that enough of them hold and whose masks can be swapped."""
+        smallest, movable = self.config.statistics.min_group_size, ~self.masks.aligned[:-1] | (self.shifts is not None)
+        held = (self.masks.area[:, :-1] > 0) & movable
+        each = [held[self.data.label == k].sum(axis=0) for k in range(len(self.model.classes))]
+        return {
+            "reliance": int((held.sum(axis=0) >= smallest).sum()),
+            "direction": int((np.array(each) >= smallest).sum()),
+        }
+
+    @property
     def photographs(self) -> Photographs:
         """Without shifts."""
         return Photographs(self.pixels, self.masks)

@@ -89,6 +89,11 @@ class Task(Protocol[E]):
         """What relevance is compared on between groups: the attribute it belongs to ("": none), and which examples hold it."""
         ...
 
+    @property
+    def tests(self) -> Mapping[str, int]:
+        """How many tests of what relevance is summed over the data allow, by question, at most."""
+        ...
+
     def explain(self, advance: Advance = ...) -> E:
         """Relevance of all examples, with what it is compared to."""
         ...

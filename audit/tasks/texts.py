@@ -1,5 +1,6 @@
 """Audits of texts: declared terms, word groups, swaps of terms, tokens of misclassified texts."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
@@ -83,6 +84,20 @@ class TextTask:
     def features(self) -> dict[str, tuple[str, NDArray[np.bool_]]]:
         """The words of each attribute."""
         return {name: (name, column != "(none)") for name, column in self._mentions.items()}
+
+    @property
+    def tests(self) -> dict[str, int]:
+        """Groups, pairs of groups, and terms of a class, of which enough texts hold enough terms."""
+        statistics, held = self.config.statistics, Counter[tuple[str, str, str, int]]()
+        for found, label in zip(self.matches, self.data.label.tolist(), strict=True):
+            held.update({(m.attribute, m.group, m.term, label) for m in found})
+        tested = Counter((term.attribute, term.group) for term in self.terms() if term.tested)
+        groups = Counter(attribute for (attribute, _), n in tested.items() if n >= statistics.min_terms)
+        return {
+            "reliance": sum(groups.values()),
+            "contrast": sum(n if n > 2 else n // 2 for n in groups.values()),
+            "direction": sum(n >= statistics.min_examples_per_term for n in held.values()),
+        }
 
     def sample(self, chosen: Sequence[int]) -> Explained:
         """Relevance of the chosen texts."""
