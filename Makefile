@@ -34,7 +34,7 @@ bench: $(BENCH_READY) ## run the benchmarks in bench/
 coverage: $(READY) ## run the LRP engine over the model zoo and write docs/coverage.md (two minutes)
 	$(BIN)/python -m tests.lrp.coverage
 
-simulate: $(READY) ## simulate error rates, coverage and power of the statistics and write docs/simulations.md (a quarter of an hour)
+simulate: $(READY) ## simulate error rates, coverage and power of the statistics and write docs/simulations.md (an hour)
 	$(BIN)/python -m tests.simulations --full
 
 peers: $(READY) $(PEERS_READY) ## compare with zennit, LXT, captum and autoLRP in an environment of their own: relevance and speed

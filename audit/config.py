@@ -4,6 +4,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
 
+from audit.questions import gates
+
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
@@ -13,10 +15,6 @@ OUTSIDE: Final = "outside"  # what no declared region covers
 Pixel = Annotated[int, Field(ge=0, le=100_000)]
 Side = Annotated[int, Field(ge=1, le=10_000)]
 Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
-TASK_GATES: Final = {
-    "text": ("contrast", "disparity", "outcome", "intervention"),
-    "image": ("reliance", "disparity", "outcome"),
-}
 IMAGE_GATES: Final = ("disparity", "outcome")
 REGION_KINDS: Final = {  # how masks are found: the key of a region, and in words
     "mask": "mask files", "boxes": "boxes", "coco": "COCO annotations", "landmarks": "landmarks", "fixed": "fixed boxes",
@@ -396,9 +394,8 @@ class Config(Block):
             raise ValueError(f"{needed}: required for task {self.task!r}: say what relevance is summed over")
         if self.task == "text" and self.model.module:
             raise ValueError("model.module: only for task 'image'; give model.path")
-        never = set(self.gates) - set(TASK_GATES[self.task])
+        never, allowed = set(self.gates) - set(gates(self.task)), ", ".join(gates(self.task))
         if never:
-            allowed = ", ".join(TASK_GATES[self.task])
             raise ValueError(f"gates: {min(never)!r} is no gate for task {self.task!r}; choose from {allowed}")
         names = [region.name for region in self.regions]
         twice = [name for name in names if names.count(name) > 1]

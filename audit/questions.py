@@ -28,7 +28,6 @@ class Put:
     condition: str = ""
     population: str = "the audited {examples}"
     unit: str = "{example}, or cluster of them"
-    direction: Literal["greater", "two-sided"] = "two-sided"
     draws: Literal["", "placebos", "permutations"] = ""
     inconclusive: str = ""
 
@@ -81,7 +80,6 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
                 population="the audited texts that hold such a word",
                 unit="word type; intervals: text, or cluster of texts",
                 scale="ratio",
-                direction="greater",
                 draws="placebos",
                 inconclusive="not shown to be among the most used word groups, which never says unused",
             ),
@@ -207,3 +205,12 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
         },
     ),
 })  # fmt: skip
+
+
+def gates(task: Task) -> tuple[str, ...]:
+    """The questions that can set the exit code: those that have a margin.
+
+    >>> gates("image")
+    ('reliance', 'disparity', 'outcome')
+    """
+    return tuple(name for name, question in QUESTIONS.items() if task in question.put and question.put[task].margin)

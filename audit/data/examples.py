@@ -19,10 +19,9 @@ from audit.config import Columns, Data
 from audit.data.row_files import Row, is_whole, read_rows
 from audit.errors import DataError, did_you_mean
 from audit.files import file_sha256
-from audit.tables import FloatArray, IntArray
+from audit.tables import UNKNOWN, FloatArray, IntArray
 
 P = TypeVar("P")
-UNKNOWN: Final = "unknown"
 SUFFIXES: Final = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 MAX_NAME: Final = 200  # characters of an id, label, cluster or attribute value
 

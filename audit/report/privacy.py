@@ -27,9 +27,9 @@ from audit.records import (
 )
 from audit.report.page import hashes_ids, smallest_cell
 from audit.report.text import WITHHELD
+from audit.tables import UNKNOWN
 
 Key = TypeVar("Key", bound=Hashable)
-UNKNOWN: Final = "unknown"
 ALL: Final = "all"  # label of an effect over every class
 OF_COLUMNS: Final = (
     "disparity",

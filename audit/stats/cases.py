@@ -19,9 +19,9 @@ from audit.stats.draws import needed_draws
 from audit.stats.intervals import missing
 from audit.stats.multiplicity import CORRECTIONS, Correction, adjusted
 from audit.stats.verdicts import decide, detectable_against, detectable_effect, needed_n, standard_error
-from audit.tables import ExampleTable, FloatArray, GroupTable, IntArray, RegionTable, SwapTable, WordTable
+from audit.tables import UNKNOWN, ExampleTable, FloatArray, GroupTable, IntArray, RegionTable, SwapTable, WordTable
 
-NO_GROUP: Final = ("(none)", "(several)", "unknown")
+NO_GROUP: Final = ("(none)", "(several)", UNKNOWN)
 
 
 @final

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from audit.config import Statistics
 from audit.stats.cases import NO_GROUP, Evidence
 from audit.stats.intervals import BoolArray
+from audit.tables import UNKNOWN
 
-UNKNOWN: Final = "unknown"
 MENTIONED: Final = " (mentioned)"
 TIMES: Final = " × "
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from audit.stats.intervals import BoolArray
+from audit.stats.intervals import BoolArray, units
 from audit.stats.tests import BLOCK, exceeding, sign_flip
 from audit.tables import FloatArray, IntArray
 
@@ -73,7 +73,7 @@ def mask_swap(
     if not finite.any() or np.ptp(null) <= 1e-12 * float(np.nanmax(np.abs(swapped[finite]), initial=0.0)):
         return MaskSwap(None, difference, influence, null)
     p: float | None = exceeding(float(difference[finite].sum()), null)
-    if len(np.unique(cluster[finite])) < finite.sum():
+    if units(cluster[finite]) < finite.sum():
         flipped = sign_flip(difference, cluster=cluster, rng=rng, resamples=resamples)
         p = None if flipped is None or p is None else max(p, flipped)
     return MaskSwap(p, difference, influence, null / finite.sum())

@@ -1,6 +1,6 @@
-"""Correction within a declared family: Holm for gates, false discovery rate for the rest, and the interval levels that go with them."""
+"""Several tests at once: Holm for gates, false discovery rates for the rest, intervals at their level; tests that must agree."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, final
@@ -32,6 +32,18 @@ def adjusted(p: Ps, correction: Correction) -> list[float | None]:
         raise ValueError(f"p values must lie in 0 to 1, got {testable.tolist()}; use None for what could not be tested")
     found = iter(correction.adjust(testable).tolist() if len(testable) else [])
     return [None if value is None else next(found) for value in p]
+
+
+def every(p: Ps, signs: Iterable[float]) -> float | None:
+    """p of a finding that needs every test (intersection-union: Berger 1982, Technometrics 24): the largest, 1 where signs differ.
+
+    None if a test has none.
+
+    >>> every([0.01, 0.04], [1, 1]), every([0.01, 0.04], [1, -1]), every([0.01, None], [1, 1])
+    (0.04, 1.0, None)
+    """
+    known = [value for value in p if value is not None]
+    return None if len(known) < len(p) or not known else 1.0 if len(set(signs)) > 1 else max(known)
 
 
 def holm(p: FloatArray) -> FloatArray:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from audit.records import Estimate
 from audit.stats.intervals import difference_interval, mean_interval, missing
+from audit.stats.multiplicity import every
 from audit.stats.placebos import NEAREST, Placebos, Pool, draw_pairs, draw_placebos, usable
 from audit.tables import FloatArray, IntArray
 
@@ -40,12 +41,21 @@ class Design:
 @final
 @dataclass(frozen=True, slots=True)
 class PlaceboTest:
-    """Outcome of a rank test among placebos under one composite; `null` is empty where nothing could be tested."""
+    """Outcome of a rank test among placebos under one composite; `null` is empty where nothing could be tested.
+
+    `sign` is that of the estimate beyond the middle of the placebos, 1 for a one-sided test.
+    """
 
     estimate: Estimate
     p: float | None
     null: FloatArray
     placebos: tuple[Placebos, ...]
+    sign: float = 1.0
+
+
+def agreed(tests: Mapping[str, PlaceboTest]) -> float | None:
+    """p of the finding: every composite must show it."""
+    return every([test.p for test in tests.values()], (test.sign for test in tests.values()))
 
 
 def _weights(pool: Pool, composite: str, *, ratio: bool) -> FloatArray:
@@ -317,4 +327,5 @@ def _ranked(
     if estimate.value is None or len(null) < 2:
         return PlaceboTest(noted, None, null, placebos)
     p = placebo_p(estimate.value, null, worth, two_sided=two_sided)
-    return PlaceboTest(noted, p, null, placebos)
+    sign = float(np.sign(estimate.value - np.median(null))) if two_sided else 1.0
+    return PlaceboTest(noted, p, null, placebos, sign)

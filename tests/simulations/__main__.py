@@ -10,9 +10,7 @@ from tests.simulations.page import PROFILES, page
 def main() -> None:
     """Run one profile."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulations", description=__doc__)
-    parser.add_argument(
-        "--full", action="store_true", help="as many replicates as the claims need: a quarter of an hour"
-    )
+    parser.add_argument("--full", action="store_true", help="as many replicates as the claims need: an hour")
     profile = PROFILES["full" if parser.parse_args().full else "small"]
     found = page(profile, tell=lambda row: (sys.stdout.write(row), sys.stdout.flush()))
     (Path(__file__).parents[2] / "docs" / "simulations.md").write_text(found, encoding="utf-8")

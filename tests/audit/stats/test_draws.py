@@ -63,5 +63,7 @@ def test_too_few_draws_stop_a_run_before_anything_is_explained(project, monkeypa
     path: Path = project(statistics={"placebos": 99, "permutations": 999})
     monkeypatch.setattr(pipeline, "_explain", lambda task: pytest.fail("the relevance stage was reached"))
     for start in (pipeline.run, plan):
-        with pytest.raises(ConfigError, match=r"small\.yaml:\d+:\d+: statistics\.placebos: 99 draws .* or more, or ask"):
+        with pytest.raises(
+            ConfigError, match=r"small\.yaml:\d+:\d+: statistics\.placebos: 99 draws .* or more, or ask"
+        ):
             start(path)
