@@ -327,6 +327,11 @@ class Statistics(Block):
         0,
         description="random known shifts of the crop, in pixels, that test reliance on regions fixed in every photograph",
     )
+    mask_tolerance: Annotated[float, Field(ge=0, le=0.25)] = Field(
+        0.02,
+        description="verdicts on regions are asked again with every mask grown and shrunk by this share of the input's shorter "
+        "side, at least a pixel; 0: they are not",
+    )
 
     @property
     def spent(self) -> float:

@@ -83,7 +83,7 @@ class Sensitivity(Entry):
 
 
 class Finding(Entry):
-    """One row of the verdict grid; `fragile`: under some entry of `sensitivity` the verdict is another."""
+    """One row of the verdict grid; `flips` are the entries of `sensitivity` under which the verdict, or its direction, is another."""
 
     id: str
     question: str
@@ -105,9 +105,23 @@ class Finding(Entry):
     details: dict[str, JsonValue] = {}
 
     @property
+    def flips(self) -> tuple[Sensitivity, ...]:
+        """Other choices with another verdict, or a difference in the other direction; where nothing can be tested there is none."""
+        return tuple(
+            other
+            for other in self.sensitivity
+            if other.verdict not in (self.verdict, Verdict.NOT_TESTABLE) or self._turned(other)
+        )
+
+    def _turned(self, other: Sensitivity) -> bool:
+        one, two = self.estimate.value, other.estimate.value
+        shown = {self.verdict, other.verdict} <= {Verdict.BREACH, Verdict.DIFFERENT}
+        return shown and one is not None and two is not None and one * two < 0
+
+    @property
     def fragile(self) -> bool:
-        """Whether another choice would give another verdict."""
-        return any(other.verdict is not self.verdict for other in self.sensitivity)
+        """Whether another choice would give another verdict or direction."""
+        return bool(self.flips)
 
 
 class Opinion(Entry):

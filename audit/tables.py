@@ -78,7 +78,7 @@ class GroupTable:
 @final
 @dataclass(frozen=True, slots=True)
 class RegionTable:
-    """Relevance of image regions; the last region is "outside". NaN where a region is absent or the map is empty.
+    """Relevance of image regions inside one set of masks; the last region is "outside". NaN where a region is absent or the map is empty.
 
     `net[c]` `[n, r]` is signed relevance inside over sum |R|, on the fixed contrast logit under composite `c`; `share[c]`
     is that of |R|. `block` `[n, r]` is the image's swap block for the region, -1 where absent, and `place` its own column in

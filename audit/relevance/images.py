@@ -1,22 +1,25 @@
 """The relevance stage of images: streams batches through the engine and keeps sums over region masks, never the maps.
 
 Cost: one forward pass and one backward pass per composite over the photographs, and once more under random shifts of
-the crop where regions are fixed; each twin does the same for its sample. Photographs load while the engine computes.
+the crop where regions are fixed; each twin does the same for its sample. Photographs load while the engine computes. Masks that
+are grown and shrunk cost sums over the same maps, and each as much memory as the declared ones: composites x n x r x 32 float32.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.relevance.explainer import Advance, Explainer, attribute, contrast_logit
-from audit.relevance.masked import inside, masks_of, overlaps, running, swap_members, swap_sums
+from audit.relevance.masked import inside, masks_of, overlaps, running, still_swapped, swap_members, swap_sums
 from audit.relevance.sums import Explained, Sums
 from audit.relevance.surroundings import Frame, Surroundings
-from audit.tables import FloatArray, IntArray, MapTable, MaskTable, RegionTable
+from audit.tables import FloatArray, GroupTable, IntArray, MapTable, MaskTable, RegionTable
+
+OWN: Final = ""  # what is changed of the masks as they are declared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,10 +28,19 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True, slots=True)
 class Photographs:
-    """What the model sees of n photographs: `load(rows)` gives float32 `[k, channels, H, W]`, `masks` its regions."""
+    """What the model sees of n photographs: `load(rows)` gives float32 `[k, channels, H, W]`, `masks` its regions.
+
+    `varied` are other masks of the same regions, by what is changed.
+    """
 
     load: Callable[[IntArray], NDArray[np.float32]]
     masks: MaskTable
+    varied: Mapping[str, MaskTable] = field(default_factory=dict)
+
+    @property
+    def every(self) -> dict[str, MaskTable]:
+        """All masks, the declared ones first."""
+        return {OWN: self.masks, **self.varied}
 
     def __len__(self) -> int:
         return len(self.masks.area)
@@ -76,11 +88,15 @@ class Work:
 @final
 @dataclass(frozen=True, slots=True)
 class ExplainedImages:
-    """What the stage hands on for images; `maps` describes where relevance lies without regard to hypotheses."""
+    """What the stage hands on for images; `maps` describes where relevance lies without regard to hypotheses.
+
+    `varied` is `regions` under other masks, by what is changed.
+    """
 
     common: Explained
     maps: MapTable
     regions: RegionTable
+    varied: Mapping[str, RegionTable]
 
 
 def explain_images(
@@ -103,25 +119,14 @@ def explain_images(
     still = regions if shifted is None else regions.unswapped
     plain = _pass(explainer, photographs, still, rows, work, about)
     swapped = plain if shifted is None else _pass(explainer, shifted, regions, rows, work)
-    overlap, uncovered = overlaps((shifted or photographs).masks, regions.block, regions.place)
-    return ExplainedImages(
-        plain.common,
-        about.finish(),
-        RegionTable(
-            names=regions.names,
-            net={name: table.net for name, table in swapped.common.groups.items()},
-            share={name: table.share for name, table in plain.common.groups.items()},
-            block=regions.block,
-            place=regions.place,
-            swapped=swapped.swapped,
-            overlap=overlap,
-            uncovered=uncovered,
-            aligned=regions.aligned,
-            jitter=jitter,
-            twin_rows=twins.rows,
-            **_reference(explainer, photographs, shifted, regions, twins, work),
-        ),
-    )
+    reference = _reference(explainer, photographs, shifted, regions, twins, work)
+    tables = {
+        changed: _table(
+            regions, masks, plain.within[changed], swapped.within[changed], jitter=jitter, **reference[changed]
+        )
+        for changed, masks in (shifted or photographs).every.items()
+    }
+    return ExplainedImages(plain.common, about.finish(), tables.pop(OWN), tables)
 
 
 def explain_sample(
@@ -140,12 +145,45 @@ def explain_map(
 
 
 @final
+class _Within:
+    """Not frozen: it accumulates sums over one set of masks, and lives inside one call of the stage only.
+
+    `swapped` `[composites, rows, r, s]` is empty where nothing is swapped.
+    """
+
+    def __init__(self, explainer: Explainer[Any], regions: Regions, masks: MaskTable, rows: IntArray) -> None:
+        self.masks, self.rows = masks, rows
+        self.sums = Sums(explainer, regions.names, len(rows))
+        self.block, self.place = still_swapped(regions.block, regions.place, masks.area > 0)
+        self.members = [swap_members(*each) for each in zip(self.block.T, self.place.T, strict=True)]
+        most = max((len(block) for each in self.members for block in each), default=0)
+        shape = (len(explainer.names), len(rows), len(regions.names) if most else 0, most)
+        self.swapped = np.full(shape, np.nan, np.float32)
+
+    def add(self, at: int, net: FloatArray, absolute: FloatArray) -> None:
+        """Running sums `[composites, pixels + 1]` of R and |R| of the photograph `rows[at]`."""
+        i, total = int(self.rows[at]), absolute[:, -1:]
+        own = masks_of(self.masks, i)
+        shares, nets = inside(absolute, self.masks, own), inside(net, self.masks, own)
+        self.sums.add_sums(at, shares, nets, self.masks.area[i], total[:, 0], absolute.shape[1] - 1)
+        if self.swapped.size:
+            known = np.where(total > 0, total, np.nan)
+            for r, found in enumerate(swap_sums(net, self.masks, self.members, self.block[i])):
+                self.swapped[:, at, r, : found.shape[1]] = found / known
+
+    @property
+    def first(self) -> GroupTable:
+        """Under the first composite."""
+        return next(iter(self.sums.groups().values()))
+
+
+@final
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """One pass over some rows; `swapped[composite]` is `[rows, r, s]`, empty where none were asked for."""
+    """One pass over some rows, with the sums over all masks by what is changed."""
 
     common: Explained
-    swapped: Mapping[str, FloatArray]
+    within: Mapping[str, _Within]
 
 
 def _pass(
@@ -156,26 +194,35 @@ def _pass(
     work: Work,
     about: Surroundings | None = None,
 ) -> _Pass:
-    masks, sums = photographs.masks, Sums(explainer, regions.names, len(rows))
-    members = [swap_members(regions.block[:, r], regions.place[:, r]) for r in range(len(regions.names))]
-    most = max((len(block) for each in members for block in each), default=0)
-    swapped = np.full((len(explainer.names), len(rows), len(regions.names) if most else 0, most), np.nan, np.float32)
-    pixels = masks.shape[1] * masks.shape[2]
+    within = {changed: _Within(explainer, regions, masks, rows) for changed, masks in photographs.every.items()}
+    sums = within[OWN].sums
     for batch, inputs in _loaded(photographs.load, rows, work.batch_images):
         maps = _explained(explainer, inputs, sums, batch)
         for k, at in enumerate(batch):
-            i, values = int(rows[at]), maps[:, k]
-            net, absolute = running(values), running(np.abs(values))
-            own = masks_of(masks, i)
-            shares, nets = inside(absolute, masks, own), inside(net, masks, own)
-            sums.add_sums(at, shares, nets, masks.area[i], absolute[:, -1], pixels)
-            total = np.where(absolute[:, -1:] > 0, absolute[:, -1:], np.nan)
-            for r, found in enumerate(swap_sums(net, masks, members, regions.block[i]) if most else ()):
-                swapped[:, at, r, : found.shape[1]] = found / total
+            net, absolute = running(maps[:, k]), running(np.abs(maps[:, k]))
+            for each in within.values():
+                each.add(at, net, absolute)
             if about is not None:
-                about.add(i, values)
+                about.add(int(rows[at]), maps[:, k])
         work.advance(len(batch) * len(explainer.names))
-    return _Pass(sums.finish(), dict(zip(explainer.names, swapped, strict=True)))
+    return _Pass(sums.finish(), within)
+
+
+def _table(regions: Regions, masks: MaskTable, plain: _Within, swapped: _Within, **others: Any) -> RegionTable:
+    """Shares without shifts of the crop; all else as the masks that are swapped have it."""
+    overlap, uncovered = overlaps(masks, swapped.block, swapped.place)
+    return RegionTable(
+        names=regions.names,
+        net={name: table.net for name, table in swapped.sums.groups().items()},
+        share={name: table.share for name, table in plain.sums.groups().items()},
+        block=swapped.block,
+        place=swapped.place,
+        swapped=dict(zip(swapped.sums.ledger, swapped.swapped, strict=True)),
+        overlap=overlap,
+        uncovered=uncovered,
+        aligned=regions.aligned,
+        **others,
+    )
 
 
 def _explained(explainer: Explainer[Any], inputs: NDArray[np.float32], sums: Sums, batch: Sequence[int]) -> FloatArray:
@@ -208,26 +255,30 @@ def _loaded(
 
 def _reference(
     explainer: Explainer[Any], photographs: Photographs, shifted: Photographs | None, regions: Regions, twins: Twins, work: Work
-) -> dict[str, Any]:  # fmt: skip
-    """The fields of `RegionTable` that twins fill; their photographs are kept, for every twin sees the same."""
-    m, r = len(twins.rows), len(regions.names)
-    share, swap = np.full((twins.count, m, r), np.nan), np.full((twins.count, m, r), np.nan)
-    margin, predicted = np.zeros((twins.count, m)), np.zeros((twins.count, m), dtype=np.int64)
-    found = {"twin_share": share, "twin_swap": swap, "twin_margin": margin, "twin_predicted": predicted}
-    if not twins.count:
-        return found
-    seen, still = _kept(photographs, twins.rows), regions if shifted is None else regions.unswapped
-    moved = None if shifted is None else _kept(shifted, twins.rows)
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """The fields of `RegionTable` that twins fill, by what is changed; their photographs are kept, for every twin sees the same."""
+    shape = (twins.count, len(twins.rows), len(regions.names))
+    margin, predicted = np.zeros(shape[:2]), np.zeros(shape[:2], dtype=np.int64)
+    alike = {"twin_rows": twins.rows, "twin_margin": margin, "twin_predicted": predicted}
+    found = {
+        changed: {"twin_share": np.full(shape, np.nan), "twin_swap": np.full(shape, np.nan)}
+        for changed in photographs.every
+    }
+    if twins.count:
+        seen, still = _kept(photographs, twins.rows), regions if shifted is None else regions.unswapped
+        moved = None if shifted is None else _kept(shifted, twins.rows)
     first = dict([next(iter(explainer.composites.items()))])
     for k in range(twins.count):
         batches = (_on_device(explainer, inputs) for _, inputs in _loaded(seen.load, twins.rows, work.batch_images))
         twin = replace(explainer, model=twins.make(twins.seed + k, batches), composites=first)
         plain = _pass(twin, seen, still, twins.rows, work)
         swapped = plain if moved is None else _pass(twin, moved, regions, twins.rows, work)
-        share[k] = next(iter(plain.common.groups.values())).share
-        swap[k] = _own_minus_others(next(iter(swapped.swapped.values())), regions.place[twins.rows])
+        for changed, arrays in found.items():
+            after = swapped.within[changed]
+            arrays["twin_share"][k] = plain.within[changed].first.share
+            arrays["twin_swap"][k] = _own_minus_others(after.swapped[0], after.place[twins.rows])
         margin[k], predicted[k] = contrast_logit(twin, plain.common.scores), plain.common.scores.argmax(1)
-    return found
+    return {changed: {**arrays, **alike} for changed, arrays in found.items()}
 
 
 def _kept(photographs: Photographs, rows: IntArray) -> Photographs:

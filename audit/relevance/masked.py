@@ -34,6 +34,16 @@ def swap_members(block: IntArray, place: IntArray) -> list[IntArray]:
     return np.split(order, np.flatnonzero(np.diff(block[order])) + 1) if len(order) else []
 
 
+def still_swapped(block: IntArray, place: IntArray, present: NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
+    """`block` and `place` `[n, r]` of the photographs that are `present`: blocks and places close up, one left alone has none."""
+    blocks, places = np.full_like(block, -1), np.full_like(place, -1)
+    for r in range(block.shape[1]):
+        kept = swap_members(np.where(present[:, r], block[:, r], -1), place[:, r])
+        for made, rows in enumerate(rows for rows in kept if len(rows) > 1):
+            blocks[rows, r], places[rows, r] = made, np.arange(len(rows))
+    return blocks, places
+
+
 def overlaps(masks: MaskTable, block: IntArray, place: IntArray, *, most: int = 500) -> tuple[FloatArray, FloatArray]:
     """Mean over pairs of masks of one block (`[n, r]`): intersection over union `[r]`, and the part of one that the other leaves
     uncovered `[r]`; NaN without a block.

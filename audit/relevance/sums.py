@@ -122,9 +122,12 @@ class Sums:
     def finish(self) -> Explained:
         """The tables of the whole run."""
         assert self.scores is not None, "nothing was explained"
-        groups = {name: self._groups(c) for c, name in enumerate(self.ledger)}
         empty = {name: self.totals[c] <= 0 for c, name in enumerate(self.ledger)}
-        return Explained(self.scores, groups, self.rules, empty, self.ledger, self.used)
+        return Explained(self.scores, self.groups(), self.rules, empty, self.ledger, self.used)
+
+    def groups(self) -> dict[str, GroupTable]:
+        """What was summed over groups, by composite; it needs no batch."""
+        return {name: self._groups(c) for c, name in enumerate(self.ledger)}
 
     def _groups(self, c: int) -> GroupTable:
         (absolute, net), total, present = self.group_sums[c], self.totals[c], self.sizes > 0

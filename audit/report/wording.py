@@ -218,18 +218,21 @@ def _named(findings: Sequence[Finding]) -> str:
 
 
 def fragility(finding: Finding) -> str:
-    """Which other choices would give another verdict, and how many were tried; empty where none was."""
-    if not finding.sensitivity:
-        return ""
-    flips = [other for other in finding.sensitivity if other.verdict is not finding.verdict]
-    if not flips:
-        return f"The verdict survives {plural(len(finding.sensitivity), 'other choice')} ({_choices(finding)})"
-    told = [f"{other.changed}: {other.verdict.value}, {interval(other.estimate)}" for other in flips]
-    return f"Fragile: another verdict in {len(flips)} of {plural(len(finding.sensitivity), 'other choice')}: {listed(told, 4)}"
-
-
-def _choices(finding: Finding) -> str:
-    return listed([other.changed for other in finding.sensitivity], 3)
+    """Which other choices would give another verdict or direction, how many were tried, and which could not be; empty where none was."""
+    tried = [other for other in finding.sensitivity if other.verdict is not Verdict.NOT_TESTABLE]
+    untested = [other.changed for other in finding.sensitivity if other.verdict is Verdict.NOT_TESTABLE]
+    flips, said = finding.flips, []
+    if flips:
+        told = [f"{other.changed}: {other.verdict.value}, {interval(other.estimate)}" for other in flips]
+        said = [
+            f"Fragile: another verdict or direction in {len(flips)} of {plural(len(tried), 'other choice')}: {listed(told, 4)}"
+        ]
+    elif tried:
+        choices = listed([other.changed for other in tried], 3)
+        said = [f"The verdict survives {plural(len(tried), 'other choice')} ({choices})"]
+    if untested:
+        said.append(f"Not testable: {listed(untested, 3)}")
+    return ". ".join(said)
 
 
 def detectable(finding: Finding) -> str:

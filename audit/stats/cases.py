@@ -30,7 +30,7 @@ class Evidence:
     """What the questions are asked of: texts have `words`, images `regions`; `classes[k]` names label k.
 
     `groups[c]` is relevance by word group or region under composite c, `mentions[attribute]` the group each text mentions;
-    `swaps[attribute]` are its interventions.
+    `swaps[attribute]` are its interventions. `varied` are the `regions` under other masks, by what is changed.
     """
 
     config: Config
@@ -43,6 +43,7 @@ class Evidence:
     favourable: int
     classes: tuple[str, ...]
     regions: RegionTable | None = None
+    varied: Mapping[str, RegionTable] = field(default_factory=dict)
 
     @property
     def scale(self) -> float:
@@ -57,11 +58,15 @@ class Evidence:
 @final
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """The same hypothesis under another choice: what is `changed`, in words, its p, and its estimate at any level."""
+    """The same hypothesis under another choice: what is `changed`, in words, its p, and its estimate at any level.
+
+    `omnibus` is the p of no difference between any of the groups then; None: the choice does not change that of the case.
+    """
 
     changed: str
     p: float | None
     estimate: Callable[[float], Estimate]
+    omnibus: float | None = None
 
 
 @final
@@ -194,7 +199,8 @@ def _varied(
     case: Case, variant: Variant, family: _Family, others: Sequence[float | None], unsettled: str
 ) -> Sensitivity:
     """The verdict of a variant in the place of its case, in the same family."""
-    p = _opened(adjusted([variant.p, *others], family.correction)[0], case.omnibus)
+    omnibus = case.omnibus if variant.omnibus is None else variant.omnibus
+    p = _opened(adjusted([variant.p, *others], family.correction)[0], omnibus)
     estimate, verdict, _ = family.judge(variant, p, case.margin, unsettled)
     return Sensitivity(changed=variant.changed, estimate=estimate, verdict=verdict)
 
@@ -226,6 +232,11 @@ def _needed(case: Case, estimate: Estimate, alpha: float) -> int | None:
 
 def _put(question: str, config: Config) -> Put:
     return QUESTIONS[question].put[config.task]
+
+
+def untested(changed: str, reason: str, unit: str) -> Variant:
+    """A choice under which there is nothing to test, with the reason."""
+    return Variant(changed, None, lambda level: missing(reason, level=level, unit=unit))
 
 
 def not_testable(evidence: Evidence, question: str, attribute: str, groups: tuple[str, ...], reason: str) -> Case:

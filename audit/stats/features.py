@@ -1,15 +1,16 @@
 """What relevance is summed over and compared between sides: the words of an attribute, or a region; one number an example."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, final
 
 import numpy as np
 
 from audit.stats.cases import Evidence
-from audit.tables import FloatArray
+from audit.tables import FloatArray, RegionTable
 
+REGION: Final = "region"  # what a feature of photographs is
 SIGNS: Final[Mapping[str, Callable[[FloatArray, FloatArray], FloatArray]]] = MappingProxyType({
     "|R|": lambda share, net: share,
     "R+": lambda share, net: (share + net) / 2,
@@ -22,21 +23,23 @@ SIGNS: Final[Mapping[str, Callable[[FloatArray, FloatArray], FloatArray]]] = Map
 @final
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One number an example and composite, `values[c]` `[n]`, NaN where the example lacks it; `place`: its region, None for words.
+    """One number an example and composite, `values[c]` `[n]`, NaN where the example lacks it.
 
     `attribute` is the one that its words define: it is not compared between the groups that have different words by definition.
+    Of a region, `twins` `[k, m]` is what untrained copies have in its place; `varied` is the same with other masks, by what is changed.
     """
 
     name: str
     kind: str
     values: Mapping[str, FloatArray]
     attribute: str = ""
-    place: int | None = None
+    twins: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    varied: Mapping[str, "Feature"] = field(default_factory=dict)
 
     @property
     def words(self) -> str:
         """As it is called in a sentence."""
-        return f"{self.name} words" if self.place is None else f"region {self.name}"
+        return f"region {self.name}" if self.kind == REGION else f"{self.name} words"
 
 
 def features(evidence: Evidence) -> tuple[Feature, ...]:
@@ -56,16 +59,24 @@ def measure(sign: str) -> str:
 
 
 def _regions(evidence: Evidence) -> list[Feature]:
-    regions = evidence.regions
-    if regions is None:
+    if evidence.regions is None:
         return []
+    varied = {changed: _inside(evidence, table) for changed, table in evidence.varied.items()}
+    return [
+        replace(feature, varied={changed: others[r] for changed, others in varied.items()})
+        for r, feature in enumerate(_inside(evidence, evidence.regions))
+    ]
+
+
+def _inside(evidence: Evidence, regions: RegionTable) -> list[Feature]:
+    """Relevance inside one set of masks."""
     signed = SIGNS[evidence.config.statistics.sign]
     return [
         Feature(
             name,
-            "region",
+            REGION,
             {c: signed(regions.share[c][:, r], regions.net[c][:, r]) for c in evidence.composites},
-            place=r,
+            twins=regions.twin_share[:, :, r],
         )
         for r, name in enumerate(regions.names)
     ]

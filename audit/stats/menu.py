@@ -135,8 +135,8 @@ adjusted p, the interval and the margin that the config declares:
 | INCONCLUSIVE | none of these: the smallest effect that could have been found, and the n it would take, are printed |
 | NOT TESTABLE | too few examples, nothing that varies, or nothing to compare with: the reason is printed |
 
-No verdict follows from a high p alone. A verdict that would change if unknown groups were all on one side, or if one declared term were
-left out, is marked fragile."""
+No verdict follows from a high p alone. A verdict that would change, or turn round, if unknown groups were all on one side, if one declared
+term were left out, or if every mask of a region were a little larger or smaller, is marked fragile."""
 
 CORRECTED: Final = """\
 ## Many tests at once

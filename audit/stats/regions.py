@@ -6,6 +6,7 @@ and its margin mean f whatever the overlap. The p value does not change.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from pydantic import JsonValue
 
 from audit.questions import QUESTIONS
 from audit.records import Estimand, Estimate, Opinion
-from audit.stats.cases import Case, Evidence, by_reason, not_testable
+from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable, untested
 from audit.stats.intervals import BoolArray, mean_interval
 from audit.stats.mask_swap import MaskSwap, leave_one_out, mask_swap, referenced
 from audit.stats.placebos import Pool
@@ -82,12 +83,13 @@ def region_direction_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Ca
 
 def _swap_case(evidence: Evidence, regions: RegionTable, r: int) -> Case:
     put, name = QUESTIONS["reliance"].put["image"], regions.names[r]
-    tests = _swapped(evidence, regions, r, np.full(len(regions.block), True), f"reliance.regions.{name}")
+    held, key = regions.block[:, r] >= 0, f"reliance.regions.{name}"
+    tests = _swapped(evidence, regions, r, held, key)
     first = tests[evidence.composites[0]]
     note, twins = _twins(regions, r, first)
     return _case(
-        evidence, regions, r, tests, "reliance", put.estimand("image", group=name), regions.block[:, r] >= 0,
-        id=f"reliance.regions.{name}",
+        evidence, regions, r, tests, "reliance", put.estimand("image", group=name), held,
+        key=key,
         margin=evidence.config.margins.reliance,
         details={**twins, **_described(evidence, regions, r, first)},
         note=note,
@@ -96,10 +98,11 @@ def _swap_case(evidence: Evidence, regions: RegionTable, r: int) -> Case:
 
 def _direction_case(evidence: Evidence, regions: RegionTable, r: int, held: BoolArray, label: str) -> Case:
     put, name = QUESTIONS["direction"].put["image"], regions.names[r]
-    tests = _swapped(evidence, regions, r, held, f"direction.regions.{name}.{label}")
+    key = f"direction.regions.{name}.{label}"
+    tests = _swapped(evidence, regions, r, held, key)
     return _case(
         evidence, regions, r, tests, "direction", put.estimand("image", feature=name, label=label), held,
-        id=f"direction.regions.{name}.{label}", margin=None, details={"region": name, "true class": label},
+        key=key, margin=None, details={"region": name, "true class": label},
     )  # fmt: skip
 
 
@@ -118,10 +121,11 @@ def _swapped(evidence: Evidence, regions: RegionTable, r: int, rows: BoolArray, 
 
 def _case(
     evidence: Evidence, regions: RegionTable, r: int, tests: Mapping[str, MaskSwap], question: str, estimand: Estimand,
-    held: BoolArray, note: str = "", **own: Any,
+    held: BoolArray, key: str, note: str = "", **own: Any,
 ) -> Case:  # fmt: skip
     first, agreed = tests[evidence.composites[0]], _agreed(tests.values())
     return Case(
+        id=key,
         question=question,
         attribute="regions",
         groups=(regions.names[r],),
@@ -138,8 +142,20 @@ def _case(
         ),
         null=first.null[:SHOWN],
         note="; ".join(filter(None, (DISAGREE if agreed == 1.0 and len(tests) > 1 else "", note))),
+        variants=tuple(_redrawn(evidence, *other, r, held, key) for other in evidence.varied.items()),
         **own,
     )
+
+
+def _redrawn(evidence: Evidence, changed: str, regions: RegionTable, r: int, held: BoolArray, key: str) -> Variant:
+    """The same swap of other masks, in the same blocks; photographs that they leave without the region are dropped."""
+    smallest, left = evidence.config.statistics.min_group_size, int((held & (regions.block[:, r] >= 0)).sum())
+    reason = _untestable(regions, r, smallest)
+    if reason or left < smallest:
+        few = f"{left} of the {int(held.sum())} photographs can be swapped; {smallest} are needed"
+        return untested(changed, reason or few, QUESTIONS["reliance"].put["image"].scale)
+    tests = _swapped(evidence, regions, r, held, key)
+    return Variant(changed, _agreed(tests.values()), partial(_mean, evidence, held, tests[evidence.composites[0]]))
 
 
 def _agreed(tests: Collection[MaskSwap]) -> float | None:

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from audit.questions import EXAMPLES, QUESTIONS
 from audit.records import Estimand, Estimate, Opinion
-from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable
+from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable, untested
 from audit.stats.features import Feature, features, measure
 from audit.stats.fractional import fractional_logit
 from audit.stats.groupings import MENTIONED, TIMES, Grouping, groupings
@@ -231,51 +231,99 @@ def _rows(
     return _Sample(values, compared.side[rows], strata, evidence.examples.cluster[rows], rows)
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    """What the tests `named` say of one sample: Cliff's delta, and the largest `p`, None where one is `lacking`; `details` of them."""
+
+    effect: RankEffect
+    p: float | None
+    named: tuple[str, ...]
+    lacking: str
+    note: str
+    details: Mapping[str, JsonValue]
+
+    def estimate(self, level: float) -> Estimate:
+        """Delta with its interval at `level`, and what is lacking as the reason."""
+        return _noting(self.effect.estimate(level), self.lacking)
+
+
+def _tested(evidence: Evidence, feature: Feature, compared: _Comparison, sample: _Sample) -> _Tested:
+    reference, twins, lacking = _reference(evidence, feature, compared)
+    effect = sample.effect()
+    permuted, permutation = sample.permuted(
+        evidence.rng(_key(feature, compared)), evidence.config.statistics.permutations
+    )
+    adjusted, logit = _adjusted(evidence, sample)
+    lacking = lacking or ("" if not logit or adjusted is not None else f"{LOGIT}: {logit['reason'] or 'no p'}")
+    return _Tested(
+        effect=effect,
+        p=None
+        if effect.p is None or permuted is None or lacking
+        else max(effect.p, permuted, reference or 0.0, adjusted or 0.0),
+        named=(
+            "stratified Brunner-Munzel",
+            permutation,
+            *(["reference of twins"] if twins else []),
+            *([LOGIT] if logit else []),
+        ),
+        lacking=lacking,
+        note=_told(max(effect.p or 0.0, permuted or 0.0), reference),
+        details={**twins, **({LOGIT: logit, f"p of the {LOGIT}": adjusted} if logit else {})},
+    )
+
+
+def _key(feature: Feature, compared: _Comparison) -> str:
+    return f"{compared.question}.{feature.name}.{compared.id}"
+
+
 def _case(
     evidence: Evidence, feature: Feature, compared: _Comparison, sample: _Sample, grouping: Grouping | None
 ) -> Case:  # fmt: skip
-    resamples, key = evidence.config.statistics.permutations, f"{compared.question}.{feature.name}.{compared.id}"
     note, matching = _matching(compared, sample)
-    reference, twins, lacking = _reference(evidence, feature, compared)
-    effect = sample.effect()
-    permuted, permutation = sample.permuted(evidence.rng(key), resamples)
-    adjusted, logit = _adjusted(evidence, sample)
-    named = [
-        "stratified Brunner-Munzel",
-        permutation,
-        *(["reference of twins"] if twins else []),
-        *([LOGIT] if logit else []),
-    ]
-    lacking = lacking or ("" if not logit or adjusted is not None else f"{LOGIT}: {logit['reason'] or 'no p'}")
+    found = _tested(evidence, feature, compared, sample)
     return Case(
-        id=key,
+        id=_key(feature, compared),
         question=compared.question,
         attribute=compared.attribute,
         groups=compared.groups,
         estimand=_estimand(evidence, feature, compared),
-        test=f"largest p of {', '.join(named)}",
-        p=None
-        if effect.p is None or permuted is None or lacking
-        else max(effect.p, permuted, reference or 0.0, adjusted or 0.0),
-        estimate=lambda level: _noting(effect.estimate(level), lacking),
+        test=f"largest p of {', '.join(found.named)}",
+        p=found.p,
+        estimate=found.estimate,
         margin=compared.margin,
         composite=evidence.composites[0],
-        resamples=resamples,
+        resamples=evidence.config.statistics.permutations,
         opinions=tuple(
             Opinion(composite=other, estimate=again.estimate(0.95), p=again.p)
             for other in evidence.composites[1:]
             for again in [_sample(evidence, feature, compared, other).effect()]
         ),
-        details={
-            feature.kind: feature.name,
-            **matching,
-            **twins,
-            **({LOGIT: logit, f"p of the {LOGIT}": adjusted} if logit else {}),
-        },
-        note=note + _told(max(effect.p or 0.0, permuted or 0.0), reference),
+        details={feature.kind: feature.name, **matching, **found.details},
+        note=note + found.note,
         omnibus=_omnibus(evidence, feature, grouping),
-        variants=_supposed(evidence, feature, compared, grouping),
+        variants=(
+            *_supposed(evidence, feature, compared, grouping),
+            *(_redrawn(evidence, *other, compared, sample, grouping) for other in feature.varied.items()),
+        ),
     )
+
+
+def _redrawn(
+    evidence: Evidence, changed: str, feature: Feature, compared: _Comparison, sample: _Sample, grouping: Grouping | None
+) -> Variant:  # fmt: skip
+    """The same tests of relevance inside other masks; those of the `sample` that they leave without the region are dropped."""
+    again = _sample(evidence, feature, compared)
+    reason = _untestable(evidence, compared, again)
+    if reason:
+        return untested(changed, reason, QUESTIONS[compared.question].put[evidence.config.task].scale)
+    found, lost = _tested(evidence, feature, compared, again), len(np.setdiff1d(sample.rows, again.rows))
+
+    def estimate(level: float) -> Estimate:
+        bare = found.estimate(level)
+        return bare.model_copy(update={"dropped": bare.dropped + lost})
+
+    return Variant(changed, found.p, estimate, _omnibus(evidence, feature, grouping))
 
 
 def _supposed(
@@ -393,15 +441,15 @@ def _reference(
     evidence: Evidence, feature: Feature, compared: _Comparison
 ) -> tuple[float | None, Mapping[str, JsonValue], str]:
     """p of the trained delta among the twins' on their images, what to record, and why there is none where one is due."""
-    regions, r = evidence.regions, feature.place
-    if regions is None or r is None or compared.twin_rows is None or not len(regions.twin_share):
+    regions = evidence.regions
+    if regions is None or compared.twin_rows is None or not len(feature.twins):
         return None, {}, ""
     chosen, examples = regions.twin_rows, evidence.examples
     values, asked = feature.values[evidence.composites[0]][chosen], compared.rows[chosen]
     own = _delta(evidence, compared, chosen, asked, values, examples.predicted[chosen], examples.margin[chosen])
     twins = np.array([
-        _delta(evidence, compared, chosen, compared.twin_rows[chosen], share[:, r], predicted, margin)
-        for share, predicted, margin in zip(regions.twin_share, regions.twin_predicted, regions.twin_margin, strict=True)
+        _delta(evidence, compared, chosen, compared.twin_rows[chosen], *twin)
+        for twin in zip(feature.twins, regions.twin_predicted, regions.twin_margin, strict=True)
     ])  # fmt: skip
     p, t = referenced(own, twins)
     reason = "" if p is not None else "the untrained copies do not differ from each other, so they are no reference"

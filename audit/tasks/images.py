@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, final
 
@@ -14,7 +14,7 @@ from audit.config import Config, Preprocessing
 from audit.data.examples import Examples
 from audit.data.geometry import map_pixels, normalise
 from audit.data.images import ImageRow, load_images, read_image, unchanged
-from audit.data.masks import collect_masks, drawn, shift_of
+from audit.data.masks import collect_masks, drawn, shift_of, varied
 from audit.data.regions import Regions, build_regions
 from audit.loading import LoadedConfig
 from audit.models.image_models import ImageModel
@@ -121,13 +121,14 @@ class ImageTask:
 
     def explain(self, advance: Advance = lambda n: None) -> ExplainedImages:
         """Relevance of all photographs with every reference."""
+        plain, tolerance = self.photographs, self.config.statistics.mask_tolerance
         shifted = None if self.shifted is None else Photographs(partial(self.pixels, shifts=self.shifts), self.shifted)
         rng = np.random.default_rng([self.config.seed, TWIN_SEED])
         rows = np.sort(rng.permutation(len(self.data))[: self._sample_size])
         return explain_images(
             self.explainer,
-            self.photographs,
-            shifted,
+            replace(plain, varied=varied(plain.masks, tolerance)),
+            shifted and replace(shifted, varied=varied(shifted.masks, tolerance)),
             self._regions(),
             Twins(self._twin, self.config.statistics.twins, rows, self.config.seed),
             frame=self._frame(),
@@ -176,6 +177,7 @@ class ImageTask:
             favourable=self.explainer.favour,
             classes=self.model.classes,
             regions=explained.regions,
+            varied=explained.varied,
         )
 
     def exhibits(self, examples: ExampleTable) -> Gallery:

@@ -117,6 +117,19 @@ def test_every_question_has_its_rows_and_fixed_regions_say_how_to_be_tested(fini
     assert rows["disparity.box.who.x-y"].details["region"] == "box"
 
 
+def test_questions_on_regions_are_asked_again_with_masks_grown_and_shrunk(folder: Path, finished: Run) -> None:
+    rows = {finding.id: finding for finding in finished.record.findings}
+    for id_ in ("reliance.regions.box", "direction.regions.box.cat", "errors.box.who.x", "errors.middle.who.x"):
+        assert [other.changed for other in rows[id_].sensitivity] == [
+            "masks grown by 1 pixel",
+            "masks shrunk by 1 pixel",
+        ]
+    assert "masks grown by 1 pixel" in (finished.folder / "report.html").read_text(encoding="utf-8")
+    statistics = {"twins": 0, "permutations": 199, "mask_tolerance": 0}
+    without = run(written(folder, statistics=statistics), output=folder / "without").record
+    assert all(not finding.sensitivity for finding in without.findings)
+
+
 def test_the_report_shows_drawn_photographs_with_alternative_text_and_escapes_the_config(finished: Run) -> None:
     page = (finished.folder / "report.html").read_text(encoding="utf-8")
     pictures = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)" alt="([^"]+)">', page)

@@ -17,11 +17,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 import lrp
-from audit.data.masks import collect_masks, drawn
+from audit.data.masks import collect_masks, drawn, grown, varied
 from audit.errors import DataError
 from audit.loading import load_config
 from audit.preparation import prepare
-from audit.relevance.masked import inside, masks_of, overlaps, running, swap_members
+from audit.relevance.masked import inside, masks_of, overlaps, running, still_swapped, swap_members
 from audit.relevance.surroundings import Frame, Surroundings, pooled
 from audit.tables import MaskTable
 from audit.tasks.images import ImageTask
@@ -202,6 +202,139 @@ def test_runs_sum_what_masks_sum(regions: int, height: int, width: int, n: int, 
     for i in range(n):
         np.testing.assert_array_equal(drawn(table, i), masks[i])
         np.testing.assert_array_equal(masks_of(table, i), i * regions + np.arange(regions))
+
+
+def slow_grown(mask: np.ndarray, pixels: int) -> np.ndarray:
+    """A pixel joins if one of the mask is within the distance; one of the mask leaves if one outside it, in the picture, is."""
+    cells, found = list(np.ndindex(mask.shape)), mask.copy()
+    for y, x in cells:
+        if mask[y, x] != (pixels > 0):
+            found[y, x] = any(
+                mask[v, u] != mask[y, x] and (v - y) ** 2 + (u - x) ** 2 <= pixels**2 for v, u in cells
+            ) != (pixels < 0)
+    return found
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7), st.integers(-4, 4), st.integers(0, 10_000))
+def test_masks_grow_and_shrink_by_discs_that_the_border_does_not_eat(
+    regions: int, height: int, width: int, pixels: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    declared = rng.random((4, regions, height, width)) < rng.choice([0.0, 0.1, 0.5, 0.9, 1.0])
+    declared[2] = declared[0]
+    masks = np.concatenate([declared, ~declared.any(axis=1, keepdims=True)], axis=1)
+    table = grown(as_runs(masks), pixels or 1)
+    for i in range(4):
+        slow = np.stack([slow_grown(mask, pixels or 1) for mask in declared[i]])
+        np.testing.assert_array_equal(drawn(table, i), [*slow, ~slow.any(axis=0)])
+        np.testing.assert_array_equal(table.area[i], drawn(table, i).sum(axis=(1, 2)))
+    assert table.place[0] == table.place[2]
+
+
+def test_masks_grown_from_runs_of_more_places_than_masks_share_them() -> None:
+    rng = np.random.default_rng(0)
+    few = rng.random((2, 2, 5, 5)) < 0.5
+    few[:, 1] = ~few[:, 0]
+    table = grown(as_runs(few[[0, 1, 0, 1, 1]]), 1)
+    assert table.place.tolist() == [0, 1, 0, 1, 1] and len(table.first) == 2 * 2 + 1
+
+
+@pytest.mark.parametrize(("tolerance", "pixels"), [(0.001, 1), (0.1, 2), (0.25, 5)])
+def test_a_tolerance_is_a_share_of_the_shorter_side_and_at_least_a_pixel(tolerance: float, pixels: int) -> None:
+    masks = np.zeros((1, 2, 20, 30), dtype=bool)
+    masks[0, 0, 4:18, 6:16] = True
+    masks[0, 1] = ~masks[0, 0]
+    found = varied(as_runs(masks), tolerance)
+    by = "1 pixel" if pixels == 1 else f"{pixels} pixels"
+    for (name, table), turn in zip(found.items(), (1, -1), strict=True):
+        assert name == f"masks {'grown' if turn == 1 else 'shrunk'} by {by}"
+        np.testing.assert_array_equal(drawn(table, 0)[0], slow_grown(masks[0, 0], turn * pixels))
+    assert varied(as_runs(masks), 0.0) == {}
+
+
+def test_blocks_close_up_where_photographs_lose_their_region() -> None:
+    rng = np.random.default_rng(8)
+    block, place = np.full((40, 2), -1), np.full((40, 2), -1)
+    for r in range(2):
+        for code, rows in enumerate(np.array_split(rng.permutation(40)[:34], 6)):
+            block[rows, r], place[rows, r] = code, np.arange(len(rows))
+    present = rng.random((40, 2)) < 0.5
+    present[np.flatnonzero(block[:, 0] == 2)[1:], 0] = False
+    blocks, places = still_swapped(block, place, present)
+    for r in range(2):
+        before = [set(rows[present[rows, r]].tolist()) for rows in swap_members(block[:, r], place[:, r])]
+        after = swap_members(blocks[:, r], places[:, r])
+        assert [set(rows.tolist()) for rows in after] == [rows for rows in before if len(rows) > 1]
+        for code, rows in enumerate(after):
+            assert (blocks[rows, r] == code).all() and places[rows, r].tolist() == list(range(len(rows)))
+            assert (np.diff(place[rows, r]) > 0).all()
+        assert ((blocks[:, r] >= 0) == (places[:, r] >= 0)).all()
+    for one, same in zip(still_swapped(block, place, block >= 0), (block, place), strict=True):
+        np.testing.assert_array_equal(one, same)
+
+
+@pytest.mark.parametrize("jitter", [0, 2])
+def test_sums_over_grown_and_shrunk_masks_equal_those_over_boolean_masks(folder: Path, jitter: int) -> None:
+    statistics = {**document()["statistics"], "jitter": jitter, "mask_tolerance": 0.15}
+    task = task_of(folder, statistics=statistics)
+    explained, moved_masks = task.explain(), task.shifted or task.masks
+    assert list(explained.varied) == ["masks grown by 2 pixels", "masks shrunk by 2 pixels"]
+    lost = 0
+    for turn, regions in zip((2, -2), explained.varied.values(), strict=True):
+        plain_masks = [slow_varied(drawn(task.masks, i), turn) for i in range(N)]
+        known = [slow_varied(drawn(moved_masks, i), turn) for i in range(N)]
+        for c, name in enumerate(task.explainer.names):
+            for i in range(0, N, 6):
+                plain, moved = slow_map(task, i, c), slow_map(task, i, c, task.shifts)
+                for r in range(3):
+                    share = np.abs(plain[plain_masks[i][r]]).sum() / np.abs(plain).sum()
+                    there = plain_masks[i][r].any()
+                    assert regions.share[name][i, r] == pytest.approx(share if there else np.nan, rel=1e-5, nan_ok=True)
+                    mates = np.flatnonzero(explained.regions.block[:, r] == explained.regions.block[i, r])
+                    mates = mates[np.argsort(explained.regions.place[mates, r])]
+                    mates = [int(j) for j in mates if known[j][r].any()]
+                    if explained.regions.block[i, r] < 0 or i not in mates or len(mates) < 2:
+                        lost += explained.regions.block[i, r] >= 0
+                        assert regions.block[i, r] == -1 and np.isnan(regions.swapped[name][i, r]).all()
+                        continue
+                    slow = [moved[known[j][r]].sum() / np.abs(moved).sum() for j in mates]
+                    found = regions.swapped[name][i, r]
+                    np.testing.assert_allclose(found[: len(mates)], slow, rtol=1e-4, atol=1e-6)
+                    assert np.isnan(found[len(mates) :]).all() and regions.place[i, r] == mates.index(i)
+    assert lost > 0
+
+
+def slow_varied(masks: np.ndarray, pixels: int) -> np.ndarray:
+    found = np.stack([slow_grown(mask, pixels) for mask in masks[:-1]])
+    return np.stack([*found, ~found.any(axis=0)])
+
+
+def test_twins_are_asked_of_grown_and_shrunk_masks_too(folder: Path) -> None:
+    task = task_of(folder)
+    explained = task.explain()
+    batch = torch.from_numpy(task.pixels(explained.regions.twin_rows))
+    twin = task._twin(task.config.seed, batch.split(7))
+    for turn, regions in zip((1, -1), explained.varied.values(), strict=True):
+        assert regions.twin_margin is explained.regions.twin_margin and regions.twin_rows is explained.regions.twin_rows
+        for m in (0, 11):
+            i = int(regions.twin_rows[m])
+            relevance = np.abs(slow_map(task, i, 0, model=twin))
+            share = [relevance[mask].sum() / relevance.sum() for mask in slow_varied(drawn(task.masks, i), turn)]
+            np.testing.assert_allclose(np.nan_to_num(regions.twin_share[0, m]), share, rtol=1e-4)
+
+
+def test_other_masks_change_nothing_of_the_declared_ones_and_none_are_made_without_a_tolerance(folder: Path) -> None:
+    alone = task_of(folder, statistics={**document()["statistics"], "mask_tolerance": 0}).explain()
+    again, twice = task_of(folder).explain(), task_of(folder).explain()
+    assert alone.varied == {} and len(again.varied) == 2
+    same = [(alone.regions, again.regions), *zip(again.varied.values(), twice.varied.values(), strict=True)]
+    for one, other in same:
+        for name in task_of(folder).explainer.names:
+            np.testing.assert_array_equal(one.net[name], other.net[name])
+            np.testing.assert_array_equal(one.swapped[name], other.swapped[name])
+        np.testing.assert_array_equal(one.twin_share, other.twin_share)
+        np.testing.assert_array_equal(one.overlap, other.overlap)
 
 
 def test_overlaps_are_means_over_the_pairs_of_a_block() -> None:

@@ -329,6 +329,9 @@ BAD_IMAGES = [
     ("model.module=networks.make", "String should match pattern"),
     ("statistics.twins=1", "1 twins are no reference; give 20 or more, or 0 for none"),
     ("statistics.jitter=2", "statistics.jitter: needs model.preprocessing.crop, which it shifts"),
+    ("statistics.mask_tolerance=-0.01", "greater than or equal to 0"),
+    ("statistics.mask_tolerance=0.3", "less than or equal to 0.25"),
+    ("statistics.mask_tolerance=2 pixels", "Input should be a valid number"),
     ("gates=[contrast]", "gates: 'contrast' is no gate for task 'image'"),
     ("report.images=pixelate", "Input should be 'show', 'blur' or 'hide'"),
 ]

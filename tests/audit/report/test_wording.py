@@ -6,7 +6,7 @@ import pytest
 
 import audit.report.text
 import audit.report.wording as wording
-from audit.records import Gate, Verdict
+from audit.records import Gate, Sensitivity, Verdict
 from audit.report.render import TEMPLATES, html
 from tests.audit.report.sample import sample_record
 
@@ -73,3 +73,28 @@ def test_states_of_a_later_release_are_named_as_unknown():
     assert wording.gate_verdict(gate) is Verdict.NOT_TESTABLE
     assert wording.gate_sentence(gate) == "this release does not know the state"
     assert wording.exit_sentence(99) == "Exit code 99: unknown to this release."
+
+
+def test_a_choice_that_leaves_nothing_to_test_is_named_and_is_no_other_verdict():
+    finding = next(f for f in sample_record().findings if f.verdict is Verdict.BREACH)
+    other, same = (
+        Sensitivity(changed=changed, estimate=finding.estimate, verdict=verdict)
+        for changed, verdict in (
+            ("masks shrunk by 1 pixel", Verdict.NOT_TESTABLE),
+            ("masks grown by 1 pixel", Verdict.BREACH),
+        )
+    )
+    flipped = same.model_copy(update={"verdict": Verdict.EQUIVALENT})
+    said = {
+        name: wording.fragility(finding.model_copy(update={"sensitivity": given}))
+        for name, given in (("none", ()), ("untested", (other,)), ("one", (same, other)), ("flips", (flipped, other)))
+    }
+    assert said["none"] == "" and said["untested"] == "Not testable: masks shrunk by 1 pixel"
+    assert said["one"] == (
+        "The verdict survives 1 other choice (masks grown by 1 pixel). Not testable: masks shrunk by 1 pixel"
+    )
+    assert said["flips"].startswith(
+        "Fragile: another verdict or direction in 1 of 1 other choice: masks grown by 1 pixel: EQUIVALENT"
+    )
+    assert not finding.model_copy(update={"sensitivity": (same, other)}).fragile
+    assert finding.model_copy(update={"sensitivity": (flipped, other)}).fragile

@@ -66,9 +66,9 @@ def overlaps(inside: np.ndarray, block: np.ndarray) -> tuple[float, float]:
 
 
 def own_minus_others(net: np.ndarray, block: np.ndarray, place: np.ndarray) -> np.ndarray:
-    size = np.bincount(block)[block]
+    size = np.bincount(block + 1)[block + 1]
     own = net[np.arange(len(net)), place]
-    return (own - (np.nansum(net, axis=1) - own) / (size - 1)).astype(float)
+    return np.where(block >= 0, own - (np.nansum(net, axis=1) - own) / (size - 1), np.nan).astype(float)
 
 
 def region_table(

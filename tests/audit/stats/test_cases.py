@@ -7,7 +7,7 @@ import pytest
 
 from audit.config import Config, Data, Groups, Model, Target
 from audit.records import Estimand, Finding, Verdict
-from audit.stats.cases import Case, settle
+from audit.stats.cases import Case, Variant, settle, untested
 from audit.stats.intervals import mean_interval, wilson
 
 CONFIG = Config(
@@ -85,3 +85,35 @@ def test_an_omnibus_opens_its_pairs():
     found = settle([replace(case(np.linspace(-1, 1.4, 200), 0.001), omnibus=0.2)], CONFIG)[0]
     assert (found.test.p, found.test.p_adjusted, found.test.omnibus) == (0.001, 0.2, 0.2)
     assert found.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_variant_is_opened_by_its_own_omnibus_and_by_that_of_its_case_if_it_has_none():
+    values = np.linspace(-1, 1.4, 200)
+    one = case(values, 0.001)
+    variants = tuple(
+        Variant(name, 0.001, one.estimate, omnibus) for name, omnibus in (("its own", 0.5), ("none", None))
+    )
+    found = settle([replace(one, omnibus=0.001, variants=variants)], CONFIG)[0]
+    own, none = found.sensitivity
+    assert found.verdict is none.verdict is Verdict.BREACH and own.verdict is Verdict.INCONCLUSIVE and found.fragile
+
+
+def test_a_variant_that_cannot_be_tested_says_why_and_is_no_flip():
+    one = case(np.linspace(-1, 1.4, 200), 0.001)
+    found = settle([replace(one, variants=(untested("shrunk", "nothing is left", "px"),))], CONFIG)[0]
+    (shrunk,) = found.sensitivity
+    assert (shrunk.verdict, shrunk.estimate.reason, shrunk.estimate.unit) == (
+        Verdict.NOT_TESTABLE,
+        "nothing is left",
+        "px",
+    )
+    assert found.flips == () and not found.fragile
+
+
+def test_a_difference_that_turns_round_is_a_flip_whatever_its_verdict():
+    up, down = case(np.linspace(-1, 1.6, 200), 0.001), case(np.linspace(-1.6, 1, 200), 0.001)
+    found = settle(
+        [replace(up, variants=(Variant("down", 0.001, down.estimate), Variant("up", 0.001, up.estimate)))], CONFIG
+    )[0]
+    assert [other.verdict for other in found.sensitivity] == [found.verdict] * 2 == [Verdict.BREACH] * 2
+    assert [other.changed for other in found.flips] == ["down"] and found.fragile

@@ -136,6 +136,93 @@ def test_images_without_a_map_are_dropped_and_those_without_the_region_are_not()
     assert (found.estimate.n, found.estimate.dropped) == (N - 35, 5)
 
 
+def toleranced(grown: Any = None, shrunk: Any = None, ring: bool = False, weight: float = 0.4) -> Evidence:
+    """Squares of 7 pixels a side, 9 grown and 5 shrunk; the relevance that follows them lies in them, or in a ring about them."""
+    seed, sizes = 7, {"": 7, "masks grown by 1 pixel": 9, "masks shrunk by 1 pixel": 5}
+    squares = {name: masks(np.random.default_rng(seed), N, 3, size) for name, size in sizes.items()}
+    larger = squares["masks grown by 1 pixel"]
+    held = larger & ~squares[""] if ring else squares[""]
+    rng = np.random.default_rng(seed + 1)
+    label, relevance = rng.integers(0, 2, N), following(maps(rng, N), held, weight)
+    copies = [maps(rng, N) for _ in range(20)]
+    squares |= {
+        name: changed for name, changed in zip(list(sizes)[1:], (grown, shrunk), strict=True) if changed is not None
+    }
+    tables = {
+        name: region_table(np.random.default_rng(seed), label, relevance, {"marker": inside}, copies)
+        for name, inside in squares.items()
+    }
+    given = evidence(tables.pop(""), label, label, rng.normal(size=N), permutations=999)
+    return replace(given, varied=tables)
+
+
+def test_reliance_that_does_not_hang_on_the_edge_of_the_masks_is_not_fragile() -> None:
+    found = asked(toleranced())
+    for id_ in ("reliance.regions.marker", "direction.regions.marker.a", "direction.regions.marker.b"):
+        finding = found[id_]
+        assert [other.changed for other in finding.sensitivity] == ["masks grown by 1 pixel", "masks shrunk by 1 pixel"]
+        assert all(other.verdict is finding.verdict for other in finding.sensitivity) and not finding.fragile
+    marker = found["reliance.regions.marker"]
+    grown, shrunk = (other.estimate.value for other in marker.sensitivity)
+    assert marker.verdict is Verdict.BREACH and marker.estimate.value == pytest.approx(0.4, abs=0.04)
+    assert grown == pytest.approx(0.4, abs=0.1) and shrunk is not None and 0.1 < shrunk < 0.2
+
+
+@pytest.mark.parametrize(("weight", "verdict"), [(0.2, Verdict.DIFFERENT), (0.4, Verdict.BREACH)])
+def test_reliance_in_a_ring_about_the_masks_is_fragile(weight: float, verdict: Verdict) -> None:
+    """Grown masks hold it; of the declared ones, others reach into it and the own one does not."""
+    found = asked(toleranced(ring=True, weight=weight))["reliance.regions.marker"]
+    grown, shrunk = found.sensitivity
+    assert found.verdict is verdict and grown.verdict is Verdict.BREACH and found.fragile
+    assert found.estimate.value is not None and grown.estimate.value is not None
+    assert (
+        found.estimate.value < 0 < grown.estimate.value and grown in found.flips and shrunk.estimate.value is not None
+    )
+
+
+def test_a_variant_is_what_the_question_says_of_the_other_masks() -> None:
+    given = toleranced()
+    for id_ in ("reliance.regions.marker", "direction.regions.marker.a"):
+        collect = COLLECTORS[id_.split(".")[0]][1]
+        for variant in part_of(given, collect, id_).variants:
+            alone = part_of(replace(given, regions=given.varied[variant.changed], varied={}), collect, id_)
+            assert (variant.p, variant.estimate(0.9)) == (alone.p, alone.estimate(0.9)) and alone.variants == ()
+
+
+def test_photographs_that_lose_their_region_are_counted_and_too_few_are_no_other_verdict() -> None:
+    shrunk = masks(np.random.default_rng(7), N, 3, 5)
+    shrunk[::4] = False
+    found = asked(toleranced(shrunk=shrunk))["reliance.regions.marker"]
+    estimate = found.sensitivity[1].estimate
+    assert (estimate.n, estimate.dropped) == (N - 30, 30) and not found.fragile
+    shrunk[:-19] = False
+    found = asked(toleranced(shrunk=shrunk))["reliance.regions.marker"]
+    few = found.sensitivity[1]
+    assert few.verdict is Verdict.NOT_TESTABLE and re.search(
+        r"\d+ photographs hold it .*; 20 are needed", few.estimate.reason
+    )
+    assert found.verdict is Verdict.BREACH and not found.fragile
+
+
+def test_a_class_that_loses_its_region_leaves_its_direction_untested_under_those_masks() -> None:
+    shrunk = masks(np.random.default_rng(7), N, 3, 5)
+    label = toleranced().examples.label
+    shrunk[np.flatnonzero(label == 1)[10:]] = False
+    one, other = (asked(toleranced(shrunk=shrunk))[f"direction.regions.marker.{name}"] for name in "ab")
+    assert one.sensitivity[1].verdict is one.verdict is Verdict.DIFFERENT
+    reason = other.sensitivity[1].estimate.reason
+    assert f"10 of the {(label == 1).sum()} photographs can be swapped; 20 are needed" in reason and not other.fragile
+
+
+def test_composites_must_agree_on_other_masks_too() -> None:
+    given = toleranced()
+    name, table = next(iter(given.varied.items()))
+    opposed = {**table.swapped, "second": -table.swapped["second"]}
+    varied = {**given.varied, name: replace(table, swapped=opposed)}
+    grown, shrunk = asked(replace(given, varied=varied))["reliance.regions.marker"].sensitivity
+    assert grown.verdict is Verdict.INCONCLUSIVE and shrunk.verdict is Verdict.BREACH
+
+
 def test_texts_are_asked_nothing_of_regions_and_images_nothing_of_words() -> None:
     given = reliance(0.0)
     questions = {finding.question for finding in asked(given).values()}
@@ -306,6 +393,67 @@ def test_where_the_group_is_the_label_predicted_shares_are_not_compared() -> Non
     }
     assert found["selection rate"].p is None and "no true class in common" in found["selection rate"].difference.reason
     assert found["error rate"].difference.value == 0
+
+
+def smeared(given: Evidence, seed: int = 0) -> Evidence:
+    """With shares under other masks: nearly the same ones, and ones that have little to do with them."""
+    regions, rng = given.regions, np.random.default_rng(seed)
+    assert regions is not None
+    near, far = (
+        replace(
+            regions,
+            share={name: values ** rng.uniform(low, 1, values.shape) for name, values in regions.share.items()},
+            twin_share=regions.twin_share ** rng.uniform(low, 1, regions.twin_share.shape),
+        )
+        for low in (0.99, -1.0)
+    )
+    return replace(given, varied={"near": near, "far": far})
+
+
+def test_a_disparity_and_errors_are_asked_again_of_other_masks_with_their_own_twins() -> None:
+    given = smeared(people(np.random.default_rng(22), 400, effect=1.0, confident=1.0, twins=20))
+    found = asked(given)["disparity.part.who.a-b"]
+    near, far = found.sensitivity
+    assert near.verdict is found.verdict is Verdict.BREACH and far.verdict is not Verdict.BREACH and found.fragile
+    for id_, collect in (("disparity.part.who.a-b", disparity_cases), ("errors.part.who.a", error_cases)):
+        variants = part_of(given, collect, id_).variants
+        assert [variant.changed for variant in variants] == ["near", "far"]
+        for variant in variants:
+            alone = part_of(replace(given, regions=given.varied[variant.changed], varied={}), collect, id_)
+            assert (variant.p, variant.estimate(0.9)) == (alone.p, alone.estimate(0.9)) and alone.variants == ()
+
+
+def test_a_disparity_counts_the_photographs_that_other_masks_leave_without_the_region() -> None:
+    given = smeared(people(np.random.default_rng(22), 400, effect=1.0, confident=1.0))
+    far = given.varied["far"]
+    lost = np.arange(400) % 8 == 0
+    for rows in (lost, given.examples.attributes["who"] == "a"):
+        share = {name: np.where(rows[:, None], np.nan, values) for name, values in far.share.items()}
+        again = part_of(
+            replace(given, varied={"far": replace(far, share=share)}), disparity_cases, "disparity.part.who.a-b"
+        )
+        estimate = again.variants[0].estimate(0.95)
+        if rows is lost:
+            kept = estimate.n or 0
+            assert again.variants[0].p is not None and kept + estimate.dropped == 400 and estimate.dropped >= 50
+        else:
+            assert (
+                again.variants[0].p is None and "a 0" in estimate.reason and "20 a side are needed" in estimate.reason
+            )
+
+
+def test_more_than_two_groups_are_opened_by_the_omnibus_of_the_same_masks() -> None:
+    given = smeared(people(np.random.default_rng(22), 600, effect=1.0, confident=1.0))
+    who = np.where(np.arange(600) % 3 == 0, "c", given.examples.attributes["who"])
+    given = replace(given, examples=replace(given.examples, attributes={"who": who}))
+    case = part_of(given, disparity_cases, "disparity.part.who.a-rest")
+    for variant in case.variants:
+        alone = part_of(
+            replace(given, regions=given.varied[variant.changed], varied={}),
+            disparity_cases,
+            "disparity.part.who.a-rest",
+        )
+        assert variant.omnibus == alone.omnibus != case.omnibus and variant.omnibus is not None
 
 
 def test_too_few_errors_are_counted() -> None:
