@@ -254,8 +254,8 @@ def _finding(finding: Finding, k: int, *, small: bool) -> Finding:
             for each in finding.second_opinion
         ),
     }
-    update["sensitivity"] = tuple(
-        each.model_copy(update={"estimate": _estimate(each.estimate, k, small=small)}) for each in finding.sensitivity
+    update["sensitivity"] = tuple(  # its n less that of the finding would tell how few it leaves out
+        each.model_copy(update={"estimate": _estimate(each.estimate, k, small=True)}) for each in finding.sensitivity
     )
     if small:
         update["needed_n"] = None

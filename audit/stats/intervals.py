@@ -104,6 +104,11 @@ def missing(reason: str, *, level: float, unit: str, n: int = 0, dropped: int = 
     return Estimate(value=None, level=level, unit=unit, n=n, dropped=dropped, reason=reason)
 
 
+def noting(estimate: Estimate, reason: str) -> Estimate:
+    """The estimate, if there is one, with a reason in place of its own."""
+    return estimate.model_copy(update={"reason": reason}) if reason and estimate.value is not None else estimate
+
+
 def linearised(
     value: float,
     influence: FloatArray,

@@ -16,8 +16,10 @@ from audit.questions import QUESTIONS
 from audit.records import Estimand, Estimate, Opinion
 from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable, untested
 from audit.stats.intervals import BoolArray, mean_interval
-from audit.stats.mask_swap import MaskSwap, leave_one_out, mask_swap, referenced
+from audit.stats.mask_swap import MaskSwap, mask_swap
+from audit.stats.multiplicity import every
 from audit.stats.placebos import Pool
+from audit.stats.twins import referenced, twin_details
 from audit.tables import FloatArray, RegionTable
 
 MOST_OVERLAP: Final = 0.95  # beyond it, 60 images miss 10 % of relevance on the region more often than they find it
@@ -159,10 +161,10 @@ def _redrawn(evidence: Evidence, changed: str, regions: RegionTable, r: int, hel
 
 
 def _agreed(tests: Collection[MaskSwap]) -> float | None:
-    """A finding needs every composite: the largest p, and 1 where they push in different directions."""
-    known = [test.p for test in tests if test.p is not None]
-    signs = {np.sign(np.nanmean(test.difference)) for test in tests if test.p is not None}
-    return None if len(known) < len(tests) else 1.0 if len(signs) > 1 else max(known)
+    """p of the finding: every composite must show it."""
+    return every(
+        [test.p for test in tests], (float(np.sign(np.nanmean(t.difference))) for t in tests if t.p is not None)
+    )
 
 
 def _mean(evidence: Evidence, held: BoolArray, test: MaskSwap, level: float) -> Estimate:
@@ -187,17 +189,6 @@ def _twins(regions: RegionTable, r: int, test: MaskSwap) -> tuple[str, dict[str,
     said = "no more than" if p > 0.05 else "beyond what"
     note = f"{said} untrained copies of the network show ({known.min():+.2f} to {known.max():+.2f}, t {t:+.1f})"
     return note, twin_details(p, t, values)
-
-
-def twin_details(p: float | None, t: float | None, twins: FloatArray) -> dict[str, JsonValue]:
-    """What the record keeps of a reference: p, t, the twins' values, and how many of them it would flag."""
-    alone, known = leave_one_out(twins), twins[np.isfinite(twins)]
-    return {
-        "p of the reference": p,
-        "t of the reference": t,
-        "twins": known.tolist(),
-        "twins flagged at .05 by the others": int((alone <= 0.05).sum()),
-    }
 
 
 def _known_mean(values: FloatArray) -> float:

@@ -19,94 +19,25 @@ from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable, 
 from audit.stats.features import Feature, features, measure
 from audit.stats.fractional import fractional_logit
 from audit.stats.groupings import MENTIONED, TIMES, Grouping, groupings
-from audit.stats.intervals import BoolArray, coded, units
-from audit.stats.mask_swap import referenced
+from audit.stats.intervals import BoolArray, noting
+from audit.stats.matching import (
+    Comparison,
+    Sample,
+    confidence_bins,
+    incomparable,
+    matching_note,
+    no_stratum,
+    rows_sampled,
+    sampled,
+)
 from audit.stats.placebos import Pool
-from audit.stats.regions import twin_details
-from audit.stats.resampling import cluster_permutation
-from audit.stats.tests import RankEffect, brunner_munzel, comparable, omnibus, rank_effect, stratified_permutation
+from audit.stats.tests import RankEffect, omnibus
+from audit.stats.twins import referenced, twin_details
 from audit.stats.two_part import Part, TwoPart, two_part
 from audit.tables import FloatArray, IntArray
 
-Strata = Callable[[IntArray, IntArray, FloatArray], IntArray]
 LOGIT: Final = "fractional logit with the declared covariates"
 ZEROS: Final = (0.1, 0.9)  # shares of zeros between which presence and amount are tested too
-
-
-def confidence_bins(label: IntArray, predicted: IntArray, margin: FloatArray) -> IntArray:
-    """Label x prediction x bins of |margin|: 8 for 250 rows, 11 for 1,000.
-
-    Groups 1 to 3 apart in confidence (sd 1.4) differ within bins too: quintiles reject up to 30 % of true nulls at 1,000
-    rows, these 3 to 9 % from 250 to 4,000. A bin's remainder falls with the square of their number, a standard error with
-    the root of the rows.
-    """
-    if not len(margin):
-        return np.zeros(0, dtype=int)
-    size, bins = np.abs(margin), max(5, round(2 * len(margin) ** 0.25))
-    cut = np.searchsorted(np.quantile(size, np.linspace(0, 1, bins + 1)[1:-1]), size)
-    return np.asarray((label * (int(predicted.max()) + 1) + predicted) * bins + cut)
-
-
-MATCHED: Final[dict[str, Strata]] = {
-    "label, prediction and confidence": confidence_bins,
-    "label and confidence": lambda label, predicted, margin: confidence_bins(label, 0 * label, margin),
-    "confidence": lambda label, predicted, margin: confidence_bins(0 * label, 0 * label, margin),
-}
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Comparison:
-    """Examples `side` against the other `rows` `[n]`, within strata of what `matched` names; twins are asked of `twin_rows`."""
-
-    question: str
-    id: str
-    attribute: str
-    groups: tuple[str, ...]
-    sides: tuple[str, str]
-    rows: BoolArray
-    side: BoolArray
-    matched: str
-    estimand: Mapping[str, str]
-    margin: float | None = None
-    remark: str = ""
-    twin_rows: BoolArray | None = None
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """The rows of a comparison that have a value, as the rank tests take them."""
-
-    values: FloatArray
-    side: BoolArray
-    strata: IntArray
-    cluster: IntArray
-    rows: IntArray
-
-    @property
-    def matched(self) -> BoolArray:
-        """Rows whose stratum holds at least 2 clusters of each side."""
-        layer = coded(self.strata)[0]
-        return comparable(layer, self.side, self.cluster, np.ones(len(layer), dtype=bool))
-
-    def effect(self) -> RankEffect:
-        """Overlap-weighted Cliff's delta and the p of its rank test."""
-        return rank_effect(self.values, self.side, cluster=self.cluster, strata=self.strata)
-
-    def permuted(self, rng: np.random.Generator, resamples: int) -> tuple[float | None, str]:
-        """p of permuting sides within strata, and the test's name: whole clusters where each is of one side and enough compare."""
-        clusters = units(self.cluster)
-        if clusters < len(self.cluster):
-            p, note = cluster_permutation(
-                self.values, self.side, cluster=self.cluster, strata=self.strata, rng=rng, resamples=resamples
-            )
-            if p is not None and not note:
-                return p, "permutation of clusters"
-        p, _ = stratified_permutation(
-            self.values, self.side, strata=self.strata, cluster=self.cluster, rng=rng, resamples=resamples
-        )
-        return p, "stratified permutation" if clusters == len(self.cluster) else "sign flips of clusters within strata"
 
 
 def disparity_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
@@ -120,7 +51,7 @@ def disparity_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
             found, lacking = _answered(evidence, mine, compared, grouping)
             cases += found
             short += by_reason(lacking)
-            again = [f for f in mine if lacking.get(f.name) == _no_stratum(compared)]
+            again = [f for f in mine if lacking.get(f.name) == no_stratum(compared)]
             found, lacking = _answered(evidence, again, _at_equal_confidence(evidence, compared), None)
             cases += found
             short += [f"correctly classified: {reason}" for reason in by_reason(lacking)]
@@ -130,24 +61,24 @@ def disparity_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     return cases
 
 
-def _groups(evidence: Evidence, grouping: Grouping) -> Iterator[_Comparison]:
+def _groups(evidence: Evidence, grouping: Grouping) -> Iterator[Comparison]:
     for name, other in grouping.pairs:
         side, rows = grouping.column == name, grouping.rows(name, other)
-        yield _Comparison(
+        yield Comparison(
             question="disparity", id=f"{grouping.attribute}.{name}-{other}", attribute=grouping.attribute, groups=(name, other),
             sides=(name, other), rows=rows, side=side, matched="label, prediction and confidence",
             estimand={"group": name, "other": other}, margin=evidence.config.margins.disparity, twin_rows=rows,
         )  # fmt: skip
 
 
-def _at_equal_confidence(evidence: Evidence, compared: _Comparison) -> _Comparison:
+def _at_equal_confidence(evidence: Evidence, compared: Comparison) -> Comparison:
     """Where the group decides the label: correct examples, equal in confidence alone.
 
     What the examples show differs too, so it has no margin. Twins know no right answer: all their examples count.
     """
     name, other = compared.groups
     correct = evidence.examples.predicted == evidence.examples.label
-    return _Comparison(
+    return Comparison(
         question="disparity", id=f"{compared.id}.correct", attribute=compared.attribute, groups=compared.groups,
         sides=compared.sides, rows=compared.rows & correct, side=compared.side, matched="confidence",
         estimand={"group": name, "other": other, "matched": "confidence alone, correctly classified: labels differ between "
@@ -163,7 +94,7 @@ def error_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     for attribute, names, column in _within(evidence):
         short: dict[str, list[str]] = {}
         for name in names:
-            compared = _Comparison(
+            compared = Comparison(
                 question="errors", id=f"{attribute}.{name}", attribute=attribute, groups=(name,),
                 sides=("misclassified", "correct"), rows=column == name, side=wrong, matched="label and confidence",
                 estimand={"group": name},
@@ -189,46 +120,20 @@ def _within(evidence: Evidence) -> Iterator[tuple[str, tuple[str, ...], NDArray[
 
 
 def _answered(
-    evidence: Evidence, asked: Sequence[Feature], compared: _Comparison, grouping: Grouping | None
+    evidence: Evidence, asked: Sequence[Feature], compared: Comparison, grouping: Grouping | None
 ) -> tuple[list[Case], dict[str, str]]:
     """A case for every feature that can be compared (and one a part where it is often 0), and the reason of every other."""
     cases: list[Case] = []
     lacking: dict[str, str] = {}
     for feature in asked:
-        sample = _sample(evidence, feature, compared)
-        reason = _untestable(evidence, compared, sample)
+        sample = sampled(evidence, feature, compared)
+        reason = incomparable(evidence, compared, sample)
         if reason:
             lacking[feature.name] = reason
         else:
             case = _case(evidence, feature, compared, sample, grouping)
             cases += [case, *_parts(case, sample)]
     return cases, lacking
-
-
-def _untestable(evidence: Evidence, compared: _Comparison, sample: _Sample) -> str:
-    """Why the sides cannot be compared on a feature; empty if they can."""
-    sizes, smallest = (int(sample.side.sum()), int((~sample.side).sum())), evidence.config.statistics.min_group_size
-    if min(sizes) < smallest:
-        counts = ", ".join(f"{side} {n}" for side, n in zip(compared.sides, sizes, strict=True))
-        return f"{EXAMPLES[evidence.config.task]}s with relevance there: {counts}; {smallest} a side are needed"
-    return "" if sample.matched.any() else _no_stratum(compared)
-
-
-def _no_stratum(compared: _Comparison) -> str:
-    return f"no stratum holds both {' and '.join(compared.sides)} at equal {compared.matched}"
-
-
-def _sample(evidence: Evidence, feature: Feature, compared: _Comparison, composite: str | None = None) -> _Sample:
-    values, examples = feature.values[composite or evidence.composites[0]], evidence.examples
-    rows = np.flatnonzero(compared.rows & np.isfinite(values))
-    return _rows(evidence, compared, rows, values[rows], examples.predicted[rows], examples.margin[rows])
-
-
-def _rows(
-    evidence: Evidence, compared: _Comparison, rows: IntArray, values: FloatArray, predicted: IntArray, margin: FloatArray
-) -> _Sample:  # fmt: skip
-    strata = MATCHED[compared.matched](evidence.examples.label[rows], predicted, margin)
-    return _Sample(values, compared.side[rows], strata, evidence.examples.cluster[rows], rows)
 
 
 @final
@@ -245,10 +150,10 @@ class _Tested:
 
     def estimate(self, level: float) -> Estimate:
         """Delta with its interval at `level`, and what is lacking as the reason."""
-        return _noting(self.effect.estimate(level), self.lacking)
+        return noting(self.effect.estimate(level), self.lacking)
 
 
-def _tested(evidence: Evidence, feature: Feature, compared: _Comparison, sample: _Sample) -> _Tested:
+def _tested(evidence: Evidence, feature: Feature, compared: Comparison, sample: Sample) -> _Tested:
     reference, twins, lacking = _reference(evidence, feature, compared)
     effect = sample.effect()
     permuted, permutation = sample.permuted(
@@ -273,14 +178,14 @@ def _tested(evidence: Evidence, feature: Feature, compared: _Comparison, sample:
     )
 
 
-def _key(feature: Feature, compared: _Comparison) -> str:
+def _key(feature: Feature, compared: Comparison) -> str:
     return f"{compared.question}.{feature.name}.{compared.id}"
 
 
 def _case(
-    evidence: Evidence, feature: Feature, compared: _Comparison, sample: _Sample, grouping: Grouping | None
+    evidence: Evidence, feature: Feature, compared: Comparison, sample: Sample, grouping: Grouping | None
 ) -> Case:  # fmt: skip
-    note, matching = _matching(compared, sample)
+    note, matching = matching_note(compared, sample)
     found = _tested(evidence, feature, compared, sample)
     return Case(
         id=_key(feature, compared),
@@ -297,7 +202,7 @@ def _case(
         opinions=tuple(
             Opinion(composite=other, estimate=again.estimate(0.95), p=again.p)
             for other in evidence.composites[1:]
-            for again in [_sample(evidence, feature, compared, other).effect()]
+            for again in [sampled(evidence, feature, compared, other).effect()]
         ),
         details={feature.kind: feature.name, **matching, **found.details},
         note=note + found.note,
@@ -310,11 +215,11 @@ def _case(
 
 
 def _redrawn(
-    evidence: Evidence, changed: str, feature: Feature, compared: _Comparison, sample: _Sample, grouping: Grouping | None
+    evidence: Evidence, changed: str, feature: Feature, compared: Comparison, sample: Sample, grouping: Grouping | None
 ) -> Variant:  # fmt: skip
     """The same tests of relevance inside other masks; those of the `sample` that they leave without the region are dropped."""
-    again = _sample(evidence, feature, compared)
-    reason = _untestable(evidence, compared, again)
+    again = sampled(evidence, feature, compared)
+    reason = incomparable(evidence, compared, again)
     if reason:
         return untested(changed, reason, QUESTIONS[compared.question].put[evidence.config.task].scale)
     found, lost = _tested(evidence, feature, compared, again), len(np.setdiff1d(sample.rows, again.rows))
@@ -327,7 +232,7 @@ def _redrawn(
 
 
 def _supposed(
-    evidence: Evidence, feature: Feature, compared: _Comparison, grouping: Grouping | None
+    evidence: Evidence, feature: Feature, compared: Comparison, grouping: Grouping | None
 ) -> tuple[Variant, ...]:
     """Unknown groups split by their values at the median: near the extremes of what they could do to the difference."""
     values = feature.values[evidence.composites[0]]
@@ -337,14 +242,14 @@ def _supposed(
     for raised, towards in ((True, "high"), (False, "low")):
         column = grouping.supposing(high == raised, *compared.groups)
         again = replace(compared, side=column == compared.groups[0], rows=compared.rows | grouping.unknown)
-        effect = _sample(evidence, feature, again).effect()
+        effect = sampled(evidence, feature, again).effect()
         made.append(
             Variant(f"unknown groups with {towards} values counted as {compared.groups[0]}", effect.p, effect.estimate)
         )
     return tuple(made)
 
 
-def _adjusted(evidence: Evidence, sample: _Sample) -> tuple[float | None, dict[str, JsonValue]]:
+def _adjusted(evidence: Evidence, sample: Sample) -> tuple[float | None, dict[str, JsonValue]]:
     """p and difference of mean shares at equal covariates, label and confidence; nothing where no covariate is declared."""
     examples, rows = evidence.examples, sample.rows
     if not examples.covariates or (sample.values < 0).any():
@@ -358,7 +263,7 @@ def _adjusted(evidence: Evidence, sample: _Sample) -> tuple[float | None, dict[s
     return p, estimate.model_dump()
 
 
-def _estimand(evidence: Evidence, feature: Feature, compared: _Comparison) -> Estimand:
+def _estimand(evidence: Evidence, feature: Feature, compared: Comparison) -> Estimand:
     names = {"matched": compared.matched, **compared.estimand}
     put = QUESTIONS[compared.question].put[evidence.config.task]
     return put.estimand(
@@ -376,7 +281,7 @@ def _omnibus(evidence: Evidence, feature: Feature, grouping: Grouping | None) ->
     return omnibus(values[rows], grouping.column[rows], cluster=examples.cluster[rows], strata=strata)
 
 
-def _parts(case: Case, sample: _Sample) -> Sequence[Case]:
+def _parts(case: Case, sample: Sample) -> Sequence[Case]:
     """How often, and how far, the share exceeds 0, where 10 to 90 % of the shares are 0: one test of all would mix the two."""
     if not ZEROS[0] <= (sample.values == 0).mean() <= ZEROS[1] or (sample.values < 0).any():
         return ()
@@ -412,33 +317,8 @@ def _told(p: float, reference: float | None) -> str:
     return f"; untrained copies of the network differ about as much (p {reference:.3f}), which decides here"
 
 
-def _matching(compared: _Comparison, sample: _Sample) -> tuple[str, Mapping[str, JsonValue]]:
-    """What matching does to the difference and what it loses on each side, in words and as details."""
-    unmatched, p = brunner_munzel(sample.values, sample.side, cluster=sample.cluster)
-    counts = [int((~sample.matched & side).sum()) for side in (sample.side, ~sample.side)]
-    lost: dict[str, JsonValue] = dict(zip(compared.sides, counts, strict=True))
-    known = unmatched.value is not None and p is not None
-    size = "" if p is None else "p < 0.001" if p < 0.001 else f"p {p:.3f}"
-    before = f"before matching on {compared.matched} {unmatched.value:+.2f} ({size}); " if known else ""
-    left_out = " and ".join(f"{n} {side}" for side, n in lost.items())
-    kept = " and ".join(
-        f"{int((sample.matched & side).sum())} {name}"
-        for name, side in zip(compared.sides, (sample.side, ~sample.side), strict=True)
-    )
-    return f"{compared.remark}{before}matching keeps {kept}, and leaves out {left_out}", {
-        "matched on": compared.matched,
-        "rows lost to empty strata": lost,
-        "unmatched": unmatched.model_dump(),
-        "p unmatched": p,
-    }
-
-
-def _noting(estimate: Estimate, reason: str) -> Estimate:
-    return estimate.model_copy(update={"reason": reason}) if reason else estimate
-
-
 def _reference(
-    evidence: Evidence, feature: Feature, compared: _Comparison
+    evidence: Evidence, feature: Feature, compared: Comparison
 ) -> tuple[float | None, Mapping[str, JsonValue], str]:
     """p of the trained delta among the twins' on their images, what to record, and why there is none where one is due."""
     regions = evidence.regions
@@ -459,12 +339,12 @@ def _reference(
 
 
 def _delta(
-    evidence: Evidence, compared: _Comparison, chosen: IntArray, asked: BoolArray, values: FloatArray, predicted: IntArray,
+    evidence: Evidence, compared: Comparison, chosen: IntArray, asked: BoolArray, values: FloatArray, predicted: IntArray,
     margin: FloatArray,
 ) -> float:  # fmt: skip
     """Cliff's delta of one model on the images the twins explained; NaN where no stratum holds both sides."""
     keep = asked & np.isfinite(values)
     if not keep.any():
         return float("nan")
-    effect = _rows(evidence, compared, chosen[keep], values[keep], predicted[keep], margin[keep]).effect()
+    effect = rows_sampled(evidence, compared, chosen[keep], values[keep], predicted[keep], margin[keep]).effect()
     return float("nan") if effect.reason else effect.delta

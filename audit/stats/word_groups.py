@@ -10,7 +10,7 @@ from audit.config import Config
 from audit.questions import QUESTIONS
 from audit.records import Estimate, Opinion
 from audit.stats.cases import Case, Evidence, Variant, by_attribute, not_testable
-from audit.stats.intervals import BoolArray
+from audit.stats.intervals import BoolArray, noting
 from audit.stats.nulls import (
     Design,
     PlaceboTest,
@@ -160,7 +160,7 @@ def _placebo_case(
         estimand=put.estimand("text", group=groups[0], other=groups[-1], **named),
         test=f"among {len(tests[first].null)} placebo {kind}: larger p of rank and t tail, largest of {len(tests)} composites",
         p=agreed(tests),
-        estimate=lambda level: _noting(estimate(level), tests[first].estimate.reason),
+        estimate=lambda level: noting(estimate(level), tests[first].estimate.reason),
         margin=margin,
         variants=variants,
         composite=first,
@@ -191,10 +191,6 @@ def _leaving_out(
             again = partial(_contrasted, evidence, pool, left) if scale else partial(_enriched, evidence, pool, left[0])
             made.append(Variant(f"without the term {pool.table.types[term]}", p, again))
     return tuple(made)
-
-
-def _noting(estimate: Estimate, reason: str) -> Estimate:
-    return estimate.model_copy(update={"reason": reason}) if reason and estimate.value is not None else estimate
 
 
 def _enriched(evidence: Evidence, pool: Pool, kept: IntArray, level: float) -> Estimate:

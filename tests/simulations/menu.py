@@ -11,7 +11,7 @@ from audit.records import Estimate
 from audit.stats.counts import mcnemar, small_counts
 from audit.stats.fractional import fractional_logit
 from audit.stats.intervals import difference_interval, mean_interval, newcombe, ratio_interval, wilson
-from audit.stats.relevance_gaps import confidence_bins
+from audit.stats.matching import confidence_bins
 from audit.stats.resampling import cluster_bootstrap, cluster_permutation
 from audit.stats.stratified import common_odds, van_elteren
 from audit.stats.tests import brunner_munzel, sign_flip, stratified_permutation, two_proportions

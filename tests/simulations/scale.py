@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
+from audit.stats.matching import confidence_bins
 from audit.stats.performance import outcome_gaps
-from audit.stats.relevance_gaps import confidence_bins
 from audit.stats.tests import brunner_munzel, stratified_permutation
 
 ROWS: Final = 1_000_000

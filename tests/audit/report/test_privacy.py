@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.records import AuditRecord, Distribution, Estimate, LedgerSummary, MeanMap, RegionRecord, Verdict
+from audit.records import (
+    AuditRecord,
+    Distribution,
+    Estimate,
+    LedgerSummary,
+    MeanMap,
+    RegionRecord,
+    Sensitivity,
+    Verdict,
+)
 from audit.report.page import cards, picture_alt
 from audit.report.privacy import published, withheld
 from audit.report.render import html
@@ -258,3 +267,15 @@ def test_estimates_keep_reasons_where_nothing_is_small():
     known = Estimate(value=None, n=0, reason="no example holds it")
     record = record_with(effects=(), concentration={"cp_lrp": known})
     assert published(record).concentration["cp_lrp"] == known
+
+
+def test_the_size_of_a_variant_does_not_tell_how_few_examples_it_leaves_out():
+    record = sample_record()
+    whole = next(f for f in record.findings if f.estimate.n and f.estimate.n > 10)
+    fewer = whole.estimate.model_copy(update={"n": whole.estimate.n - 2, "dropped": 2})
+    other = Sensitivity(changed="masks shrunk by 1 pixel", estimate=fewer, verdict=whole.verdict)
+    findings = (whole.model_copy(update={"sensitivity": (other,)}),)
+    (shown,) = published(record_with(findings=findings)).findings
+    (told,) = shown.sensitivity
+    assert (told.estimate.n, told.estimate.dropped) == (None, 0) and shown.estimate.n == whole.estimate.n
+    assert told.estimate.value == fewer.value

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.stats.mask_swap import MaskSwap, leave_one_out, mask_swap, referenced, swap_blocks
+from audit.stats.mask_swap import MaskSwap, mask_swap, swap_blocks
 from audit.stats.regions import MOST_OVERLAP
+from audit.stats.twins import leave_one_out, referenced
 from tests.audit.stats.photographs import following, maps, masks, overlap, swapped
 
 

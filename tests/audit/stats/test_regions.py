@@ -12,10 +12,10 @@ from audit.questions import QUESTIONS
 from audit.records import Estimate, Finding, Verdict
 from audit.stats.cases import Case, Evidence
 from audit.stats.families import COLLECTORS, answer, share_means, term_effects
-from audit.stats.mask_swap import referenced
 from audit.stats.performance import outcome_gaps
 from audit.stats.regions import MOST_OVERLAP, region_reliance_cases
 from audit.stats.relevance_gaps import disparity_cases, error_cases
+from audit.stats.twins import referenced
 from tests.audit.stats.photographs import MIDDLE, evidence, following, maps, masks, region_table, scaled
 
 N = 120
