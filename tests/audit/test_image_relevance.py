@@ -68,7 +68,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "target": {"favour": "a", "against": "c"},
         "regions": [{"name": "thing", "boxes": "thing"}, {"name": "top", "fixed": [[0, 0, 16, 6]]}],
         "relevance": {"composites": ["epsilon_plus", "epsilon_gamma_box"]},
-        "statistics": {"twins": 20, "twin_examples": 20, "permutations": 99, "min_group_size": 5},
+        "statistics": {"twins": 20, "twin_examples": 20, "permutations": 199, "min_group_size": 5},
         **changes,
     }
 
