@@ -16,7 +16,7 @@ from audit.tables import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
 FEW_CLUSTERS: Final = 30
-MOST_SKEWED: Final = 0.2
+MOST_SKEWED: Final = 0.5
 SKEWED: Final = "unreliable: values so skewed need more independent units"
 UNRELIABLE: Final = "unreliable: fewer than 30 independent units"
 
@@ -37,16 +37,27 @@ class Spread:
 
     @property
     def warning(self) -> str:
-        """That the t interval is not to be relied on: few clusters, or an estimate that is skewed by more than .2.
+        """That the interval is not to be relied on: few clusters, or an estimate that is skewed by more than .5.
 
-        For a mean that is n < 25 G^2 of Cochran (1977, Sampling Techniques, 2.15); at 30 values, half of them 0, an interval of
-        95 % covers .91.
+        For a mean that is n < 4 G^2, as of 30 values of which nine in ten are 0: an interval of 95 % covers .86 there.
         """
         return few(self.clusters) or (SKEWED if abs(self.skew) > MOST_SKEWED else "")
 
     def quantile(self, level: float) -> float:
         """Two-sided critical value of Student's t."""
         return float(stats.t.ppf((1 + level) / 2, self.df))
+
+    def reach(self, level: float) -> tuple[float, float]:
+        """Standard errors below and above the estimate: the outer ends of Student's t interval and of Hall's for skewed estimates.
+
+        Hall transforms t to t + k t^2 / 3 + k^2 t^3 / 27 + k / 6, k the skewness of the estimate, and back (Hall 1992, Journal of the
+        Royal Statistical Society B 54). It covers .96 where half of 30 values are 0 (Student's t .91), but .93 where tails are heavy.
+        """
+        t, k = self.quantile(level), self.skew
+        if abs(k) < 1e-6:
+            return t, t
+        ends = [3 / k * (float(np.cbrt(1 + k * (end - k / 6))) - 1) for end in (t, -t)]
+        return max(t, ends[0]), max(t, -ends[1])
 
 
 def coded(labels: NDArray[Any]) -> tuple[IntArray, int]:
@@ -120,7 +131,7 @@ def linearised(
     scale: float,
     dropped: int = 0,
 ) -> Estimate:
-    """`value` with its cluster-robust t interval.
+    """`value` with its cluster-robust interval, as wide as its skewness asks.
 
     `scale` is the size of the data: a standard error below 1e-12 of it is rounding.
     """
@@ -128,7 +139,12 @@ def linearised(
     if found is None:
         reason = "fewer than 2 independent units in a group"
         return missing(reason, level=level, unit=unit, n=len(influence), dropped=dropped)
-    return from_spread(value, found, n=len(influence), level=level, unit=unit, scale=scale, dropped=dropped)
+    bare = from_spread(value, found, n=len(influence), level=level, unit=unit, scale=scale, dropped=dropped)
+    if bare.low is None:
+        return bare
+    below, above = found.reach(level)
+    ends = {"low": value - below * found.se, "high": value + above * found.se}
+    return bare.model_copy(update={**ends, "interval": "cluster-robust t, wider where skewed"})
 
 
 def from_spread(

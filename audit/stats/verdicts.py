@@ -69,7 +69,7 @@ def within(estimate: Estimate, margin: float) -> bool:
 
 
 def standard_error(estimate: Estimate) -> float | None:
-    """Standard error behind a t interval, taking clusters - 1 degrees of freedom."""
+    """Standard error behind a t interval, taking clusters - 1 degrees of freedom; too large where skewness widened the interval."""
     if estimate.low is None or estimate.high is None or not estimate.clusters or estimate.clusters < 2:
         return None
     return (estimate.high - estimate.low) / 2 / float(stats.t.ppf((1 + estimate.level) / 2, estimate.clusters - 1))

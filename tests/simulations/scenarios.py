@@ -347,7 +347,4 @@ COVERS: Final = (
         {"difference_interval": -0.2 * BETA_MEAN, "newcombe": -0.2, "brunner_munzel's delta": -0.2},
     ),
 )
-UNCOVERED: Final = {
-    ("half zeros, 30", "mean_interval"): 2000
-}  # replicates that show it; whoever mends it deletes its line
 EQUIVALENT_AT: Final = {0.147: (200, 300, 400), 0.10: (400, 600, 800), 0.05: (1600, 2400, 3200)}  # margin: n a group

@@ -25,7 +25,7 @@ from audit.records import (
 )
 
 SD = "sd of the contrast logit"
-CLUSTERED = "cluster-robust linearised t"
+CLUSTERED = "cluster-robust t, wider where skewed"
 HOSTILE = (
     "<script>alert(1)</script> is the whole plot",
     "{{7*7}} and {% raw %} stars , she says",

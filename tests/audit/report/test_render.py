@@ -229,7 +229,7 @@ def test_every_finding_has_a_row_with_its_numbers(source, shown):
     ).words
     for part in (
         "nationality: french − american", "mean signed relevance of french words minus that of american words", "−0.071 [−0.163, 0.021]",
-        "97.5 %, cluster-robust linearised t", "96 (71)", "0.104", "0.100", "INCONCLUSIVE", "neither a difference nor its absence",
+        "97.5 %, cluster-robust t, wider where skewed", "96 (71)", "0.104", "0.100", "INCONCLUSIVE", "neither a difference nor its absence",
         "MDE 0.131 sd of the contrast logit at power 0.8; about n = 412", "attn_lrp: 0.012 [−0.098, 0.122], p 0.610",
         "rank among 999 placebo pairs",
     ):  # fmt: skip

@@ -117,7 +117,11 @@ def test_a_group_of_any_name_is_in_the_key():
 
 def test_caption_names_interval_composite_and_that_it_is_no_test():
     caption = chart(*groups(2)).caption
-    for said in ("(cp_lrp)", "95\u00a0% interval (cluster-robust linearised t)", "it belongs to no family of tests"):
+    for said in (
+        "(cp_lrp)",
+        "95\u00a0% interval (cluster-robust t, wider where skewed)",
+        "it belongs to no family of tests",
+    ):
         assert said in caption
 
 
@@ -138,7 +142,7 @@ def test_a_mean_without_interval_is_drawn_as_its_marker_alone():
     lone = distribution("who.a", [0.2]).model_copy(update={"mean": Estimate(value=0.2, n=1, reason="one cluster")})
     made = chart(lone, *groups(1, "age"))
     assert "0.200, n = 1, 0 zeros" in made.svg and made.caption.endswith(" 1 of 2 estimates: one cluster.")
-    assert "with its 95\u00a0% interval (cluster-robust linearised t)." in made.caption
+    assert "with its 95\u00a0% interval (cluster-robust t, wider where skewed)." in made.caption
 
 
 def test_a_long_list_is_cut_and_the_caption_says_so():

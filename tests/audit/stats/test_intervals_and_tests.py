@@ -72,9 +72,9 @@ def test_newcombe_and_score_test_equal_statsmodels_for_rows_on_their_own() -> No
     assert two_proportions(values, group, cluster=np.arange(90)) == pytest.approx(expected, abs=1e-12)
 
 
-def test_difference_equals_welch_for_rows_on_their_own_and_paired_t_for_shared_clusters() -> None:
+def test_difference_of_symmetric_samples_equals_welch_for_rows_on_their_own_and_paired_t_for_shared_clusters() -> None:
     rng = np.random.default_rng(0)
-    x, y = rng.normal(0, 3, 20), rng.normal(0, 1, 20)
+    x, y = (np.concatenate([half, -half]) for half in (rng.normal(0, 3, 10), rng.normal(0, 1, 10)))
     values, group = np.concatenate([x, y]), np.arange(40) < 20
     welch = stats.ttest_ind(x, y, equal_var=False).confidence_interval()
     single = difference_interval(values, group, cluster=np.arange(40))
@@ -307,3 +307,42 @@ def test_rate_and_rank_intervals_cover_in_clusters() -> None:
     assert covers(rate) >= 0.93
     assert covers(rates) >= 0.93
     assert covers(delta) >= 0.93
+
+
+def hall_by_bisection(mean: float, se: float, skew: float, t: float) -> list[float]:
+    """Oracle: the means at which Hall's transform of the t statistic equals t, and -t."""
+
+    def transformed(m: float) -> float:
+        x = (mean - m) / se
+        return x + skew * x**2 / 3 + skew**2 * x**3 / 27 + skew / 6
+
+    found = []
+    for level in (t, -t):
+        low, high = mean - 100 * se, mean + 100 * se
+        for _ in range(200):
+            middle = (low + high) / 2
+            low, high = (middle, high) if transformed(middle) > level else (low, middle)
+        found.append((low + high) / 2)
+    return found
+
+
+@given(
+    st.lists(st.floats(-3, 3), min_size=5, max_size=60).filter(lambda v: np.std(v) > 0.1), st.sampled_from([0.9, 0.99])
+)
+def test_intervals_of_means_are_the_outer_ends_of_students_and_halls(values: list[float], level: float) -> None:
+    x, n = np.array(values), len(values)
+    mean, se = float(x.mean()), float(x.std(ddof=1) / np.sqrt(n))
+    t = float(stats.t.ppf((1 + level) / 2, n - 1))
+    skew = float(((x - mean) ** 3).mean() / x.std() ** 3) / np.sqrt(n)
+    low, high = hall_by_bisection(mean, se, skew, t)
+    found = mean_interval(x, cluster=np.arange(n), level=level)
+    assert found.low == pytest.approx(min(mean - t * se, low), abs=1e-5)
+    assert found.high == pytest.approx(max(mean + t * se, high), abs=1e-5)
+
+
+@given(st.lists(st.floats(-3, 3), min_size=5, max_size=60).filter(lambda v: np.std(v) > 0.1))
+def test_the_interval_of_mirrored_values_is_mirrored(values: list[float]) -> None:
+    x, cluster = np.array(values), np.arange(len(values))
+    one, two = mean_interval(x, cluster=cluster), mean_interval(-x, cluster=cluster)
+    assert one.low is not None and two.high is not None
+    assert one.low == pytest.approx(-two.high) and one.value == pytest.approx(-(two.value or 0.0))
