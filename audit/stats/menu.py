@@ -53,7 +53,7 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType({
         "Hoeffding 1951, Annals of Mathematical Statistics 22",
     ),
     "cluster_permutation": Entry(
-        "The same, with whole clusters dealt",
+        "How often would they, if whole clusters were dealt?",
         "where every cluster is of one side and clusters have the same strata",
         "few clusters have few arrangements",
         "Chung and Romano 2013, Annals of Statistics 41",
@@ -89,7 +89,7 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType({
         "Boschloo 1970, Statistica Neerlandica 24; Fisher 1935",
     ),
     "two_proportions": Entry(
-        "The same for rows that share clusters",
+        "Are two rates equal, where rows share clusters?",
         "outcome gaps of clustered rows",
         "at an effective sample size, which few clusters tell badly",
         "score test; design effect of Kish 1965, Survey Sampling",
@@ -111,14 +111,50 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType({
 
 def page() -> str:
     """docs/statistics.md."""
-    return "\n".join(["# Statistics", "", INTRODUCTION, *_questions(), *_tests(), *_settings(), "", CORRECTED])
+    return "\n".join(
+        [
+            "# Statistics",
+            "",
+            INTRODUCTION,
+            *_questions(),
+            *_entries("How it is tested", SIZES, MENU),
+            *_entries("How intervals are made", FEW, INTERVALS),
+            *_settings(),
+            "",
+            CORRECTED,
+        ]
+    )
 
 
 NAMES: Final[Mapping[str, str]] = MappingProxyType({
-    "group": "a group", "other": "another group, a reference or the rest", "measure": "a rate, or a share",
-    "feature": "a term, a word group or a region", "matched": "label, prediction and confidence", "label": "k",
+    "group": "A", "other": "B", "measure": "M", "feature": "F", "matched": "label, prediction and confidence", "label": "k",
 })  # fmt: skip
 """What stands for the names of a case in the page."""
+LETTERS: Final = (
+    "A is a group, B another one, the reference or the rest; F a term, the words of an attribute, or a region; M the rate or the part of "
+    "relevance (`statistics.sign`) that a row of the report names; k a class. The unit is what the tests take as independent."
+)
+
+INTERVALS: Final[Mapping[str, Entry]] = MappingProxyType({
+    "mean, difference of means, ratio": Entry(
+        "Where does the true mean lie?",
+        "reliance, contrast, direction, swaps, mean shares",
+        "wider where skewed: covers .95 to .97 of 30 values of which half are 0, where Student's t alone covers .91",
+        "linearised with cluster-robust variance, Welch's degrees of freedom; outer ends of Student's t and of Hall 1992, JRSS B 54",
+    ),
+    "Wilson and Newcombe": Entry(
+        "Where does a true rate, or a difference of two, lie?",
+        "error and favourable rates, flips, accuracy",
+        "in clusters at an effective sample size",
+        "Wilson 1927, JASA 22; Newcombe 1998, Statistics in Medicine 17; design effect of Kish 1965",
+    ),
+    "Cliff's delta": Entry(
+        "How much more often is a value of one side the larger one?",
+        "disparity and errors, weighted over strata by the overlap of the sides; Student's t, or Wilson where the sides do not overlap",
+        "says nothing of sizes; rows without a counterpart are left out and counted",
+        "placements, cluster-robust: Brunner and Munzel 2000; Obuchowski 1997",
+    ),
+})  # fmt: skip
 
 INTRODUCTION: Final = """\
 This page is generated from the tables that the audit computes with (`audit/questions.py`, `audit/stats/menu.py`). How often each test is
@@ -138,6 +174,11 @@ adjusted p, the interval and the margin that the config declares:
 No verdict follows from a high p alone. A verdict that would change, or turn round, if unknown groups were all on one side, if one declared
 term were left out, or if every mask of a region were a little larger or smaller, is marked fragile."""
 
+SIZES: Final = f"Groups need {Statistics().min_group_size} examples a side."
+FEW: Final = (
+    "Below 30 independent units, and where an estimate is skewed by more than .5, an interval is called unreliable."
+)
+
 CORRECTED: Final = """\
 ## Many tests at once
 
@@ -146,11 +187,14 @@ is breached by chance in at most alpha of all audits. Other questions are correc
 and Yekutieli (2001) with `statistics.discovery: by`; their intervals keep the false coverage rate (Benjamini and Yekutieli 2005). What
 could not be tested does not enter a family and stays in the report. With more than two groups no pair has an adjusted p below that of
 the test of all groups together. `statistics.looks: 52` spends alpha over a year of weekly runs.
+
+Of k draws the smallest p is 1 / (k + 1), so a family of m tests needs k of at least m / alpha - 1: an audit that declares fewer placebos or
+permutations than the largest of its families needs is refused before anything is explained.
 """
 
 
 def _questions() -> Iterable[str]:
-    yield from ("", "## What is asked", "")
+    yield from ("", "## What is asked", "", LETTERS, "")
     margins = Margins()
     for name, question in QUESTIONS.items():
         yield from (f"### {question.title} (`{name}`)", "", question.asks, "")
@@ -172,14 +216,15 @@ def _puts(question: Question) -> Iterable[tuple[Task, str, Put]]:
 
 def _row(task: Task, kinds: str, put: Put, margins: Margins) -> str:
     margin = "none" if put.margin is None else f"{getattr(margins, put.margin):g} {put.scale}"
-    said = put.estimand(task, **NAMES)
+    shared = {"example": "example", "examples": "examples"} if "," in kinds else {}
+    said = put.estimand(task, **NAMES, **shared)
     parts = (kinds, said.population, said.unit, said.measure, said.contrast, said.condition, margin)
     return f"| {' | '.join(map(_cell, parts))} |"
 
 
-def _tests() -> Iterable[str]:
-    yield from ("## How it is tested", "", f"Groups need {Statistics().min_group_size} examples a side.", "")
-    for name, entry in MENU.items():
+def _entries(title: str, about: str, entries: Mapping[str, Entry]) -> Iterable[str]:
+    yield from (f"## {title}", "", about, "")
+    for name, entry in entries.items():
         yield from (f"**{name}**: {entry.asks} Used for: {entry.used}. Limits: {entry.limits}. ({entry.source})", "")
 
 
