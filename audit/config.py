@@ -289,7 +289,9 @@ class Relevance(Block):
 class Statistics(Block):
     """Protocol of the tests."""
 
-    alpha: Fraction = Field(0.05, description="error rate within each family, over all looks together")
+    alpha: Fraction = Field(
+        0.05, description="error rate of all gates together, and of each other family, over all looks"
+    )
     looks: Annotated[int, Field(ge=1, le=10_000)] = Field(
         1, description="runs of this audit that alpha is spent on, evenly: 52 for a year of weekly ones"
     )
@@ -320,7 +322,7 @@ class Statistics(Block):
     min_group_size: Annotated[int, Field(ge=2)] = Field(20, description="fewest examples of a group in any comparison")
     twins: Annotated[int, Field(ge=0, le=200), AfterValidator(_enough)] = Field(
         24,
-        description="re-initialised copies of an image model that reliance and disparity are referenced to: 20 or more, or 0",
+        description="re-initialised copies of an image model: disparity is referenced to them, reliance shown beside; 20 or more, or 0",
     )
     twin_examples: Annotated[int, Field(ge=20)] = Field(200, description="images that each twin explains")
     jitter: Annotated[int, Field(ge=0, le=200)] = Field(
@@ -389,6 +391,10 @@ class Config(Block):
     report: Report = Report()
     output: str = Field("reports", description="folder for the runs, relative to the working directory")
 
+    def alpha_of(self, question: str) -> float:
+        """What the tests of one question may spend in one run: the gates share it evenly, so that a run breaches none by chance."""
+        return self.statistics.spent / (len(self.gates) if question in self.gates else 1)
+
     @model_validator(mode="after")
     def _what_the_task_needs(self) -> "Config":
         needed, other = ("groups", "regions") if self.task == "text" else ("regions", "groups")
@@ -416,6 +422,10 @@ class Config(Block):
         if self.task == "image" and self.statistics.sign != "|R|":
             raise ValueError(
                 "statistics.sign: images are compared by |R|, which their re-initialised copies are measured in"
+            )
+        if self.statistics.sign == "net" and self.data.columns.covariates:
+            raise ValueError(
+                "statistics.sign: net relevance cannot be adjusted for covariates, which takes shares; use |R|, R+ or R-"
             )
         if self.statistics.jitter and not (self.model.preprocessing and self.model.preprocessing.crop):
             raise ValueError("statistics.jitter: needs model.preprocessing.crop, which it shifts")

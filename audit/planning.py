@@ -85,7 +85,8 @@ def _print_outlook(console: Console, made: Plan) -> None:
     found = _outlook(made)
     if not found.prospects:
         return
-    margins, statistics = made.task.loaded.config.margins, made.task.loaded.config.statistics
+    config = made.task.loaded.config
+    margins, statistics = config.margins, config.statistics
     table = Table(
         "attribute", "group", "n", "against", "n", "error rate", f"EQUIVALENT within {margins.outcome:g}",
         "Cliff's delta", f"EQUIVALENT within {margins.disparity:g}",
@@ -95,8 +96,9 @@ def _print_outlook(console: Console, made: Plan) -> None:
         table.add_row(*map(Text, _cells(prospect, statistics.min_group_size)))
     console.print(
         f"smallest differences that the data can show with probability 0.8, and whether EQUIVALENT can be shown if nothing differs; "
-        f"n (clusters)\nalpha {statistics.spent:g} is shared by {plural(found.outcome_tests, 'test')} of rates, errors taken as "
-        f"{_error_rate(made.accuracy):.2f}, and {plural(found.disparity_tests, 'test')} of relevance, for the best feature",
+        f"n (clusters)\n{plural(found.outcome_tests, 'test')} of rates share alpha {config.alpha_of('outcome'):.3g}, errors taken as "
+        f"{_error_rate(made.accuracy):.2f}, and {plural(found.disparity_tests, 'test')} of relevance, for the best feature, "
+        f"{config.alpha_of('disparity'):.3g}",
         markup=False,
     )
     console.print(table)

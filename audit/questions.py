@@ -157,7 +157,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
             Put(
                 measure="{measure} of {feature}",
                 contrast="Cliff's delta, misclassified against correct",
-                condition="within strata of {matched}",
+                condition="within strata of label and confidence",
                 population="the audited {examples} of {group}",
                 scale="Cliff's delta",
                 draws="permutations",

@@ -58,7 +58,7 @@ class Estimand(Entry):
 
 
 class Test(Entry):
-    """One hypothesis test; `p_adjusted` is corrected within `family`, which has `m` testable members.
+    """One hypothesis test; `p_adjusted` is corrected within `family`, which has `m` testable members and spends `alpha`.
 
     `omnibus`: p of no difference between any of the groups of which a pair is tested; `p_adjusted` is never below it.
     """
@@ -70,6 +70,7 @@ class Test(Entry):
     family: str = ""
     correction: str = ""
     m: int = 0
+    alpha: float | None = None
     resamples: int | None = None
     omnibus: float | None = None
 

@@ -41,6 +41,19 @@ class ExampleTable:
     attributes: Mapping[str, NDArray[np.str_]]
     covariates: Mapping[str, FloatArray] = field(default_factory=dict)
 
+    @property
+    def confidence(self) -> FloatArray:
+        """`[examples]`, how far the predicted class leads."""
+        return lead(self.scores, self.margin)
+
+
+def lead(scores: FloatArray, margin: FloatArray) -> FloatArray:
+    """The largest logit minus the second of `scores` `[n, classes]`; of two classes |margin| `[n]`, which is the same."""
+    if scores.shape[1] < 3:
+        return np.asarray(np.abs(margin))
+    two = np.partition(scores, -2, axis=1)[:, -2:]
+    return np.asarray(two[:, 1] - two[:, 0])
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -87,7 +100,7 @@ class RegionTable:
     another of them leaves uncovered, `aligned` `[r]` whether the region is the same in every photograph, `jitter` the pixels of
     random crop shift under which `net`, `swapped`, `overlap` and `uncovered` were measured (0: none).
     `twin_rows` `[m]` are the examples that the k twins explained, with the first composite: `twin_share` and `twin_swap`
-    (own net minus mean net of the block's other masks) `[k, m, r]`, `twin_margin` and `twin_predicted` `[k, m]`.
+    (own net minus mean net of the block's other masks) `[k, m, r]`, `twin_confidence` and `twin_predicted` `[k, m]`.
     """
 
     names: tuple[str, ...]
@@ -103,7 +116,7 @@ class RegionTable:
     twin_rows: IntArray
     twin_share: FloatArray
     twin_swap: FloatArray
-    twin_margin: FloatArray
+    twin_confidence: FloatArray
     twin_predicted: IntArray
 
 

@@ -17,7 +17,7 @@ from audit.relevance.explainer import Advance, Explainer, attribute, contrast_lo
 from audit.relevance.masked import inside, masks_of, overlaps, running, still_swapped, swap_members, swap_sums
 from audit.relevance.sums import Explained, Sums
 from audit.relevance.surroundings import Frame, Surroundings
-from audit.tables import FloatArray, GroupTable, IntArray, MapTable, MaskTable, RegionTable
+from audit.tables import FloatArray, GroupTable, IntArray, MapTable, MaskTable, RegionTable, lead
 
 OWN: Final = ""  # what is changed of the masks as they are declared
 
@@ -258,8 +258,8 @@ def _reference(
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
     """The fields of `RegionTable` that twins fill, by what is changed; their photographs are kept, for every twin sees the same."""
     shape = (twins.count, len(twins.rows), len(regions.names))
-    margin, predicted = np.zeros(shape[:2]), np.zeros(shape[:2], dtype=np.int64)
-    alike = {"twin_rows": twins.rows, "twin_margin": margin, "twin_predicted": predicted}
+    confidence, predicted = np.zeros(shape[:2]), np.zeros(shape[:2], dtype=np.int64)
+    alike = {"twin_rows": twins.rows, "twin_confidence": confidence, "twin_predicted": predicted}
     found = {
         changed: {"twin_share": np.full(shape, np.nan), "twin_swap": np.full(shape, np.nan)}
         for changed in photographs.every
@@ -277,7 +277,8 @@ def _reference(
             after = swapped.within[changed]
             arrays["twin_share"][k] = plain.within[changed].first.share
             arrays["twin_swap"][k] = _own_minus_others(after.swapped[0], after.place[twins.rows])
-        margin[k], predicted[k] = contrast_logit(twin, plain.common.scores), plain.common.scores.argmax(1)
+        scores = plain.common.scores
+        confidence[k], predicted[k] = lead(scores, contrast_logit(twin, scores)), scores.argmax(1)
     return {changed: {**arrays, **alike} for changed, arrays in found.items()}
 
 

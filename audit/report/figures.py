@@ -74,7 +74,7 @@ def _forest(name: str, question: str, unit: str, findings: Sequence[Finding]) ->
     caption = (
         f"{question_title(question)}: estimate with its {kinds([f.estimate for f in rows])}. "
         f"{f'Grey band: inside the margin ({margins}); vertical' if margins else 'No margin is declared; vertical'} line: no "
-        f"difference. {shapes}. Family: {rows[0].test.family}, m = {rows[0].test.m}."
+        f"difference. {shapes}. Family: {rows[0].test.family}, m = {rows[0].test.m}{_alpha(rows[0])}."
         + (f" {PLACEBO_NOTE}" if any(f.null and "placebo" in f.test.name for f in rows) else "")
         + (f" {left} smaller ones are in the table only." if left else "")
     )
@@ -85,6 +85,10 @@ def _forest(name: str, question: str, unit: str, findings: Sequence[Finding]) ->
         alt=f"Forest plot, {question_title(question)}, {plural(len(rows), 'row')}: {spoken}",
         caption=caption,
     )
+
+
+def _alpha(finding: Finding) -> str:
+    return "" if finding.test.alpha is None else f", alpha = {number(finding.test.alpha)}"
 
 
 def _label(finding: Finding) -> str:

@@ -64,8 +64,9 @@ GLOSSARY: Final[dict[str, str]] = {
     "n": "the number of examples behind a number.",
     "Clusters": "units that are independent of each other, such as films or authors; rows of one cluster are not.",
     "p": "how often a difference at least this large arises when there is none; a high p never shows that there is none.",
-    "Adjusted p": "p corrected for the m tests of the same family: by Holm, so that a gate is breached by chance in at most alpha "
-    "of all audits, or by Benjamini and Hochberg, so that at most alpha of the differences named are expected to be chance.",
+    "Adjusted p": "p corrected for the m tests of the same family: by Holm where it is a gate, the gates sharing alpha, so that any "
+    "gate is breached by chance in at most alpha of all audits; else by Benjamini and Hochberg, so that at most alpha of the "
+    "differences named are expected to be chance.",
     "Family, m": "the tests that are corrected together, and how many of them could be tested.",
     "Margin": "the largest difference that does not matter, agreed in the config before the run.",
     "MDE": "minimal detectable effect: the smallest true effect that this test would find with probability 0.8.",

@@ -18,7 +18,7 @@ from audit.records import Estimand, Estimate, Finding, Opinion, Sensitivity, Tes
 from audit.stats.draws import needed_draws
 from audit.stats.intervals import missing
 from audit.stats.multiplicity import CORRECTIONS, Correction, adjusted
-from audit.stats.verdicts import decide, detectable_against, detectable_effect, needed_n, standard_error
+from audit.stats.verdicts import decide, detectable_beyond, detectable_effect, needed_n, standard_error
 from audit.tables import UNKNOWN, ExampleTable, FloatArray, GroupTable, IntArray, RegionTable, SwapTable, WordTable
 
 NO_GROUP: Final = ("(none)", "(several)", UNKNOWN)
@@ -75,7 +75,8 @@ class Case:
     """One hypothesis before its family is known.
 
     `estimate(level)` gives the interval at that level; `origin` is the value under the null hypothesis; `note` follows the reason,
-    `omnibus` is the p of no difference between any of the groups of which these are a pair.
+    `omnibus` is the p of no difference between any of the groups of which these are a pair. `reach(alpha)`: how far from the middle
+    of the null a value is significant, where not its quantiles alone decide.
     """
 
     id: str
@@ -96,6 +97,7 @@ class Case:
     note: str = ""
     omnibus: float | None = None
     variants: tuple[Variant, ...] = ()
+    reach: Callable[[float], float] | None = None
 
 
 def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
@@ -108,7 +110,7 @@ def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
     correction = CORRECTIONS["holm" if cases[0].question in config.gates else config.statistics.discovery]
     found = adjusted([case.p for case in cases], correction)
     opened = [_opened(p, case.omnibus) for case, p in zip(cases, found, strict=True)]
-    family = _Family(correction, config.statistics.spent, [p for p in opened if p is not None])
+    family = _Family(correction, config.alpha_of(cases[0].question), [p for p in opened if p is not None])
     raw = [case.p for case in cases]
     return [
         _finding(case, p, family, config, [*raw[:i], *raw[i + 1 :]])
@@ -170,6 +172,7 @@ def _finding(
             family=QUESTIONS[case.question].family,
             correction=family.correction.name,
             m=m,
+            alpha=alpha,
             resamples=case.resamples,
             omnibus=case.omnibus,
         ),
@@ -217,7 +220,8 @@ def _detectable(case: Case, estimate: Estimate, alpha: float) -> float | None:
         return None
     if not len(case.null):
         return case.origin + detectable_effect(se, estimate.clusters - 1, alpha)
-    return abs(float(np.mean(case.null))) + detectable_against(case.null, se, alpha)
+    reach = case.reach(alpha) if case.reach else float(np.quantile(np.abs(case.null - case.null.mean()), 1 - alpha))
+    return abs(float(np.mean(case.null))) + detectable_beyond(reach, se)
 
 
 def _needed(case: Case, estimate: Estimate, alpha: float) -> int | None:

@@ -22,16 +22,16 @@ def needed_draws(m: int, alpha: float) -> int:
 
 def short_of_draws(tests: Mapping[str, int], config: Config) -> dict[str, str]:
     """By key of `statistics`: how many draws are needed and why, where the config declares too few for `tests` of each question."""
-    alpha, worst = config.statistics.spent, dict[str, tuple[int, str]]()
+    worst = dict[str, tuple[int, int, str]]()
     for question, m in tests.items():
-        put = QUESTIONS[question].put.get(config.task)
+        put, needed = QUESTIONS[question].put.get(config.task), needed_draws(m, config.alpha_of(question))
         if put and put.draws:
-            worst[put.draws] = max(worst.get(put.draws, (0, "")), (m, QUESTIONS[question].family))
+            worst[put.draws] = max(worst.get(put.draws, (0, 0, "")), (needed, m, question))
     return {
-        key: f"{given:,} draws give no p below {1 / (given + 1):.2g}, and {m} tests of the family {family!r} share alpha {alpha:.2g}: "
-        f"no finding on its own could be significant. Set it to {needed_draws(m, alpha):,} or more, or ask less: fewer terms, "
-        "regions, groups or looks"
-        for key, (m, family) in worst.items()
+        key: f"{given:,} draws give no p below {1 / (given + 1):.2g}, and {m} tests of the family {QUESTIONS[question].family!r} share "
+        f"alpha {config.alpha_of(question):.2g}: no finding on its own could be significant. Set it to {needed:,} or more, or ask "
+        "less: fewer terms, regions, groups, gates or looks"
+        for key, (needed, m, question) in worst.items()
         for given in [int(getattr(config.statistics, key))]
-        if given < needed_draws(m, alpha)
+        if given < needed
     }  # fmt: skip

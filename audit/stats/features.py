@@ -22,11 +22,27 @@ SIGNS: Final[Mapping[str, Callable[[FloatArray, FloatArray], FloatArray]]] = Map
 
 @final
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of the two things that values with many zeros tell, in words, and how it is had from the values."""
+
+    words: str
+    of: Callable[[FloatArray], FloatArray]
+
+
+PARTS: Final[Mapping[str, Part]] = MappingProxyType({
+    "presence": Part("how often it is above 0", lambda values: np.where(np.isfinite(values), values > 0, np.nan)),
+    "positive": Part("among values above 0", lambda values: np.where(values > 0, values, np.nan)),
+})  # fmt: skip
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Feature:
     """One number an example and composite, `values[c]` `[n]`, NaN where the example lacks it.
 
     `attribute` is the one that its words define: it is not compared between the groups that have different words by definition.
-    Of a region, `twins` `[k, m]` is what untrained copies have in its place; `varied` is the same with other masks, by what is changed.
+    `part` is a key of `PARTS`, or empty. Of a region, `twins` `[k, m]` is what untrained copies have in its place; `varied` is
+    the same with other masks, by what is changed.
     """
 
     name: str
@@ -35,11 +51,26 @@ class Feature:
     attribute: str = ""
     twins: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     varied: Mapping[str, "Feature"] = field(default_factory=dict)
+    part: str = ""
 
     @property
     def words(self) -> str:
         """As it is called in a sentence."""
         return f"region {self.name}" if self.kind == REGION else f"{self.name} words"
+
+    @property
+    def parts(self) -> tuple["Feature", ...]:
+        """How often it exceeds 0, and how far where it does (two-part model: Lachenbruch 1976, Biometrische Zeitschrift 18)."""
+        return tuple(self._part(name) for name in PARTS)
+
+    def _part(self, name: str) -> "Feature":
+        return replace(
+            self,
+            part=name,
+            values={c: PARTS[name].of(values) for c, values in self.values.items()},
+            twins=PARTS[name].of(self.twins),
+            varied={changed: other._part(name) for changed, other in self.varied.items()},
+        )
 
 
 def features(evidence: Evidence) -> tuple[Feature, ...]:

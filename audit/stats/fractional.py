@@ -83,7 +83,7 @@ def _obstacle(y: FloatArray, group: BoolArray, design: FloatArray) -> str:
     if min(group.sum(), (~group).sum()) < 2:
         return "fewer than 2 rows in a group"
     if any(y[side].max() == 0 or y[side].min() == 1 for side in (group, ~group)):
-        return "the shares of a group are all 0 or all 1, where a logit is infinite: use two_part"
+        return "the shares of a group are all 0 or all 1, where a logit is infinite"
     if len(y) <= design.shape[1]:
         return f"{len(y)} rows are too few for {design.shape[1] - 2} covariates"
     if _rank(design) == _rank(np.delete(design, 1, axis=1)):

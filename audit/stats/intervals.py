@@ -197,16 +197,11 @@ def difference_interval(
         return missing("fewer than 2 rows in a group", level=level, unit=unit, n=len(x), dropped=dropped)
     inside, outside = float(x[g].mean()), float(x[~g].mean())
     influence = np.where(g, (x - inside) / g.sum(), -(x - outside) / (~g).sum())
-    return linearised(
-        inside - outside,
-        influence,
-        g,
-        cluster=cluster[keep],
-        level=level,
-        unit=unit,
-        scale=float(np.abs(x).max()),
-        dropped=dropped,
+    scale, unit_of = float(np.abs(x).max()), cluster[keep]
+    found = linearised(
+        inside - outside, influence, g, cluster=unit_of, level=level, unit=unit, scale=scale, dropped=dropped
     )
+    return noting(found, few(min(units(unit_of[g]), units(unit_of[~g]))) or found.reason)
 
 
 def ratio_interval(

@@ -1,4 +1,4 @@
-"""Sides of the examples that are compared at equal confidence: strata of |margin|, the rows that have a counterpart, what is lost."""
+"""Sides of the examples that are compared at equal confidence: its strata, the rows that have a counterpart, what is lost."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,24 +18,24 @@ from audit.tables import FloatArray, IntArray
 Strata = Callable[[IntArray, IntArray, FloatArray], IntArray]
 
 
-def confidence_bins(label: IntArray, predicted: IntArray, margin: FloatArray) -> IntArray:
-    """Label x prediction x bins of |margin|: 8 for 250 rows, 11 for 1,000.
+def confidence_bins(label: IntArray, predicted: IntArray, confidence: FloatArray) -> IntArray:
+    """Label x prediction x bins of confidence: 8 for 250 rows, 11 for 1,000.
 
     Groups 1 to 3 apart in confidence (sd 1.4) differ within bins too: quintiles reject up to 30 % of true nulls at 1,000
     rows, these 3 to 9 % from 250 to 4,000. A bin's remainder falls with the square of their number, a standard error with
     the root of the rows.
     """
-    if not len(margin):
+    if not len(confidence):
         return np.zeros(0, dtype=int)
-    size, bins = np.abs(margin), max(5, round(2 * len(margin) ** 0.25))
+    size, bins = np.abs(confidence), max(5, round(2 * len(confidence) ** 0.25))
     cut = np.searchsorted(np.quantile(size, np.linspace(0, 1, bins + 1)[1:-1]), size)
     return np.asarray((label * (int(predicted.max()) + 1) + predicted) * bins + cut)
 
 
 MATCHED: Final[dict[str, Strata]] = {
     "label, prediction and confidence": confidence_bins,
-    "label and confidence": lambda label, predicted, margin: confidence_bins(label, 0 * label, margin),
-    "confidence": lambda label, predicted, margin: confidence_bins(0 * label, 0 * label, margin),
+    "label and confidence": lambda label, predicted, confidence: confidence_bins(label, 0 * label, confidence),
+    "confidence": lambda label, predicted, confidence: confidence_bins(0 * label, 0 * label, confidence),
 }
 
 
@@ -96,11 +96,17 @@ class Sample:
 
 def incomparable(evidence: Evidence, compared: Comparison, sample: Sample) -> str:
     """Why the sides cannot be compared on a feature; empty if they can."""
-    sizes, smallest = (int(sample.side.sum()), int((~sample.side).sum())), evidence.config.statistics.min_group_size
-    if min(sizes) < smallest:
-        counts = ", ".join(f"{side} {n}" for side, n in zip(compared.sides, sizes, strict=True))
-        return f"{EXAMPLES[evidence.config.task]}s with relevance there: {counts}; {smallest} a side are needed"
-    return "" if sample.matched.any() else no_stratum(compared)
+    smallest, matched = evidence.config.statistics.min_group_size, sample.matched
+    for what, rows in (("", np.full(len(matched), True)), (f" and a counterpart of equal {compared.matched}", matched)):
+        if not rows.any() and what:
+            return no_stratum(compared)
+        sizes = int((rows & sample.side).sum()), int((rows & ~sample.side).sum())
+        if min(sizes) < smallest:
+            counts = ", ".join(f"{side} {n}" for side, n in zip(compared.sides, sizes, strict=True))
+            return (
+                f"{EXAMPLES[evidence.config.task]}s with relevance there{what}: {counts}; {smallest} a side are needed"
+            )
+    return ""
 
 
 def no_stratum(compared: Comparison) -> str:
@@ -112,14 +118,14 @@ def sampled(evidence: Evidence, feature: Feature, compared: Comparison, composit
     """The rows of a comparison on a feature under a composite, by default the first."""
     values, examples = feature.values[composite or evidence.composites[0]], evidence.examples
     rows = np.flatnonzero(compared.rows & np.isfinite(values))
-    return rows_sampled(evidence, compared, rows, values[rows], examples.predicted[rows], examples.margin[rows])
+    return rows_sampled(evidence, compared, rows, values[rows], examples.predicted[rows], examples.confidence[rows])
 
 
 def rows_sampled(
-    evidence: Evidence, compared: Comparison, rows: IntArray, values: FloatArray, predicted: IntArray, margin: FloatArray
+    evidence: Evidence, compared: Comparison, rows: IntArray, values: FloatArray, predicted: IntArray, confidence: FloatArray
 ) -> Sample:  # fmt: skip
-    """The same from given rows, for a model whose predictions and margins these are."""
-    strata = MATCHED[compared.matched](evidence.examples.label[rows], predicted, margin)
+    """The same from given rows, for a model whose predictions, and their confidence, these are."""
+    strata = MATCHED[compared.matched](evidence.examples.label[rows], predicted, confidence)
     return Sample(values, compared.side[rows], strata, evidence.examples.cluster[rows], rows)
 
 

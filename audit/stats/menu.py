@@ -26,7 +26,7 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType({
         "Do the words of a group carry more relevance, or push further, than other words that are as frequent and as alike?",
         "reliance, contrast and direction of words",
         "the unit is the word, so a group of a few words can show only large effects; a high p never says unused",
-        "lessons on real models: matching occurrences instead of words alarms in 17 to 51 %; Satterthwaite 1946, Biometrics 2",
+        "simulations.md; degrees of freedom of placebos that share words: Satterthwaite 1946, Biometrics 2",
     ),
     "mask swap": Entry(
         "Is there more relevance inside a photograph's own mask than inside the masks of photographs like it?",
@@ -70,9 +70,9 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType({
         "does not say which groups differ",
         "Kruskal and Wallis 1952, JASA 47, as a score test with cluster-robust covariance",
     ),
-    "two_part": Entry(
+    "two parts": Entry(
         "Does relevance exceed 0 more often, or further where it does?",
-        "shares of which 10 to 90 % are 0, beside the test of all values",
+        "shares of which 10 to 90 % are 0, beside the test of all values; each part goes through the same tests",
         "the second part speaks of the values above 0 only",
         "Lachenbruch 1976, Biometrische Zeitschrift 18",
     ),
@@ -168,10 +168,11 @@ adjusted p, the interval and the margin that the config declares:
 | BREACH | the adjusted p is at most alpha, and the interval lies wholly beyond the margin |
 | DIFFERENT | the adjusted p is at most alpha, and the interval holds no 0, but does not lie wholly beyond the margin |
 | EQUIVALENT | two one-sided tests reject a difference of the margin or more |
-| INCONCLUSIVE | none of these: the smallest effect that could have been found, and the n it would take, are printed |
+| INCONCLUSIVE | none of these: the smallest effect that could have been found, and the n for EQUIVALENT, are printed where they exist |
 | NOT TESTABLE | too few examples, nothing that varies, or nothing to compare with: the reason is printed |
 
-No verdict follows from a high p alone. A verdict that would change, or turn round, if unknown groups were all on one side, if one declared
+No verdict follows from a high p alone. Where several tests or composites are asked, all must show a difference, in the same direction. A
+verdict that would change, or turn round, if unknown groups were such that the difference is largest or smallest, if one declared
 term were left out, or if every mask of a region were a little larger or smaller, is marked fragile."""
 
 SIZES: Final = f"Groups need {Statistics().min_group_size} examples a side."
@@ -182,11 +183,12 @@ FEW: Final = (
 CORRECTED: Final = """\
 ## Many tests at once
 
-Each question is a family of its own. A question that is a gate is corrected by Holm (1979), with Bonferroni intervals, so that a gate
-is breached by chance in at most alpha of all audits. Other questions are corrected by Benjamini and Hochberg (1995), or by Benjamini
-and Yekutieli (2001) with `statistics.discovery: by`; their intervals keep the false coverage rate (Benjamini and Yekutieli 2005). What
-could not be tested does not enter a family and stays in the report. With more than two groups no pair has an adjusted p below that of
-the test of all groups together. `statistics.looks: 52` spends alpha over a year of weekly runs.
+Each question is a family of its own. A question that is a gate is corrected by Holm (1979), with Bonferroni intervals, at its even part of
+alpha: of three gates each spends a third, so that any of them is breached by chance in at most alpha of all audits. Other questions
+are corrected by Benjamini and Hochberg (1995), or by Benjamini and Yekutieli (2001) with `statistics.discovery: by`; their intervals
+keep the false coverage rate (Benjamini and Yekutieli 2005). What could not be tested does not enter a family and stays in the report.
+With more than two groups no pair has an adjusted p below that of the test of all groups together. `statistics.looks: 52` spends alpha
+over a year of weekly runs.
 
 Of k draws the smallest p is 1 / (k + 1), so a family of m tests needs k of at least m / alpha - 1: an audit that declares fewer placebos or
 permutations than the largest of its families needs is refused before anything is explained.

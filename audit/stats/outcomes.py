@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
-from scipy import stats as distributions
+from scipy import special
 
 from audit.questions import QUESTIONS
 from audit.stats.cases import Case, Evidence, Variant, not_testable
@@ -80,7 +80,7 @@ def _swap_cases(evidence: Evidence, attribute: str, table: SwapTable, name: str,
         Case(
             id=f"intervention.flips.{key}",
             estimand=put.estimand("text", measure=what[1], group=name, other=other),
-            test="score test of a rate above the margin",
+            test="binomial test of a rate above the margin",
             p=_above(flipped, cluster, margins.flips),
             estimate=lambda level: wilson(flipped, cluster=cluster, level=level, unit=what[1]),
             margin=margins.flips,
@@ -99,9 +99,10 @@ def _favoured(evidence: Evidence, table: SwapTable, rows: BoolArray, forward: Bo
 
 
 def _above(successes: NDArray[np.bool_], cluster: IntArray, margin: float) -> float:
-    """One-sided p of a rate above `margin` at the effective sample size."""
+    """One-sided p of a rate above `margin`: exact binomial, in clusters at the effective sample size (as an incomplete beta integral)."""
     n = effective_n(successes, cluster)
-    return float(distributions.norm.sf((successes.mean() - margin) / np.sqrt(margin * (1 - margin) / n)))
+    k = successes.mean() * n
+    return float(special.betainc(k, n - k + 1, margin)) if k > 0 else 1.0
 
 
 def outcome_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
@@ -192,8 +193,9 @@ def _with_groups(evidence: Evidence, grouping: Grouping, gap: Gap, column: NDArr
         )[0]  # fmt: skip
 
     return Variant(
-        f"unknown groups such that the difference is {towards}", at(0.95).p, lambda level: at(level).difference
-    )
+        f"unknown groups such that the difference is {towards}", at(0.95).p, lambda level: at(level).difference,
+        _omnibus(evidence, replace(grouping, column=column), gap.measure),
+    )  # fmt: skip
 
 
 def _omnibus(evidence: Evidence, grouping: Grouping, name: str) -> float | None:

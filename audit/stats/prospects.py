@@ -90,7 +90,8 @@ def outlook(
     `features[name]` is the attribute that the feature belongs to ("" for none: a feature is not compared between the groups
     of its own attribute) and which examples hold it.
     """
-    smallest, alpha, margins = config.statistics.min_group_size, config.statistics.spent, config.margins
+    smallest, margins = config.statistics.min_group_size, config.margins
+    rates, deltas = config.alpha_of("outcome"), config.alpha_of("disparity")
     found = list(_comparisons(columns, features, cluster, config.statistics))
     outcomes = len(MEASURES) * sum(each.units.enough(smallest) for each in found)
     disparities = sum(len(each.features) for each in found)
@@ -98,8 +99,8 @@ def outlook(
         tuple(
             Prospect(
                 *each.names, each.units,
-                _errors(each.units, error_rate, alpha / outcomes, margins.outcome) if each.units.enough(smallest) else None,
-                _delta(each.features, alpha / disparities, margins.disparity) if each.features else None,
+                _errors(each.units, error_rate, rates / outcomes, margins.outcome) if each.units.enough(smallest) else None,
+                _delta(each.features, deltas / disparities, margins.disparity) if each.features else None,
             )
             for each in found
         ),

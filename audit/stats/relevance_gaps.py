@@ -1,11 +1,11 @@
 """Cases on relevance between sides of the examples: groups of people, and misclassified against correct.
 
-Relevance moves with confidence, and groups differ in it: sides are compared within strata of |margin|. Content moves
+Relevance moves with confidence, and groups differ in it: sides are compared within strata of it. Content moves
 relevance even in networks that have learned nothing, so on images groups are referenced to re-initialised twins. Cost: one
-rank test per feature, comparison and twin.
+rank test per feature, comparison, composite and twin.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from audit.questions import EXAMPLES, QUESTIONS
 from audit.records import Estimand, Estimate, Opinion
 from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable, untested
-from audit.stats.features import Feature, features, measure
+from audit.stats.features import PARTS, Feature, features, measure
 from audit.stats.fractional import fractional_logit
 from audit.stats.groupings import MENTIONED, TIMES, Grouping, groupings
 from audit.stats.intervals import BoolArray, noting
@@ -30,12 +30,13 @@ from audit.stats.matching import (
     rows_sampled,
     sampled,
 )
+from audit.stats.multiplicity import every
 from audit.stats.placebos import Pool
 from audit.stats.tests import RankEffect, omnibus
 from audit.stats.twins import referenced, twin_details
-from audit.stats.two_part import Part, TwoPart, two_part
 from audit.tables import FloatArray, IntArray
 
+TWINS: Final = "reference of twins"
 LOGIT: Final = "fractional logit with the declared covariates"
 ZEROS: Final = (0.1, 0.9)  # shares of zeros between which presence and amount are tested too
 
@@ -130,23 +131,60 @@ def _answered(
         reason = incomparable(evidence, compared, sample)
         if reason:
             lacking[feature.name] = reason
-        else:
-            case = _case(evidence, feature, compared, sample, grouping)
-            cases += [case, *_parts(case, sample)]
+            continue
+        cases.append(_case(evidence, feature, compared, sample, grouping))
+        for part in feature.parts if _often_zero(sample.values) else ():
+            inside = sampled(evidence, part, compared)
+            reason = incomparable(evidence, compared, inside)
+            if reason:
+                lacking[f"{feature.name} {PARTS[part.part].words}"] = reason
+            else:
+                cases.append(_case(evidence, part, compared, inside, grouping))
     return cases, lacking
+
+
+def _often_zero(values: FloatArray) -> bool:
+    """One test of all values would mix how often they exceed 0 with how far."""
+    return bool(ZEROS[0] <= (values == 0).mean() <= ZEROS[1] and (values >= 0).all())
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What one test says: its p, None where it has none and `why`, and the direction in which it sees the difference."""
+
+    test: str
+    p: float | None
+    sign: float
+    why: str = ""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class _Tested:
-    """What the tests `named` say of one sample: Cliff's delta, and the largest `p`, None where one is `lacking`; `details` of them."""
+    """What all tests say of one sample; every one must show a difference, in the same direction. `lacking`: why one has no p."""
 
     effect: RankEffect
-    p: float | None
-    named: tuple[str, ...]
+    tests: tuple[_Said, ...]
+    opinions: tuple[Opinion, ...]
     lacking: str
-    note: str
     details: Mapping[str, JsonValue]
+
+    @property
+    def p(self) -> float | None:
+        """The largest, and 1 where directions differ."""
+        return None if self.lacking else every([said.p for said in self.tests], (said.sign for said in self.tests))
+
+    @property
+    def note(self) -> str:
+        """Which tests see another direction than the first, or that untrained copies decide."""
+        other = [said.test for said in self.tests if said.sign != self.tests[0].sign]
+        if other and self.p is not None:
+            return f"; in the other direction, so that this is no finding (p 1): {', '.join(other)}"
+        p = {said.test: said.p or 0.0 for said in self.tests}
+        if TWINS not in p or p[TWINS] <= max(0.05, *(p[name] for name in p if name != TWINS)):
+            return ""
+        return f"; untrained copies of the network differ about as much (p {p[TWINS]:.3f}), which decides here"
 
     def estimate(self, level: float) -> Estimate:
         """Delta with its interval at `level`, and what is lacking as the reason."""
@@ -154,32 +192,36 @@ class _Tested:
 
 
 def _tested(evidence: Evidence, feature: Feature, compared: Comparison, sample: Sample) -> _Tested:
-    reference, twins, lacking = _reference(evidence, feature, compared)
-    effect = sample.effect()
+    effect, others = sample.effect(), evidence.composites[1:]
     permuted, permutation = sample.permuted(
         evidence.rng(_key(feature, compared)), evidence.config.statistics.permutations
     )
-    adjusted, logit = _adjusted(evidence, sample)
-    lacking = lacking or ("" if not logit or adjusted is not None else f"{LOGIT}: {logit['reason'] or 'no p'}")
+    sign, again = float(np.sign(effect.delta)), {c: sampled(evidence, feature, compared, c).effect() for c in others}
+    twins, about_twins, lacking = _reference(evidence, feature, compared)
+    logit, about_logit = _adjusted(evidence, sample)
+    rest = [_Said(name, other.p, float(np.sign(other.delta)), other.reason) for name, other in again.items()]
+    tests = (
+        _Said("stratified Brunner-Munzel", effect.p, sign),
+        _Said(permutation, permuted, sign),
+        *twins,
+        *logit,
+        *rest,
+    )
     return _Tested(
-        effect=effect,
-        p=None
-        if effect.p is None or permuted is None or lacking
-        else max(effect.p, permuted, reference or 0.0, adjusted or 0.0),
-        named=(
-            "stratified Brunner-Munzel",
-            permutation,
-            *(["reference of twins"] if twins else []),
-            *([LOGIT] if logit else []),
+        effect,
+        tests,
+        tuple(Opinion(composite=name, estimate=other.estimate(0.95), p=other.p) for name, other in again.items()),
+        "; ".join(
+            filter(
+                None, (lacking, *(f"{said.test}: {said.why or 'no p'}" for said in (*logit, *rest) if said.p is None))
+            )
         ),
-        lacking=lacking,
-        note=_told(max(effect.p or 0.0, permuted or 0.0), reference),
-        details={**twins, **({LOGIT: logit, f"p of the {LOGIT}": adjusted} if logit else {})},
+        {**about_twins, **about_logit},
     )
 
 
 def _key(feature: Feature, compared: Comparison) -> str:
-    return f"{compared.question}.{feature.name}.{compared.id}"
+    return ".".join(filter(None, (compared.question, feature.name, compared.id, feature.part)))
 
 
 def _case(
@@ -187,37 +229,37 @@ def _case(
 ) -> Case:  # fmt: skip
     note, matching = matching_note(compared, sample)
     found = _tested(evidence, feature, compared, sample)
+    part = {"part": PARTS[feature.part].words} if feature.part else {}
     return Case(
         id=_key(feature, compared),
         question=compared.question,
         attribute=compared.attribute,
         groups=compared.groups,
         estimand=_estimand(evidence, feature, compared),
-        test=f"largest p of {', '.join(found.named)}",
+        test=f"largest p of {', '.join(said.test for said in found.tests)}",
         p=found.p,
         estimate=found.estimate,
         margin=compared.margin,
         composite=evidence.composites[0],
         resamples=evidence.config.statistics.permutations,
-        opinions=tuple(
-            Opinion(composite=other, estimate=again.estimate(0.95), p=again.p)
-            for other in evidence.composites[1:]
-            for again in [sampled(evidence, feature, compared, other).effect()]
-        ),
-        details={feature.kind: feature.name, **matching, **found.details},
+        opinions=found.opinions,
+        details={feature.kind: feature.name, **part, **matching, **found.details},
         note=note + found.note,
         omnibus=_omnibus(evidence, feature, grouping),
         variants=(
-            *_supposed(evidence, feature, compared, grouping),
-            *(_redrawn(evidence, *other, compared, sample, grouping) for other in feature.varied.items()),
+            *_supposed(evidence, feature, compared, sample, grouping),
+            *(
+                _again(evidence, changed, other, compared, sample, grouping)
+                for changed, other in feature.varied.items()
+            ),
         ),
     )
 
 
-def _redrawn(
+def _again(
     evidence: Evidence, changed: str, feature: Feature, compared: Comparison, sample: Sample, grouping: Grouping | None
 ) -> Variant:  # fmt: skip
-    """The same tests of relevance inside other masks; those of the `sample` that they leave without the region are dropped."""
+    """The same tests under another choice; those of the `sample` that it leaves without the feature are dropped."""
     again = sampled(evidence, feature, compared)
     reason = incomparable(evidence, compared, again)
     if reason:
@@ -232,43 +274,41 @@ def _redrawn(
 
 
 def _supposed(
-    evidence: Evidence, feature: Feature, compared: Comparison, grouping: Grouping | None
-) -> tuple[Variant, ...]:
+    evidence: Evidence, feature: Feature, compared: Comparison, sample: Sample, grouping: Grouping | None
+) -> Iterator[Variant]:
     """Unknown groups split by their values at the median: near the extremes of what they could do to the difference."""
     values = feature.values[evidence.composites[0]]
     if grouping is None or not (grouping.unknown & np.isfinite(values)).any():
-        return ()
-    high, made = values > np.nanmedian(values[grouping.unknown]), []
+        return
+    high = values > np.nanmedian(values[grouping.unknown])
     for raised, towards in ((True, "high"), (False, "low")):
-        column = grouping.supposing(high == raised, *compared.groups)
-        again = replace(compared, side=column == compared.groups[0], rows=compared.rows | grouping.unknown)
-        effect = sampled(evidence, feature, again).effect()
-        made.append(
-            Variant(f"unknown groups with {towards} values counted as {compared.groups[0]}", effect.p, effect.estimate)
-        )
-    return tuple(made)
+        column, asked = grouping.supposing(high == raised, *compared.groups), compared.rows | grouping.unknown
+        twins = None if compared.twin_rows is None else compared.twin_rows | grouping.unknown
+        again = replace(compared, side=column == compared.groups[0], rows=asked, twin_rows=twins)
+        changed = f"unknown groups with {towards} values counted as {compared.groups[0]}"
+        yield _again(evidence, changed, feature, again, sample, replace(grouping, column=column))
 
 
-def _adjusted(evidence: Evidence, sample: Sample) -> tuple[float | None, dict[str, JsonValue]]:
-    """p and difference of mean shares at equal covariates, label and confidence; nothing where no covariate is declared."""
+def _adjusted(evidence: Evidence, sample: Sample) -> tuple[tuple[_Said, ...], dict[str, JsonValue]]:
+    """Difference of mean shares at equal covariates, label and confidence; nothing where no covariate is declared."""
     examples, rows = evidence.examples, sample.rows
-    if not examples.covariates or (sample.values < 0).any():
-        return None, {}
+    if not examples.covariates:
+        return (), {}
     labels = examples.label[rows][:, None] == np.arange(1, len(evidence.classes))
     columns = [values[rows] for values in examples.covariates.values()]
     estimate, p = fractional_logit(
-        sample.values, sample.side, covariates=np.column_stack([*columns, np.abs(examples.margin[rows]), labels]),
+        np.clip(sample.values, 0, 1), sample.side, covariates=np.column_stack([*columns, examples.confidence[rows], labels]),
         cluster=sample.cluster,
     )  # fmt: skip
-    return p, estimate.model_dump()
+    said = _Said(LOGIT, p, float(np.sign(estimate.value or 0.0)), estimate.reason)
+    return (said,), {LOGIT: estimate.model_dump(), f"p of the {LOGIT}": p}
 
 
 def _estimand(evidence: Evidence, feature: Feature, compared: Comparison) -> Estimand:
-    names = {"matched": compared.matched, **compared.estimand}
+    names, part = {"matched": compared.matched, **compared.estimand}, PARTS.get(feature.part)
+    measured = measure(evidence.config.statistics.sign) + (f", {part.words}" if part else "")
     put = QUESTIONS[compared.question].put[evidence.config.task]
-    return put.estimand(
-        evidence.config.task, measure=measure(evidence.config.statistics.sign), feature=feature.words, **names
-    )
+    return put.estimand(evidence.config.task, measure=measured, feature=feature.words, **names)
 
 
 def _omnibus(evidence: Evidence, feature: Feature, grouping: Grouping | None) -> float | None:
@@ -277,74 +317,39 @@ def _omnibus(evidence: Evidence, feature: Feature, grouping: Grouping | None) ->
         return None
     values, examples = feature.values[evidence.composites[0]], evidence.examples
     rows = np.flatnonzero(grouping.known & np.isfinite(values))
-    strata = confidence_bins(examples.label[rows], examples.predicted[rows], examples.margin[rows])
+    strata = confidence_bins(examples.label[rows], examples.predicted[rows], examples.confidence[rows])
     return omnibus(values[rows], grouping.column[rows], cluster=examples.cluster[rows], strata=strata)
-
-
-def _parts(case: Case, sample: Sample) -> Sequence[Case]:
-    """How often, and how far, the share exceeds 0, where 10 to 90 % of the shares are 0: one test of all would mix the two."""
-    if not ZEROS[0] <= (sample.values == 0).mean() <= ZEROS[1] or (sample.values < 0).any():
-        return ()
-
-    def at(level: float) -> TwoPart:
-        return two_part(sample.values, sample.side, cluster=sample.cluster, strata=sample.strata, level=level)
-
-    found = at(0.95)
-    parts = (
-        _part(case, "presence", "how often it is above 0", found.presence, lambda level: at(level).presence.estimate),
-        _part(case, "positive", "among values above 0", found.positive, lambda level: at(level).positive.estimate),
-    )
-    return [
-        part
-        for part, one in zip(parts, (found.presence, found.positive), strict=True)
-        if one.estimate.value is not None and one.p is not None
-    ]
-
-
-def _part(case: Case, key: str, name: str, found: Part, estimate: Callable[[float], Estimate]) -> Case:
-    return replace(
-        case, id=f"{case.id}.{key}", p=found.p, test=found.test, estimate=estimate, opinions=(), omnibus=None, note="", resamples=None,
-        variants=(),
-        estimand=case.estimand.model_copy(update={"measure": f"{case.estimand.measure}, {name}"}),
-        details={**case.details, "part": name},
-    )  # fmt: skip
-
-
-def _told(p: float, reference: float | None) -> str:
-    """Says so where not the model but its untrained copies decide."""
-    if reference is None or reference <= max(p, 0.05):
-        return ""
-    return f"; untrained copies of the network differ about as much (p {reference:.3f}), which decides here"
 
 
 def _reference(
     evidence: Evidence, feature: Feature, compared: Comparison
-) -> tuple[float | None, Mapping[str, JsonValue], str]:
-    """p of the trained delta among the twins' on their images, what to record, and why there is none where one is due."""
+) -> tuple[tuple[_Said, ...], Mapping[str, JsonValue], str]:
+    """The trained delta among the twins' on their images, what to record, and why there is no p where one is due."""
     regions = evidence.regions
     if regions is None or compared.twin_rows is None or not len(feature.twins):
-        return None, {}, ""
+        return (), {}, ""
     chosen, examples = regions.twin_rows, evidence.examples
     values, asked = feature.values[evidence.composites[0]][chosen], compared.rows[chosen]
-    own = _delta(evidence, compared, chosen, asked, values, examples.predicted[chosen], examples.margin[chosen])
+    own = _delta(evidence, compared, chosen, asked, values, examples.predicted[chosen], examples.confidence[chosen])
     twins = np.array([
         _delta(evidence, compared, chosen, compared.twin_rows[chosen], *twin)
-        for twin in zip(feature.twins, regions.twin_predicted, regions.twin_margin, strict=True)
+        for twin in zip(feature.twins, regions.twin_predicted, regions.twin_confidence, strict=True)
     ])  # fmt: skip
     p, t = referenced(own, twins)
     reason = "" if p is not None else "the untrained copies do not differ from each other, so they are no reference"
     if np.isnan(own) or np.isfinite(twins).sum() < 2:
         reason = "no stratum of the twins' images holds both sides: raise statistics.twin_examples"
-    return p, {**twin_details(p, t, twins), "delta on the twins' images": None if np.isnan(own) else own}, reason
+    details = {**twin_details(p, t, twins), "delta on the twins' images": None if np.isnan(own) else own}
+    return (_Said(TWINS, p, float(np.sign(t or 0.0))),), details, reason
 
 
 def _delta(
     evidence: Evidence, compared: Comparison, chosen: IntArray, asked: BoolArray, values: FloatArray, predicted: IntArray,
-    margin: FloatArray,
+    confidence: FloatArray,
 ) -> float:  # fmt: skip
     """Cliff's delta of one model on the images the twins explained; NaN where no stratum holds both sides."""
     keep = asked & np.isfinite(values)
     if not keep.any():
         return float("nan")
-    effect = rows_sampled(evidence, compared, chosen[keep], values[keep], predicted[keep], margin[keep]).effect()
+    effect = rows_sampled(evidence, compared, chosen[keep], values[keep], predicted[keep], confidence[keep]).effect()
     return float("nan") if effect.reason else effect.delta

@@ -21,6 +21,7 @@ from audit.stats.intervals import (
     few,
     from_spread,
     missing,
+    noting,
     rate_correlation,
     spread,
     units,
@@ -78,7 +79,9 @@ class RankEffect:
         )
         if bare.low is None or bare.high is None:
             return bare
-        return bare.model_copy(update={"low": max(-1.0, bare.low), "high": min(1.0, bare.high)})
+        fewest = few(min(units(self.cluster[side]) for side in (self.group, ~self.group)))
+        ends = {"low": max(-1.0, bare.low), "high": min(1.0, bare.high)}
+        return noting(bare.model_copy(update=ends), fewest or bare.reason)
 
 
 def rank_effect(
@@ -93,7 +96,8 @@ def rank_effect(
     theta, influence = _placements(x, g, layer)
     found, delta = spread(2 * influence, 2 * layer + g, unit), 2 * theta - 1
     if found is None or (found.se <= ROUNDING and abs(delta) == 1):
-        return RankEffect(delta, _arrangements(g, unit), found, g, unit, dropped)
+        p = _arrangements(g, unit, coded(layer)[0]) if abs(delta) == 1 else None
+        return RankEffect(delta, p, found, g, unit, dropped)
     p = float(2 * stats.t.sf(abs(delta) / found.se, found.df)) if found.se > ROUNDING else None
     return RankEffect(delta, p, found, g, unit, dropped)
 
@@ -176,13 +180,15 @@ def _separated(delta: float, group: BoolArray, cluster: NDArray[Any], level: flo
     )
 
 
-def _arrangements(group: BoolArray, cluster: NDArray[Any]) -> float:
-    """Exact permutation p of complete separation."""
-    code, clusters = coded(cluster)
-    size, inside = np.bincount(code), np.bincount(code, group).astype(int)
-    if ((inside == 0) | (inside == size)).all():
-        return min(1.0, 2 / float(special.comb(clusters, int((inside > 0).sum()))))
-    return min(1.0, 2 / float(special.comb(size, inside).prod()))
+def _arrangements(group: BoolArray, cluster: NDArray[Any], layer: IntArray) -> float:
+    """Exact permutation p of complete separation in every stratum: 2 of all arrangements within strata are as extreme."""
+    ways = 1.0
+    for rows in (layer == k for k in range(int(layer.max()) + 1)):
+        code, clusters = coded(cluster[rows])
+        size, inside = np.bincount(code), np.bincount(code, group[rows]).astype(int)
+        whole = ((inside == 0) | (inside == size)).all()
+        ways *= float(special.comb(clusters, int((inside > 0).sum())) if whole else special.comb(size, inside).prod())
+    return min(1.0, 2 / ways)
 
 
 def stratified_permutation(

@@ -3,11 +3,9 @@
 from collections.abc import Collection, Sequence
 from math import ceil
 
-import numpy as np
 from scipy import stats
 
 from audit.records import Estimate, Finding, Gate, Verdict
-from audit.tables import FloatArray
 
 
 def decide(
@@ -80,9 +78,9 @@ def detectable_effect(se: float, df: float, alpha: float, power: float = 0.8) ->
     return float(stats.t.ppf(1 - alpha / 2, df) + stats.t.ppf(power, df)) * se
 
 
-def detectable_against(null: FloatArray, se: float, alpha: float, power: float = 0.8) -> float:
-    """The same for a two-sided rank test among placebos, whose spread must be exceeded beside the sampling error."""
-    return float(np.quantile(np.abs(null - null.mean()), 1 - alpha) + stats.norm.ppf(power) * se)
+def detectable_beyond(reach: float, se: float, power: float = 0.8) -> float:
+    """The same where an estimate must exceed a `reach` beyond the middle of its null."""
+    return reach + float(stats.norm.ppf(power)) * se
 
 
 def needed_n(se: float, n: int, margin: float, alpha: float, power: float = 0.8) -> int:

@@ -169,6 +169,7 @@ def _placebo_case(
             Opinion(composite=name, estimate=test.estimate, p=test.p) for name, test in tests.items() if name != first
         ),
         null=tests[first].null,
+        reach=tests[first].reach,
         details={
             "candidates per term": [int(n) for each in placebos for n in each.candidates],
             "p of the first composite": tests[first].p,

@@ -141,7 +141,7 @@ def test_twins_see_the_same_photographs_through_random_weights(folder: Path) -> 
             np.testing.assert_allclose(regions.twin_share[k, m], share, rtol=1e-4)
             with torch.no_grad():
                 logits = twin(batch[m : m + 1])[0]
-            assert regions.twin_margin[k, m] == pytest.approx(float(logits[0] - logits[2]), rel=1e-4, abs=1e-5)
+            assert regions.twin_confidence[k, m] == pytest.approx(float(logits[0] - logits[2]), rel=1e-4, abs=1e-5)
             block = regions.block[i, 0]
             if block < 0:
                 assert np.isnan(regions.twin_swap[k, m, 0])
@@ -316,7 +316,10 @@ def test_twins_are_asked_of_grown_and_shrunk_masks_too(folder: Path) -> None:
     batch = torch.from_numpy(task.pixels(explained.regions.twin_rows))
     twin = task._twin(task.config.seed, batch.split(7))
     for turn, regions in zip((1, -1), explained.varied.values(), strict=True):
-        assert regions.twin_margin is explained.regions.twin_margin and regions.twin_rows is explained.regions.twin_rows
+        assert (
+            regions.twin_confidence is explained.regions.twin_confidence
+            and regions.twin_rows is explained.regions.twin_rows
+        )
         for m in (0, 11):
             i = int(regions.twin_rows[m])
             relevance = np.abs(slow_map(task, i, 0, model=twin))

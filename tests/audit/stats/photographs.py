@@ -73,7 +73,7 @@ def own_minus_others(net: np.ndarray, block: np.ndarray, place: np.ndarray) -> n
 
 def region_table(
     rng: np.random.Generator, label: np.ndarray, relevance: np.ndarray, parts: dict[str, np.ndarray],
-    twins: Iterable[np.ndarray] = (), twin_margin: np.ndarray | None = None,
+    twins: Iterable[np.ndarray] = (), twin_confidence: np.ndarray | None = None,
 ) -> RegionTable:  # fmt: skip
     """Regions `parts` of maps `relevance` `[n, 576]` and of each twin's maps; the second composite is noisier."""
     n, names = len(label), (*parts, "outside")
@@ -93,7 +93,7 @@ def region_table(
         return np.stack([own_minus_others(nets[:, r], *placed[r]) for r in range(len(names))], axis=1)
 
     known = list(twins)
-    margin = np.abs(rng.normal(size=(len(known), n))) if twin_margin is None else twin_margin
+    margin = np.abs(rng.normal(size=(len(known), n))) if twin_confidence is None else twin_confidence
     return RegionTable(
         names=names,
         net={"first": over(relevance), "second": over(noisy)},
@@ -108,7 +108,7 @@ def region_table(
         twin_rows=np.arange(n),
         twin_share=np.array([over(np.abs(values)) for values in known]).reshape(len(known), n, len(names)),
         twin_swap=np.array([differences(values) for values in known]).reshape(len(known), n, len(names)),
-        twin_margin=margin,
+        twin_confidence=margin,
         twin_predicted=np.zeros((len(known), n), dtype=int),
     )
 

@@ -16,6 +16,7 @@ CONFIG = Config(
     model=Model(path="x"),
     target=Target(favour="a"),
     groups=(Groups(attribute="g", lexicon="gender"),),
+    gates=("intervention",),
 )
 
 

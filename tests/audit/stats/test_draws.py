@@ -42,8 +42,8 @@ def test_the_largest_family_of_each_kind_of_draw_decides() -> None:
 
 def test_looks_ask_for_more_draws() -> None:
     assert not short_of_draws({"contrast": 5}, config())
-    assert "alpha 0.00096" in short_of_draws({"contrast": 5}, config(looks=52))["placebos"]
-    assert not short_of_draws({"contrast": 5}, config(looks=52, placebos=5199))
+    assert "alpha 0.00032" in short_of_draws({"contrast": 5}, config(looks=52))["placebos"]
+    assert not short_of_draws({"contrast": 5}, config(looks=52, placebos=15_599))
 
 
 def test_comparisons_between_groups_are_counted_from_the_columns() -> None:

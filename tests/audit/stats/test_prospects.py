@@ -37,7 +37,7 @@ def test_two_groups_are_one_comparison_and_share_alpha_among_four_rates() -> Non
     (only,) = found.prospects
     assert (only.group, only.other, only.units.rows) == ("female", "male", (200, 250))
     assert (found.outcome_tests, found.disparity_tests) == (4, 1)
-    assert only.errors and only.errors.smallest == smallest_rate_difference(200, 250, 0.1, 0.05 / 4)
+    assert only.errors and only.errors.smallest == smallest_rate_difference(200, 250, 0.1, 0.05 / 3 / 4)
     assert only.delta and only.delta.smallest == smallest_delta(100, 125, 0.05)  # every second text has an age word
     assert only.delta.needs == needed_a_side(lambda n: equivalence_delta(n, n, 0.05), 0.147) and not only.delta.enough
 
@@ -60,14 +60,14 @@ def test_the_alpha_is_what_one_look_may_spend_and_grows_no_smaller_difference() 
     columns = {"gender": column(female=250, male=250)}
     once, weekly = (asked(columns, looks=looks).prospects[0].errors for looks in (1, 52))
     assert once and weekly and once.smallest and weekly.smallest
-    assert weekly.smallest == smallest_rate_difference(250, 250, 0.1, 0.05 / 52 / 4) > once.smallest
+    assert weekly.smallest == smallest_rate_difference(250, 250, 0.1, 0.05 / 3 / 52 / 4) > once.smallest
     assert weekly.needs and once.needs and weekly.needs > once.needs
 
 
 def test_clusters_count_and_not_their_rows() -> None:
     (only,) = asked({"gender": column(female=240, male=240)}, cluster=np.arange(N) // 4).prospects
     assert (only.units.rows, only.units.clusters) == ((240, 240), (60, 60))
-    assert only.errors and only.errors.smallest == smallest_rate_difference(60, 60, 0.1, 0.05 / 4)
+    assert only.errors and only.errors.smallest == smallest_rate_difference(60, 60, 0.1, 0.05 / 3 / 4)
     (one,) = asked({"gender": column(female=240, male=240)}, cluster=np.arange(N) // 240).prospects
     assert one.units.clusters == (1, 1) and one.errors is None
 

@@ -311,7 +311,7 @@ def test_strata_that_the_images_of_the_twins_lack_leave_no_verdict() -> None:
     rows = np.flatnonzero(given.examples.attributes["who"] == "a")
     few = replace(
         given.regions, twin_rows=rows, twin_share=given.regions.twin_share[:, rows],
-        twin_swap=given.regions.twin_swap[:, rows], twin_margin=given.regions.twin_margin[:, rows],
+        twin_swap=given.regions.twin_swap[:, rows], twin_confidence=given.regions.twin_confidence[:, rows],
         twin_predicted=given.regions.twin_predicted[:, rows],
     )  # fmt: skip
     found = asked(replace(given, regions=few))["disparity.part.who.a-b"]
@@ -411,7 +411,7 @@ def smeared(given: Evidence, seed: int = 0) -> Evidence:
 
 
 def test_a_disparity_and_errors_are_asked_again_of_other_masks_with_their_own_twins() -> None:
-    given = smeared(people(np.random.default_rng(22), 400, effect=1.0, confident=1.0, twins=20))
+    given = smeared(people(np.random.default_rng(22), 800, effect=1.0, confident=1.0, twins=20))
     found = asked(given)["disparity.part.who.a-b"]
     near, far = found.sensitivity
     assert near.verdict is found.verdict is Verdict.BREACH and far.verdict is not Verdict.BREACH and found.fragile
