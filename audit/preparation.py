@@ -7,11 +7,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from audit.config import Config
-from audit.errors import ConfigError
+from audit.errors import ConfigError, did_you_mean
 from audit.loading import LoadedConfig
 from audit.records import ProtocolChange
+from audit.stats.cases import NO_GROUP
 from audit.stats.draws import short_of_draws
+from audit.stats.groupings import MENTIONED
 from audit.stats.prospects import between
 from audit.store.runs import finished_runs
 from audit.tasks.images import load_image_task
@@ -25,13 +30,28 @@ TASKS: Final[Mapping[str, Callable[[LoadedConfig], Task[Any]]]] = MappingProxyTy
 
 
 def prepare(loaded: LoadedConfig) -> Task[Any]:
-    """Everything that is known before the first example is explained; ConfigError if too few draws are declared for its tests."""
+    """Everything that is known before the first example is explained; ConfigError for too few draws, or a reference that nobody is of."""
     task = TASKS[loaded.config.task](loaded)
     statistics = loaded.config.statistics
     tests = between(task.columns, task.features, cluster=task.data.cluster, statistics=statistics)
-    for key, problem in short_of_draws({**task.tests, **tests}, loaded.config).items():
-        raise ConfigError(f"{loaded.at('statistics', key)}: {problem}")
+    short = short_of_draws({**task.tests, **tests}, loaded.config)
+    problems = [f"{loaded.at('statistics', key)}: {problem}" for key, problem in short.items()]
+    problems += [
+        f"{loaded.at('statistics', 'reference', name)}: no example has the group {group!r} of {name}; groups: {', '.join(seen)}"
+        + did_you_mean(group, seen)
+        for name, group in statistics.reference.items()
+        for seen in [_groups(task.columns, name)]
+        if group not in seen
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
     return task
+
+
+def _groups(columns: Mapping[str, NDArray[np.str_]], name: str) -> list[str]:
+    """The groups of an attribute that occur, in the data's column or in what texts mention."""
+    found = [column for key, column in columns.items() if key.removesuffix(MENTIONED) == name]
+    return sorted({group for column in found for group in np.unique(column).tolist()} - set(NO_GROUP))
 
 
 def protocol_sha256(config: Config) -> str:

@@ -114,7 +114,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
     ),
     "direction": Question(
         "Direction by class",
-        "Does a term, or a region, push the prediction in one direction among the examples of one true class?",
+        "Among examples of one true class, does a term push the prediction further than words as frequent, or a region push it one way?",
         "direction by class",
         explained=True,
         drawn=False,
@@ -126,7 +126,6 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
                 population="the audited texts that hold the term",
                 unit="word type; intervals: text, or cluster of texts",
                 scale="sd of the contrast logit",
-                draws="placebos",
                 inconclusive="not shown to push further than comparable words",
             ),
             "image": Put(

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from audit.records import AuditRecord, Finding, Verdict
 from audit.report.text import interval, listed, p_value
-from audit.report.wording import exit_sentence, quantity
+from audit.report.wording import exit_sentence, gate_extent, quantity
 from audit.stats.verdicts import within
 
 WIDTH = 150
@@ -47,7 +47,7 @@ def print_summary(record: AuditRecord, folder: Path) -> None:
     for warning in record.warnings:
         console.print(Text(f"WARNING: {warning}", "bold"))
     for gate in record.gates:
-        console.print(Text(f"gate {gate.question}: {gate.state}"))
+        console.print(Text(f"gate {gate.question}: {gate.state} ({gate_extent(gate, record.findings)})"))
     console.print(Text(exit_sentence(record.exit_code)))
     console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
 

@@ -230,7 +230,9 @@ def fragility(finding: Finding) -> str:
         ]
     elif tried:
         choices = listed([other.changed for other in tried], 3)
-        said = [f"The verdict survives {plural(len(tried), 'other choice')} ({choices})"]
+        values = [other.estimate.value for other in tried if other.estimate.value is not None]
+        between = f", estimates {number(min(values))} to {number(max(values))}" if values else ""
+        said = [f"The verdict survives {plural(len(tried), 'other choice')} ({choices}){between}"]
     if untested:
         said.append(f"Not testable: {listed(untested, 3)}")
     return ". ".join(said)
@@ -256,6 +258,13 @@ def gate_verdict(gate: Gate) -> Verdict:
 def gate_sentence(gate: Gate) -> str:
     """What the state of a gate means."""
     return GATES[gate.state][1] if gate.state in GATES else "this release does not know the state"
+
+
+def gate_extent(gate: Gate, findings: Sequence[Finding]) -> str:
+    """How many of its findings a gate speaks of."""
+    mine = [finding for finding in findings if finding.id in gate.findings]
+    untested = sum(finding.verdict is Verdict.NOT_TESTABLE for finding in mine)
+    return f"{len(mine) - untested} tested" + (f", {untested} not testable" if untested else "")
 
 
 def exit_sentence(code: int) -> str:

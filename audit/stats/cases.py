@@ -15,12 +15,13 @@ from pydantic import JsonValue
 from audit.config import Config
 from audit.questions import QUESTIONS, Put
 from audit.records import Estimand, Estimate, Finding, Opinion, Sensitivity, Test, Verdict
-from audit.stats.draws import needed_draws
+from audit.stats.draws import correction_of, needed_draws
 from audit.stats.intervals import missing
-from audit.stats.multiplicity import CORRECTIONS, Correction, adjusted
+from audit.stats.multiplicity import Correction, adjusted
 from audit.stats.verdicts import decide, detectable_beyond, detectable_effect, needed_n, standard_error
 from audit.tables import UNKNOWN, ExampleTable, FloatArray, GroupTable, IntArray, RegionTable, SwapTable, WordTable
 
+LARGEST: Final = {"Cliff's delta": 1.0, "difference of rates": 1.0}  # effect there can be, by unit
 NO_GROUP: Final = ("(none)", "(several)", UNKNOWN)
 
 
@@ -107,7 +108,7 @@ def settle(cases: Sequence[Case], config: Config) -> list[Finding]:
     """
     if not cases:
         return []
-    correction = CORRECTIONS["holm" if cases[0].question in config.gates else config.statistics.discovery]
+    correction = correction_of(cases[0].question, config)
     found = adjusted([case.p for case in cases], correction)
     opened = [_opened(p, case.omnibus) for case, p in zip(cases, found, strict=True)]
     family = _Family(correction, config.alpha_of(cases[0].question), [p for p in opened if p is not None])
@@ -178,7 +179,7 @@ def _finding(
         ),
         margin=case.margin,
         verdict=verdict,
-        reason="; ".join(filter(None, (reason, case.note, _coarse(case, alpha, m)))),
+        reason="; ".join(filter(None, (reason, case.note, _coarse(case, family)))),
         gate=case.question in config.gates,
         second_opinion=case.opinions,
         detectable=_smallest(case, estimate, alpha / max(m, 1)) if inconclusive else None,
@@ -191,11 +192,12 @@ def _finding(
     )
 
 
-def _coarse(case: Case, alpha: float, m: int) -> str:
-    """Says so where the draws are too few for a family that is larger than could be known before the run."""
-    if case.p is None or case.resamples is None or case.resamples >= needed_draws(m, alpha):
+def _coarse(case: Case, family: "_Family") -> str:
+    """Says so where there are too few draws, or words to draw, for a family whose size shows in the run only."""
+    needed = needed_draws(family.m, family.alpha, family.correction)
+    if case.p is None or case.resamples is None or case.resamples >= needed:
         return ""
-    return f"{case.resamples:,} draws are too few for {m} tests at alpha {alpha:.2g}: {needed_draws(m, alpha):,} are needed"
+    return f"{case.resamples:,} draws are too few to find one of {family.m} tests alone at alpha {family.alpha:.2g}: that takes {needed:,}"
 
 
 def _varied(
@@ -211,6 +213,8 @@ def _varied(
 def _smallest(case: Case, estimate: Estimate, alpha: float) -> float | None:
     """The detectable effect, unless what was found exceeds it: then something else than noise, such as composites, disagrees."""
     found = _detectable(case, estimate, alpha)
+    if found is not None and found > LARGEST.get(estimate.unit, np.inf):
+        return None
     return None if found is None or abs((estimate.value or 0.0) - case.origin) >= found - case.origin else found
 
 

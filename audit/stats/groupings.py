@@ -30,6 +30,7 @@ class Grouping:
     small: Mapping[str, int]
     pairs: tuple[tuple[str, str], ...]
     smallest: int
+    reference: str | None = None
 
     @property
     def known(self) -> BoolArray:
@@ -55,6 +56,8 @@ class Grouping:
         """Why some groups are not compared, or none is."""
         listed = ", ".join(f"{name} {n}" for name, n in self.small.items())
         few = [f"fewer than {self.smallest} examples: {listed}"] if self.small else []
+        if self.reference in self.small and self.pairs:
+            few.append(f"{self.reference} is the declared reference, so the other groups are compared without it")
         return few or ([] if self.pairs else ["fewer than two groups occur"])
 
 
@@ -94,7 +97,7 @@ def group_by(attribute: str, column: NDArray[np.str_], *, smallest: int, referen
         pairs = ((names[0], names[1]),)
     else:
         pairs = tuple((name, "rest") for name in names if len(names) > 2)
-    return Grouping(attribute, column, names, small, pairs, smallest)
+    return Grouping(attribute, column, names, small, pairs, smallest, reference)
 
 
 def _crossed(columns: Mapping[str, NDArray[np.str_]], statistics: Statistics) -> Iterator[tuple[str, NDArray[np.str_]]]:

@@ -142,7 +142,9 @@ def matching_note(compared: Comparison, sample: Sample) -> tuple[str, Mapping[st
         f"{int((sample.matched & side).sum())} {name}"
         for name, side in zip(compared.sides, (sample.side, ~sample.side), strict=True)
     )
-    return f"{compared.remark}{before}matching keeps {kept}, and leaves out {left_out}", {
+    empty = int(compared.rows.sum()) - len(sample.rows)
+    without = f"; {empty} have no relevance there (it is absent, or their map is empty)" if empty else ""
+    return f"{compared.remark}{before}matching keeps {kept}, and leaves out {left_out}{without}", {
         "matched on": compared.matched,
         "rows lost to empty strata": lost,
         "unmatched": unmatched.model_dump(),

@@ -166,8 +166,8 @@ adjusted p, the interval and the margin that the config declares:
 | verdict | when |
 |---|---|
 | BREACH | the adjusted p is at most alpha, and the interval lies wholly beyond the margin |
-| DIFFERENT | the adjusted p is at most alpha, and the interval holds no 0, but does not lie wholly beyond the margin |
-| EQUIVALENT | two one-sided tests reject a difference of the margin or more |
+| DIFFERENT | the adjusted p is at most alpha, and the interval holds no 0, but is not wholly beyond the margin (it says if it is inside) |
+| EQUIVALENT | not DIFFERENT, and two one-sided tests, each at the family's alpha over m, reject a difference of the margin or more |
 | INCONCLUSIVE | none of these: the smallest effect that could have been found, and the n for EQUIVALENT, are printed where they exist |
 | NOT TESTABLE | too few examples, nothing that varies, or nothing to compare with: the reason is printed |
 

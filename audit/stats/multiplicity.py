@@ -15,11 +15,15 @@ Ps = Sequence[float | None]
 @final
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """`adjust` gives adjusted p values, `level` the level of an interval when `found` of `m` tests are significant."""
+    """`adjust` gives adjusted p values, `level` the level of an interval when `found` of `m` tests are significant.
+
+    `factor(m)`: what a lone smallest p is multiplied by.
+    """
 
     name: str
     adjust: Callable[[FloatArray], FloatArray]
     level: Callable[[float, int, int], float]
+    factor: Callable[[int], float] = float
 
 
 def adjusted(p: Ps, correction: Correction) -> list[float | None]:
@@ -84,11 +88,15 @@ def coverage_level(alpha: float, m: int, found: int) -> float:
 
 def dependent_level(alpha: float, m: int, found: int) -> float:
     """The same under any dependence: alpha over the harmonic sum of m (ibid., theorem 4)."""
-    return coverage_level(alpha / float((1 / np.arange(1, max(m, 1) + 1)).sum()), m, found)
+    return coverage_level(alpha / _harmonic(m), m, found)
+
+
+def _harmonic(m: int) -> float:
+    return float((1 / np.arange(1, max(m, 1) + 1)).sum())
 
 
 CORRECTIONS: Final[Mapping[str, Correction]] = MappingProxyType({
     "holm": Correction("Holm", holm, bonferroni_level),
     "bh": Correction("Benjamini-Hochberg", _discovered("bh"), coverage_level),
-    "by": Correction("Benjamini-Yekutieli", _discovered("by"), dependent_level),
+    "by": Correction("Benjamini-Yekutieli", _discovered("by"), dependent_level, lambda m: m * _harmonic(m)),
 })  # fmt: skip

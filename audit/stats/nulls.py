@@ -15,7 +15,7 @@ from scipy import stats
 from audit.records import Estimate
 from audit.stats.intervals import difference_interval, mean_interval, missing
 from audit.stats.multiplicity import every
-from audit.stats.placebos import NEAREST, Placebos, Pool, draw_pairs, draw_placebos, usable
+from audit.stats.placebos import NEAREST, Placebos, Pool, draw_pairs, draw_placebos, draw_words, usable
 from audit.tables import FloatArray, IntArray
 
 CELLS: Final = 2**22
@@ -206,7 +206,8 @@ def reliance_test(
     def estimate(composite: str) -> Estimate:
         return enrichment(pool, kept[0], composite, cluster=design.cluster, level=design.level)
 
-    return _among_groups(pool, kept[0], composites, estimate, design=design, scale=None, rng=rng)
+    placebos = draw_placebos(pool, kept[0], k=design.k, rng=rng)
+    return _among_groups(pool, kept[0], composites, estimate, placebos, scale=None)
 
 
 def direction_test(
@@ -224,15 +225,15 @@ def direction_test(
     def estimate(composite: str) -> Estimate:
         return push(pool, types, composite, cluster=design.cluster, scale=scale, level=design.level)
 
-    return _among_groups(pool, types, composites, estimate, design=design, scale=scale, rng=rng)
+    placebos = draw_words(pool, term, k=design.k, rng=rng)
+    return _among_groups(pool, types, composites, estimate, placebos, scale=scale)
 
 
 def _among_groups(
-    pool: Pool, types: IntArray, composites: Sequence[str], estimate: Callable[[str], Estimate], *, design: Design,
-    scale: float | None, rng: np.random.Generator,
+    pool: Pool, types: IntArray, composites: Sequence[str], estimate: Callable[[str], Estimate], placebos: Placebos, *,
+    scale: float | None,
 ) -> Mapping[str, PlaceboTest]:  # fmt: skip
     """The estimate of each composite among the same placebo groups: of ratios, one-sided, or two-sided of R in units of `scale`."""
-    placebos = draw_placebos(pool, types, k=design.k, rng=rng)
     worth, tests = effective_draws(pool, types, placebos.types, np.ones(len(types))), {}
     for composite in composites:
         null = group_means(pool, placebos.types, _weights(pool, composite, ratio=scale is None) / (scale or 1.0))

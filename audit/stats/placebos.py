@@ -71,10 +71,10 @@ def usable(pool: Pool, types: IntArray, *, min_examples: int) -> IntArray:
     return types[pool.frequency[types] >= min_examples]
 
 
-def candidates(pool: Pool, term: int, *, nearest: int = NEAREST) -> IntArray:
-    """Eligible types within 0.4 log2 of the term's document frequency, but no fewer than `nearest` and at most `MOST`."""
+def candidates(pool: Pool, term: int, *, nearest: int = NEAREST, most: int = MOST) -> IntArray:
+    """Eligible types within 0.4 log2 of the term's document frequency, but no fewer than `nearest` and at most `most`."""
     distance = np.abs(np.log2(pool.frequency[pool.eligible]) - np.log2(max(pool.frequency[term], 1)))
-    count = min(max(int((distance <= WIDTH).sum()), nearest), max(MOST, nearest))
+    count = min(max(int((distance <= WIDTH).sum()), nearest), max(most, nearest))
     return pool.eligible[np.argsort(distance, kind="stable")[:count]]
 
 
@@ -121,6 +121,13 @@ def _placebos(pool: Pool, group_types: IntArray, k: int, rng: np.random.Generato
         )
     keep = rng.permutation(np.argsort(gap, kind="stable")[:k])
     return best[keep], matched[keep]
+
+
+def draw_words(pool: Pool, term: int, *, k: int, rng: np.random.Generator) -> Placebos:
+    """Up to `k` single words of the term's frequency, each once: a word drawn again would tell nothing new."""
+    found = candidates(pool, term, most=len(pool.eligible))
+    types = rng.permutation(found)[:k, None]
+    return Placebos(types, np.array([len(found)]), 0.0, np.zeros(len(types)))
 
 
 def draw_pairs(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from audit.config import FEWEST_TWINS
 from audit.questions import EXAMPLES, QUESTIONS
 from audit.records import Estimand, Estimate, Opinion
 from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable, untested
@@ -337,8 +338,9 @@ def _reference(
     ])  # fmt: skip
     p, t = referenced(own, twins)
     reason = "" if p is not None else "the untrained copies do not differ from each other, so they are no reference"
-    if np.isnan(own) or np.isfinite(twins).sum() < 2:
-        reason = "no stratum of the twins' images holds both sides: raise statistics.twin_examples"
+    usable, asked_for = int(np.isfinite(twins).sum()), min(FEWEST_TWINS, len(twins))
+    if np.isnan(own) or usable < asked_for:
+        reason = f"{usable} untrained copies have both sides in one stratum, {asked_for} are needed: raise statistics.twin_examples"
     details = {**twin_details(p, t, twins), "delta on the twins' images": None if np.isnan(own) else own}
     return (_Said(TWINS, p, float(np.sign(t or 0.0))),), details, reason
 

@@ -151,7 +151,7 @@ def _placebo_case(
     """A finding needs every composite: p is the largest, and composites of opposite sign never make a difference."""
     put = QUESTIONS[question].put["text"]
     placebos = tests[first].placebos
-    kind = "pairs" if len(placebos) == 2 else "groups"
+    kind = "words" if question == "direction" else "pairs" if len(placebos) == 2 else "groups"
     return Case(
         id=".".join((question, attribute, "-".join(groups))),
         question=question,

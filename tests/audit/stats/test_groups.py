@@ -148,7 +148,6 @@ def test_a_share_that_is_often_0_is_also_compared_by_how_often_and_how_far_it_ex
     share = {name: np.where(often[:, None], values, 0.0) for name, values in given.regions.share.items()}
     found = {finding.id: finding for finding in answer(replace(given, regions=replace(given.regions, share=share)))}
     whole, presence, positive = (found[f"disparity.marker.who.a-b{part}"] for part in ("", ".presence", ".positive"))
-    print(presence.reason, presence.test, presence.estimate)
     assert presence.verdict is Verdict.BREACH and positive.verdict is not Verdict.BREACH
     assert presence.estimate.value == pytest.approx(0.4, abs=0.1) and whole.test.m == presence.test.m
     assert presence.margin == whole.margin and "how often" in presence.estimand.measure
