@@ -298,7 +298,10 @@ def test_without_an_inconclusive_finding_the_page_says_so():
 
 def test_gates_and_exit_code_are_explained(shown):
     assert "Exit code 3: the audit ran and at least one gate is breached." in shown.words
-    assert "Outcome gaps ▲ breached at least one finding lies wholly beyond its margin 5" in shown.words
+    assert (
+        "Outcome gaps ▲ breached at least one finding lies wholly beyond its margin 4 tested, 1 not testable"
+        in shown.words
+    )
 
 
 def test_counts_ledger_and_provenance_are_printed(shown):

@@ -91,7 +91,7 @@ def test_a_choice_that_leaves_nothing_to_test_is_named_and_is_no_other_verdict()
     }
     assert said["none"] == "" and said["untested"] == "Not testable: masks shrunk by 1 pixel"
     assert said["one"] == (
-        "The verdict survives 1 other choice (masks grown by 1 pixel). Not testable: masks shrunk by 1 pixel"
+        "The verdict survives 1 other choice (masks grown by 1 pixel), estimates 0.143 to 0.143. Not testable: masks shrunk by 1 pixel"
     )
     assert said["flips"].startswith(
         "Fragile: another verdict or direction in 1 of 1 other choice: masks grown by 1 pixel: EQUIVALENT"

@@ -36,12 +36,12 @@ def test_a_reference_is_what_the_others_are_compared_to_if_it_is_large_enough() 
     assert group_by("who", three, smallest=21, reference="c").pairs == (("a", "b"),)
 
 
-def photographs(n: int = 400, seed: int = 0, **attributes: np.ndarray) -> Evidence:
+def photographs(n: int = 400, seed: int = 0, permutations: int = 199, **attributes: np.ndarray) -> Evidence:
     rng = np.random.default_rng(seed)
     label = rng.integers(0, 2, n)
     predicted = np.where(rng.random(n) < 0.75, label, 1 - label)
     table = region_table(rng, label, maps(rng, n), {"marker": masks(rng, n, 3)})
-    return evidence(table, label, predicted, rng.normal(size=n), **attributes)
+    return evidence(table, label, predicted, rng.normal(size=n), permutations=permutations, **attributes)
 
 
 def test_combinations_of_attributes_are_groups_and_small_ones_are_listed() -> None:
@@ -142,7 +142,7 @@ def test_errors_that_grow_with_relevance_are_linked_to_it_within_a_group() -> No
 def test_a_share_that_is_often_0_is_also_compared_by_how_often_and_how_far_it_exceeds_0() -> None:
     rng = np.random.default_rng(7)
     who = rng.choice(np.array(["a", "b"]), 600)
-    given = photographs(600, who=who)
+    given = photographs(600, permutations=399, who=who)
     assert given.regions is not None
     often = rng.random(600) < np.where(who == "a", 0.8, 0.4)
     share = {name: np.where(often[:, None], values, 0.0) for name, values in given.regions.share.items()}

@@ -11,7 +11,8 @@ from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from audit.stats.intervals import UNRELIABLE, difference_interval, mean_interval, newcombe, wilson
-from audit.stats.tests import brunner_munzel, sign_flip, stratified_permutation, two_proportions
+from audit.stats.outcomes import _above
+from audit.stats.tests import brunner_munzel, rank_effect, sign_flip, stratified_permutation, two_proportions
 
 Draw = Callable[[np.random.Generator], float | None]
 
@@ -346,3 +347,28 @@ def test_the_interval_of_mirrored_values_is_mirrored(values: list[float]) -> Non
     one, two = mean_interval(x, cluster=cluster), mean_interval(-x, cluster=cluster)
     assert one.low is not None and two.high is not None
     assert one.low == pytest.approx(-two.high) and one.value == pytest.approx(-(two.value or 0.0))
+
+
+@pytest.mark.parametrize("strata", [1, 2, 3])
+def test_complete_separation_within_strata_counts_the_arrangements_within_them(strata: int) -> None:
+    layer, group = np.repeat(np.arange(strata), 4), np.tile([True, True, False, False], strata)
+    found = rank_effect(group.astype(float), group, cluster=np.arange(4 * strata), strata=layer)
+    assert found.delta == 1 and found.p == pytest.approx(2 / 6**strata)
+
+
+@given(st.integers(20, 200), st.integers(0, 15))
+def test_a_rate_above_a_margin_is_tested_exactly_for_independent_rows(n: int, events: int) -> None:
+    flipped = np.arange(n) < events
+    p = _above(flipped, np.arange(n), 0.05)
+    assert p == pytest.approx(stats.binomtest(events, n, 0.05, alternative="greater").pvalue)
+
+
+def test_a_small_side_makes_an_interval_unreliable_whatever_the_other() -> None:
+    rng, group = np.random.default_rng(3), np.arange(220) < 20
+    values = rng.random(220)
+    for found in (
+        difference_interval(values, group, cluster=np.arange(220)),
+        brunner_munzel(values, group, cluster=np.arange(220))[0],
+    ):
+        assert found.reason == UNRELIABLE
+        assert found.low is not None

@@ -263,3 +263,31 @@ def test_a_group_without_one_term_is_ranked_among_the_same_placebos_without_thei
         pool, np.concatenate(left), np.hstack([one.types[:, kept], two.types]), np.repeat([1.0, -1.0], [5, 5])
     )
     assert p == pytest.approx(nulls.placebo_p(observed, null, worth, two_sided=True))
+
+
+def test_a_group_that_pushes_less_than_its_placebos_is_no_finding() -> None:
+    null = np.random.default_rng(40).normal(0.15, 0.03, 999)
+    assert nulls._said(0.03, null, (500.0, 0.0), two_sided=True) == (1.0, -1.0)
+    p, sign = nulls._said(0.35, null, (500.0, 0.0), two_sided=True)
+    assert p < 0.01 and sign == 1.0
+    p, sign = nulls._said(-0.1, null, (500.0, 0.0), two_sided=True)
+    assert p < 0.01 and sign == -1.0
+
+
+def test_reach_is_where_p_is_alpha() -> None:
+    null = np.random.default_rng(41).normal(0.1, 1.0, 1999)
+    for two_sided in (True, False):
+        reach = nulls._reach(null, (60.0, 0.1), 0.02, two_sided=two_sided)
+        beyond, within = (null.mean() + reach * step for step in (1.02, 0.98))
+        assert nulls.placebo_p(beyond, null, (60.0, 0.1), two_sided=two_sided) <= 0.02
+        assert nulls.placebo_p(within, null, (60.0, 0.1), two_sided=two_sided) >= 0.02
+
+
+def test_a_single_word_is_ranked_among_each_word_of_its_frequency_once(world: World) -> None:
+    rng, term = np.random.default_rng(42), int(world.common[3])
+    pool = placebos.build_pool(world.table(world.relevance(0.5, rng), {("x", "y"): np.array([term])}))
+    drawn = placebos.draw_words(pool, term, k=10_000, rng=rng)
+    assert len(np.unique(drawn.types)) == len(drawn.types) == int(drawn.candidates[0])
+    assert len(placebos.draw_words(pool, term, k=20, rng=rng).types) == min(20, int(drawn.candidates[0]))
+    near = np.abs(np.log2(pool.frequency[drawn.types[:, 0]] / pool.frequency[term]))
+    assert (near <= placebos.WIDTH).all() or len(drawn.types) == placebos.NEAREST

@@ -14,8 +14,10 @@ from audit.stats.cases import Case, Evidence
 from audit.stats.families import COLLECTORS, answer, share_means, term_effects
 from audit.stats.performance import outcome_gaps
 from audit.stats.regions import MOST_OVERLAP, region_reliance_cases
-from audit.stats.relevance_gaps import disparity_cases, error_cases
+from audit.stats.relevance_gaps import _Said, _Tested, disparity_cases, error_cases
+from audit.stats.tests import rank_effect
 from audit.stats.twins import referenced
+from audit.tables import lead
 from tests.audit.stats.photographs import MIDDLE, evidence, following, maps, masks, region_table, scaled
 
 N = 120
@@ -461,3 +463,36 @@ def test_too_few_errors_are_counted() -> None:
     right = replace(given.examples, predicted=given.examples.label)
     row = asked(replace(given, examples=right))["errors.who.not_testable"]
     assert "a: part, outside: photographs with relevance there: misclassified 0" in row.reason
+
+
+def test_parts_of_a_share_answer_to_the_twins_as_the_share_does() -> None:
+    given = people(np.random.default_rng(23), 600, content=0.8, twins=20)
+    regions = given.regions
+    assert regions is not None
+    low = float(np.nanquantile(regions.share["first"][:, 0], 0.4))
+    share = {name: np.where(values > low, values, 0.0) for name, values in regions.share.items()}
+    twins = np.where(regions.twin_share > low, regions.twin_share, 0.0)
+    found = asked(replace(given, regions=replace(regions, share=share, twin_share=twins)))
+    parts = [found[f"disparity.part.who.a-b{part}"] for part in ("", ".presence", ".positive")]
+    for part in parts:
+        assert "reference of twins" in part.test.name and part.details["p unmatched"] is not None
+        assert part.verdict is Verdict.INCONCLUSIVE, part.id
+    assert isinstance(parts[1].details["p unmatched"], float) and parts[1].details["p unmatched"] < 1e-4
+
+
+def test_tests_that_see_opposite_directions_are_no_finding() -> None:
+    effect = rank_effect(np.arange(40.0), np.arange(40) < 20, cluster=np.arange(40))
+    said = [_Said("ranks", 0.001, -1.0), _Said("reference of twins", 0.002, 1.0), _Said("second", 0.003, -1.0)]
+    opposite = _Tested(effect, tuple(said), (), "", {})
+    assert (
+        opposite.p == 1.0
+        and "in the other direction, so that this is no finding (p 1): reference of twins" in opposite.note
+    )
+    assert _Tested(effect, (said[0], said[2]), (), "", {}).p == 0.003
+    assert _Tested(effect, (said[0], _Said("second", None, -1.0)), (), "second: no p", {}).p is None
+
+
+def test_classes_beyond_two_are_matched_on_the_lead_of_the_predicted_class() -> None:
+    scores = np.array([[5.0, 5.0, 9.0], [1.0, 0.0, 0.5]])
+    assert lead(scores, scores[:, 0] - scores[:, 1]).tolist() == [4.0, 0.5]
+    assert lead(scores[:, :2], np.array([-3.0, 1.0])).tolist() == [3.0, 1.0]
