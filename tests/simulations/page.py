@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from tests.simulations import scale
-from tests.simulations.audits import audit_alarms, series_alarms
+from tests.simulations.audits import SERIES
 from tests.simulations.rates import (
     AGAIN,
     COVERAGE,
@@ -129,11 +129,9 @@ def _equivalence_lines(profile: Profile) -> Iterator[Line]:
 
 
 def _audit_lines(profile: Profile) -> Iterator[Line]:
-    for name, happens, n in (
-        ("one audit: any BREACH or DIFFERENT", audit_alarms, profile.audits),
-        ("26 weekly audits, looks = 26: any", series_alarms, profile.series),
-    ):
-        rate = share(name, happens, n)
+    for name, series in SERIES.items():
+        n = profile.audits if series.looks == 1 else profile.series
+        rate = share(name, series.alarms, n)
         yield Line((name, str(n), str(rate), _mark(rate.reaches_down_to(LEVEL))), rate.reaches_down_to(LEVEL))
 
 
@@ -195,8 +193,9 @@ SECTIONS: Final = (
     ),
     Section(
         "Whole null audits",
-        "3 attributes x 4 groups x 3 classes, 900 rows: 48 outcome gaps in one gate family. "
-        "Audits whose smallest p is far from significant are told from their counts; all others go through `families.answer`.",
+        "900 texts, 3 classes, 3 attributes x 4 groups, 2 lexica of two groups of 6 words, swaps; nothing depends on a group. The default "
+        "gates of texts: 56 outcome gaps, 2 contrasts of words that have effects of their own, 2 tests of swaps, of which as many flip as "
+        "their margin allows. An alarm is any BREACH or DIFFERENT of a gate.",
         ("null", "replicates", "alarms", "at most .05"),
         _audit_lines,
     ),
