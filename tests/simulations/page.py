@@ -49,8 +49,9 @@ HEAD: Final = """# Simulated error rates
 Written by `make simulate` ({profile} profile); do not edit. Each rate has Wilson's 95 % interval. Seeds are fixed and depend
 on the names of scenario and test alone. **{failing} of {asked} claims fail**{which}
 
-A claim that fails is asked once more of {again} times as many new samples, because of {asked} right claims some fail by
-chance; the second answer counts, and both are shown. Permutation tests draw 199 resamples.
+Of {asked} right claims some fail by chance. A claim of a rate of false alarms or of coverage that fails is asked of {again} times as
+many new samples too: the rate of all samples together counts, and that of the first is shown beside it. Permutation tests draw 199
+resamples.
 """
 
 

@@ -103,3 +103,11 @@ def test_a_rate_knows_its_interval_and_seeds_depend_on_names_alone() -> None:
     once, again = (rejections(null.name, null.draw, "van_elteren", 20) for _ in range(2))
     assert once == again and once.bounds[0] <= once.value <= once.bounds[1]
     assert not np.array_equal(seeded("a").random(3), seeded("b").random(3))
+
+
+def test_a_claim_that_fails_is_asked_of_all_samples_together() -> None:
+    def run(n: int, again: str) -> Rate:
+        return Rate(n // 20 if again else n // 2, n)
+
+    assert confirmed(run, lambda rate: rate.value <= LEVEL, 100) == (Rate(50, 100), Rate(50 + 20, 500))
+    assert confirmed(run, lambda rate: rate.value <= 0.5, 100) == (Rate(50, 100),)
