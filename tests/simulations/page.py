@@ -75,14 +75,16 @@ class Section:
     lines: Callable[[Profile], Iterator[Line]]
 
 
-def _confirmed(run: Run, right: Callable[[Rate], bool], replicates: int) -> tuple[str, bool]:
-    """The rate that counts, with the first one if that failed, and whether the claim holds."""
+def _confirmed(run: Run, right: Callable[[Rate], bool], replicates: int) -> tuple[str, bool | None]:
+    """The rate that counts, with the first one if that failed, and whether the claim holds; None: too few answers to claim anything."""
     rates = confirmed(run, right, replicates)
     first = f"; first {rates[0]}" if len(rates) > 1 else ""
-    return f"{_counted(rates[-1])}{first}", right(rates[-1])
+    return f"{_counted(rates[-1])}{first}", right(rates[-1]) if rates[-1].offered else None
 
 
 def _counted(rate: Rate) -> str:
+    if not rate.offered:
+        return f"not offered there: an answer in {rate.n} of {rate.n + rate.absent}"
     return f"{rate}, none in {rate.absent}" if rate.absent else str(rate)
 
 
@@ -94,7 +96,7 @@ def _null_lines(profile: Profile) -> Iterator[Line]:
                 return rejections(null.name, null.draw, test, n, again=again)
 
             if null.asked is Asked.SHOWN:
-                yield Line((null.name, test, null.asked, str(run(max(60, profile.nulls // 5), "")), ""), None)
+                yield Line((null.name, test, null.asked, _counted(run(max(60, profile.nulls // 5), "")), ""), None)
                 continue
             found, holds = _confirmed(run, lambda rate: rate.reaches_down_to(LEVEL), profile.nulls)
             yield Line((null.name, test, null.asked, found, _mark(holds)), holds)
@@ -113,10 +115,13 @@ def _cover_lines(profile: Profile) -> Iterator[Line]:
 
 def _power_lines(profile: Profile) -> Iterator[Line]:
     for one in ALTERNATIVES:
-        found = {test: rejections(one.name, one.draw, test, profile.power).value for test in (one.default, *one.others)}
+        rates = {test: rejections(one.name, one.draw, test, profile.power) for test in (one.default, *one.others)}
+        found = {test: rate.of_all for test, rate in rates.items() if rate.offered}
         best = max(found, key=lambda test: found[test])
         near = found[best] - found[one.default] <= BEST
-        rest = ", ".join(f"{test} {found[test]:.2f}" for test in one.others)
+        rest = ", ".join(
+            f"{test} {found[test]:.2f}" if test in found else f"{test} not offered there" for test in one.others
+        )
         cells = (one.name, f"{one.default} {found[one.default]:.2f}", f"{best} {found[best]:.2f}", rest, _mark(near))
         yield Line(cells, near)
 
@@ -140,9 +145,9 @@ def _word_lines(profile: Profile) -> Iterator[Line]:
     for case in CASES if profile.words else ():
         rate = false_alarms(case, profile.words if case.asked else profile.words // 2)
         words = case.kind + (", label-neutral like their placebos" if case.neutral else "")
-        holds = rate.bounds[1] <= MOST if case.asked else None
+        holds = rate.bounds[1] <= MOST if case.asked and rate.offered else None
         asked = f"at most {MOST:g}" if case.asked else Asked.SHOWN
-        yield Line((case.test, words, asked, _counted(rate), "" if holds is None else _mark(holds)), holds)
+        yield Line((case.test, words, asked, _counted(rate), _mark(holds)), holds)
 
 
 def _word_power_lines(profile: Profile) -> Iterator[Line]:
@@ -159,14 +164,15 @@ def _scale_lines(profile: Profile) -> Iterator[Line]:
         yield Line((name, f"{seconds:.1f}" if ended else f"stopped at {seconds:.0f}", f"{mib:.0f}", _mark(fits)), fits)
 
 
-def _mark(holds: bool) -> str:
-    return "yes" if holds else "**no**"
+def _mark(holds: bool | None) -> str:
+    return "" if holds is None else "yes" if holds else "**no**"
 
 
 SECTIONS: Final = (
     Section(
         "False alarms",
-        "Share of true nulls with p <= .05. Asked: the interval holds a value of at most .05. "
+        "Share of true nulls with p <= .05, of those with a p. Asked: the interval holds a value of at most .05. A test that gives a p for "
+        "fewer than half of the samples is not offered there, and nothing is claimed of it. "
         "Comparisons are tests that do not claim to hold there: they show what goes wrong without strata, clusters or unequal variances.",
         ("null", "test", "asked", "false alarms", "holds"),
         _null_lines,
