@@ -7,15 +7,16 @@ from typing import Final
 import numpy as np
 from scipy import stats
 
+from audit.config import Statistics
 from audit.records import Estimate
 from audit.stats.counts import mcnemar, small_counts
 from audit.stats.fractional import fractional_logit
 from audit.stats.intervals import difference_interval, mean_interval, newcombe, ratio_interval, wilson
+from audit.stats.matching import Sample as Matched
 from audit.stats.matching import confidence_bins
 from audit.stats.resampling import cluster_bootstrap, cluster_permutation
 from audit.stats.stratified import common_odds, van_elteren
 from audit.stats.tests import brunner_munzel, sign_flip, stratified_permutation, two_proportions
-from audit.stats.two_part import two_part
 from tests.simulations.samples import Sample
 
 RESAMPLES: Final = 199
@@ -23,12 +24,31 @@ Bounds = tuple[float, float] | None
 
 
 def _larger(s: Sample, strata: np.ndarray, rng: np.random.Generator) -> float | None:
-    """The test of disparity: larger p of the stratified rank effect and the stratified permutation."""
-    ranked = brunner_munzel(s.values, s.group, cluster=s.cluster, strata=strata)[1]
-    permuted, _ = stratified_permutation(
-        s.values, s.group, strata=strata, cluster=s.cluster, rng=rng, resamples=RESAMPLES
-    )
+    """Larger p of the rank effect and the permutation within strata, as `disparity` asks both of a sample."""
+    sample = Matched(s.values, s.group, strata, s.cluster, np.arange(len(s.values)))
+    ranked, (permuted, _) = sample.effect().p, sample.permuted(rng, RESAMPLES)
     return None if ranked is None or permuted is None else max(ranked, permuted)
+
+
+def _fine(s: Sample) -> np.ndarray:
+    return confidence_bins(s.label, s.predicted, s.margin)
+
+
+def _kept(s: Sample, values: np.ndarray, rows: np.ndarray) -> Sample:
+    return Sample(values[rows], *(each[rows] for each in (s.group, s.cluster, s.label, s.predicted, s.margin)))
+
+
+def _parts(s: Sample, rng: np.random.Generator) -> float | None:
+    """All values, presence and the values above 0, each in fine bins of its own rows: Holm's first step over those that can be tested."""
+    above = s.values > 0
+    cases = _kept(s, s.values, above | True), _kept(s, above.astype(float), above | True), _kept(s, s.values, above)
+    p = [
+        _larger(case, _fine(case), rng)
+        for case in cases
+        if min(case.group.sum(), (~case.group).sum()) >= Statistics().min_group_size
+    ]
+    tested = [value for value in p if value is not None]
+    return min(1.0, len(tested) * min(tested)) if tested else None
 
 
 def _logit(s: Sample, rng: np.random.Generator) -> float | None:
@@ -61,13 +81,13 @@ TESTS: Final[dict[str, Callable[[Sample, np.random.Generator], float | None]]] =
         s.values, s.group, strata=s.label, cluster=s.cluster, rng=rng, resamples=RESAMPLES
     )[0],
     "larger p, strata": lambda s, rng: _larger(s, s.label, rng),
-    "larger p, fine bins": lambda s, rng: _larger(s, confidence_bins(s.label, s.predicted, s.margin), rng),
+    "brunner_munzel, fine bins": lambda s, rng: brunner_munzel(s.values, s.group, cluster=s.cluster, strata=_fine(s))[1],
+    "larger p, fine bins": lambda s, rng: _larger(s, _fine(s), rng),
+    "larger p with parts": _parts,
     "van_elteren": lambda s, rng: van_elteren(s.values, s.group, strata=s.label),
     "cluster_permutation": lambda s, rng: cluster_permutation(
         s.values, s.group, cluster=s.cluster, strata=s.label, rng=rng, resamples=RESAMPLES
     )[0],
-    "two_part": lambda s, rng: two_part(s.values, s.group, cluster=s.cluster).p,
-    "two_part, strata": lambda s, rng: two_part(s.values, s.group, cluster=s.cluster, strata=s.label).p,
     "fractional_logit": _logit,
     "small_counts": _counts,
     "two_proportions": lambda s, rng: two_proportions(s.values > 0, s.group, cluster=s.cluster),

@@ -13,6 +13,7 @@ from audit.stats.tests import brunner_munzel
 from audit.stats.verdicts import decide
 from tests.simulations.menu import INTERVALS, TESTS
 from tests.simulations.samples import Draw, independent, zeros
+from tests.simulations.scenarios import Alternative
 
 SEED: Final = 20260
 LEVEL: Final = 0.05
@@ -76,6 +77,12 @@ def rejections(name: str, draw: Draw, test: str, replicates: int, *, again: str 
     p = [TESTS[test](draw(data), own) for _ in range(replicates)]
     tested = [value for value in p if value is not None]
     return Rate(sum(value <= LEVEL for value in tested), len(tested), replicates - len(tested))
+
+
+def power(one: Alternative, replicates: int) -> dict[str, float]:
+    """Share of all samples with p <= .05, by test; without those that are not offered there."""
+    rates = {test: rejections(one.name, one.draw, test, replicates) for test in (one.default, *one.alike, *one.others)}
+    return {test: rate.of_all for test, rate in rates.items() if rate.offered}
 
 
 def coverage(name: str, draw: Draw, interval: str, truth: float, replicates: int, *, again: str = "") -> Rate:

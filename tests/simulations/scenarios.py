@@ -11,7 +11,6 @@ from tests.simulations.samples import (
     Draw,
     by_class,
     by_confidence,
-    by_other,
     clustered,
     independent,
     levels,
@@ -41,58 +40,25 @@ class Null:
     asked: Asked = Asked.LEVEL
 
 
-ANY: Final = (
-    "brunner_munzel",
-    "brunner_munzel, strata",
-    "stratified_permutation",
-    "larger p, strata",
-    "larger p, fine bins",
-    "van_elteren",
-    "cluster_permutation",
-    "two_part",
-    "two_part, strata",
-    "fractional_logit",
-)
-MEANS: Final = (
-    "brunner_munzel",
-    "brunner_munzel, strata",
-    "larger p, strata",
-    "larger p, fine bins",
-    "cluster_permutation",
-    "two_part",
-    "fractional_logit",
-)
-IDENTICAL: Final = ("stratified_permutation", "van_elteren")
+FINE: Final = ("brunner_munzel, fine bins", "larger p, fine bins")
 STRATIFIED: Final = (
     "brunner_munzel, strata",
     "stratified_permutation",
     "larger p, strata",
-    "larger p, fine bins",
+    *FINE,
     "van_elteren",
     "cluster_permutation",
-    "two_part, strata",
     "fractional_logit",
 )
+ANY: Final = ("brunner_munzel", *STRATIFIED)
+MEANS: Final = tuple(test for test in ANY if test not in ("stratified_permutation", "van_elteren"))
+IDENTICAL: Final = ("stratified_permutation", "van_elteren")
 RATES: Final = ("small_counts", "two_proportions", "common_odds")
-CLUSTERS: Final = (
-    "brunner_munzel",
-    "brunner_munzel, strata",
-    "stratified_permutation",
-    "larger p, strata",
-    "larger p, fine bins",
-    "cluster_permutation",
-    "fractional_logit",
-)
-MIXED: Final = (
-    "brunner_munzel",
-    "brunner_munzel, strata",
-    "stratified_permutation",
-    "larger p, strata",
-    "larger p, fine bins",
-    "fractional_logit",
-)
-ZEROS: Final = (*ANY, *RATES)
-POOLED: Final = ("Mann-Whitney, rows pooled", "brunner_munzel", "two_part", "two_proportions")
+CLUSTERS: Final = tuple(test for test in ANY if test != "van_elteren")
+MIXED: Final = tuple(test for test in CLUSTERS if test != "cluster_permutation")
+PARTS: Final = "larger p with parts"
+ZEROS: Final = (*ANY, PARTS, *RATES)
+POOLED: Final = ("Mann-Whitney, rows pooled", "brunner_munzel", "two_proportions")
 ROWS: Final = ("Mann-Whitney, rows pooled", "brunner_munzel, rows as if independent")
 
 NULLS: Final = (
@@ -104,23 +70,24 @@ NULLS: Final = (
     Null("sd 4/1, 20/200", independent(20, 200, normal(sd=4), normal()), (*IDENTICAL, POOLED[0]), Asked.SHOWN),
     Null("half zeros, 100/100", independent(100, 100, zeros()), ZEROS),
     Null("half zeros, 20/200", independent(20, 200, zeros()), ZEROS),
-    Null("class imbalance, 240 rows", by_class(240), (*STRATIFIED, "common_odds")),
+    Null("class imbalance, 240 rows", by_class(240), (*STRATIFIED, PARTS, "common_odds")),
     Null("class imbalance, 240 rows", by_class(240), POOLED, Asked.SHOWN),
     Null(
         "confidence 1 apart, 250 rows",
         by_confidence(250, 1.0),
-        ("larger p, fine bins", "fractional_logit"),
+        (*FINE, "fractional_logit"),
     ),
     Null(
         "confidence 1 apart, 1,000 rows",
         by_confidence(1000, 1.0),
-        ("larger p, fine bins", "fractional_logit"),
+        (*FINE, "fractional_logit"),
     ),
     Null(
         "confidence 2 apart, 1,000 rows",
         by_confidence(1000, 2.0),
-        ("larger p, fine bins", "fractional_logit"),
+        (*FINE, "fractional_logit"),
     ),
+    Null("confidence 1 apart, half zeros, 1,000 rows", by_confidence(1000, 1.0, zeros=True), (*FINE, PARTS)),
     Null(
         "confidence 1 apart, 1,000 rows",
         by_confidence(1000, 1.0),
@@ -133,25 +100,18 @@ NULLS: Final = (
     Null(
         "30 clusters x 8 a group, half zeros",
         clustered(30, 30, 8, threshold=0.0),
-        (*CLUSTERS, "two_part", "two_part, strata", "two_proportions"),
+        (*CLUSTERS, PARTS, "two_proportions"),
     ),
     Null(
         "30 clusters x 8, 15/15, half zeros",
         clustered(15, 15, 8, threshold=0.0),
-        ("brunner_munzel", "cluster_permutation", "two_part", "two_proportions"),
+        ("brunner_munzel", "cluster_permutation", PARTS, "two_proportions"),
     ),
     Null("30 clusters x 8 a group", clustered(30, 30, 8), ROWS, Asked.SHOWN),
     Null(
         "30 clusters x 8 a group, half zeros",
         clustered(30, 30, 8, threshold=0.0),
         (*ROWS, "two_proportions, rows as if independent"),
-        Asked.SHOWN,
-    ),
-    Null("two correlated attributes, 240 rows", by_other(240), STRATIFIED),
-    Null(
-        "two correlated attributes, 240 rows",
-        by_other(240),
-        ("Mann-Whitney, rows pooled", "brunner_munzel", "two_part"),
         Asked.SHOWN,
     ),
     Null("rates .5, 100/100", independent(100, 100, rate(0.5)), RATES),
@@ -182,65 +142,67 @@ NULLS: Final = (
 @final
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A true difference; `default` is the test the menu offers for it, `others` those that also hold their level there."""
+    """A true difference; `default` is the test that an audit makes of it, `alike` those that match as closely, `others` what else there is.
+
+    All hold their level there; what the `others` find more is what matching in fine bins costs where nothing had to be matched.
+    """
 
     name: str
     draw: Draw
     default: str
-    others: tuple[str, ...]
+    alike: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
-TWO: Final = ("stratified_permutation", "van_elteren", "cluster_permutation", "two_part", "fractional_logit")
+RANKED: Final = ("brunner_munzel, fine bins",)
+TWO: Final = ("brunner_munzel", "larger p, strata", "stratified_permutation", "van_elteren", "fractional_logit")
 ALTERNATIVES: Final = (
-    Alternative("shift .4 sd, 100/100", independent(100, 100, normal(0.4), normal()), "brunner_munzel", TWO),
-    Alternative("shift, long tails, 100/100", independent(100, 100, tailed(0.5), tailed()), "brunner_munzel", TWO),
-    Alternative("shift .7 sd, 20/200", independent(20, 200, normal(0.7), normal()), "brunner_munzel", TWO),
+    Alternative("shift .4 sd, 100/100", independent(100, 100, normal(0.4), normal()), FINE[1], RANKED, TWO),
+    Alternative("shift .4 sd, 400/400", independent(400, 400, normal(0.4), normal()), FINE[1], RANKED, TWO),
+    Alternative("shift, long tails, 100/100", independent(100, 100, tailed(0.5), tailed()), FINE[1], RANKED, TWO),
+    Alternative("shift .7 sd, 20/200", independent(20, 200, normal(0.7), normal()), FINE[1], RANKED, TWO),
     Alternative(
         "shift, sd 2/1, 50/200",
         independent(50, 200, normal(0.9, 2), normal()),
-        "brunner_munzel",
-        ("cluster_permutation", "fractional_logit"),
+        FINE[1],
+        RANKED,
+        ("brunner_munzel", "larger p, strata", "cluster_permutation", "fractional_logit"),
     ),
     Alternative(
         "ordinal shift, 5 levels, 100/100",
         independent(100, 100, levels(0.1, 0.15, 0.25, 0.25, 0.25), levels(0.2, 0.2, 0.25, 0.2, 0.15)),
-        "brunner_munzel",
+        FINE[1],
+        RANKED,
         TWO,
     ),
-    Alternative(
-        "zeros 40/60 %, 100/100",
-        independent(100, 100, zeros(0.4), zeros(0.6)),
-        "two_part",
-        (
-            "brunner_munzel",
-            "small_counts",
-            "two_proportions",
-            "common_odds",
-            "van_elteren",
-            "fractional_logit",
-            "stratified_permutation",
-        ),
-    ),
+    Alternative("zeros 40/60 %, 100/100", independent(100, 100, zeros(0.4), zeros(0.6)), PARTS, FINE, (*TWO, *RATES)),
     Alternative(
         "zeros up, amounts up, 150/150",
         independent(150, 150, zeros(0.6, 1.5, 4), zeros(0.4)),
-        "two_part",
-        ("brunner_munzel", "small_counts", "van_elteren", "fractional_logit", "stratified_permutation"),
+        PARTS,
+        FINE,
+        (*TWO, "small_counts"),
     ),
-    Alternative("shift within classes, 240 rows", by_class(240, 0.4, present=1.0), "larger p, strata", STRATIFIED),
-    Alternative("shift within classes, half zeros, 240 rows", by_class(240, 0.7), "larger p, strata", STRATIFIED),
+    Alternative("shift within classes, 240 rows", by_class(240, 0.4, present=1.0), FINE[1], RANKED, STRATIFIED[:3]),
+    Alternative(
+        "shift within classes, half zeros, 240 rows",
+        by_class(240, 0.7),
+        PARTS,
+        FINE,
+        (*STRATIFIED[:3], "van_elteren", "fractional_logit"),
+    ),
     Alternative(
         "shift, 30 clusters x 8 a group",
         clustered(30, 30, 8, shift=0.8),
-        "brunner_munzel",
-        ("stratified_permutation", "cluster_permutation", "fractional_logit"),
+        FINE[1],
+        RANKED,
+        ("brunner_munzel", "larger p, strata", "stratified_permutation", "cluster_permutation", "fractional_logit"),
     ),
-    Alternative("pairs, shift .4 sd, 50", paired(50, lambda rng, n: 0.4 + rng.normal(size=n)), "sign_flip", ()),
+    Alternative("pairs, shift .4 sd, 50", paired(50, lambda rng, n: 0.4 + rng.normal(size=n)), "sign_flip"),
     Alternative(
         "flips 10/2 %, 200 pairs",
         paired(200, lambda rng, n: rng.choice([-1.0, 0, 1], n, p=[0.02, 0.88, 0.1])),
         "mcnemar",
-        (),
     ),
 )
 
