@@ -14,10 +14,13 @@ from audit.stats.fractional import fractional_logit
 from audit.stats.intervals import difference_interval, mean_interval, newcombe, ratio_interval, wilson
 from audit.stats.matching import Sample as Matched
 from audit.stats.matching import confidence_bins
+from audit.stats.nulls import contrast, enrichment, push
+from audit.stats.placebos import Pool, build_pool
 from audit.stats.resampling import cluster_bootstrap, cluster_permutation
 from audit.stats.stratified import common_odds, van_elteren
-from audit.stats.tests import brunner_munzel, sign_flip, stratified_permutation, two_proportions
-from tests.simulations.samples import Sample
+from audit.stats.tests import brunner_munzel, rank_effect, sign_flip, stratified_permutation, two_proportions
+from audit.tables import WordTable
+from tests.simulations.samples import WORDS, Sample
 
 RESAMPLES: Final = 199
 Bounds = tuple[float, float] | None
@@ -113,6 +116,38 @@ def _bounds(estimate: Estimate) -> Bounds:
     return None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high)
 
 
+def _words(s: Sample) -> tuple[Pool, np.ndarray]:
+    """The word table of `samples.worded`, and the film of each text."""
+    rows = np.unique(s.cluster * (s.label.max() + 1) + s.label, return_index=True)[1]
+    counts = np.bincount(s.cluster)
+    values, magnitude = (_by_type(s, each) for each in (s.values, np.abs(s.values)))
+    table = WordTable(
+        example=s.cluster[rows], type=s.label[rows], count=values[1], relevance={"c": values[0]}, magnitude={"c": magnitude[0]},
+        average={"c": np.bincount(s.cluster, np.abs(s.values)) / counts}, types=tuple(map(str, range(40))),
+        embedding=np.eye(40), groups={},
+    )  # fmt: skip
+    return build_pool(table), np.arange(len(counts)) // 3
+
+
+def _by_type(s: Sample, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over the occurrences of a type in a text, and their number, in the order of the table's rows."""
+    _, row, count = np.unique(s.cluster * (s.label.max() + 1) + s.label, return_inverse=True, return_counts=True)
+    return np.bincount(row, values) / count, count
+
+
+def _of_words(
+    interval: Callable[..., Estimate], *groups: int, **given: float
+) -> Callable[[Sample, np.random.Generator], Bounds]:
+    """An interval of audit.stats.nulls for groups of words by number, films as clusters."""
+
+    def found(s: Sample, rng: np.random.Generator) -> Bounds:
+        pool, film = _words(s)
+        types = [WORDS * i + np.arange(WORDS) for i in groups]
+        return _bounds(interval(pool, *types, "c", cluster=film, **given))
+
+    return found
+
+
 INTERVALS: Final[dict[str, Callable[[Sample, np.random.Generator], Bounds]]] = {
     "mean_interval": lambda s, rng: _bounds(mean_interval(s.values, cluster=s.cluster)),
     "cluster_bootstrap of the mean": lambda s, rng: cluster_bootstrap(
@@ -123,4 +158,10 @@ INTERVALS: Final[dict[str, Callable[[Sample, np.random.Generator], Bounds]]] = {
     "difference_interval": lambda s, rng: _bounds(difference_interval(s.values, s.group, cluster=s.cluster)),
     "newcombe": lambda s, rng: _bounds(newcombe(s.values > 0, s.group, cluster=s.cluster)),
     "brunner_munzel's delta": lambda s, rng: _bounds(brunner_munzel(s.values, s.group, cluster=s.cluster)[0]),
+    "delta in fine bins": lambda s, rng: _bounds(
+        rank_effect(s.values, s.group, cluster=s.cluster, strata=_fine(s)).estimate(0.95)
+    ),
+    "enrichment of words": _of_words(enrichment, 0),
+    "push of words": _of_words(push, 0, scale=1.0),
+    "contrast of words": _of_words(contrast, 0, 1, scale=1.0),
 }

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from scipy.special import expit
 
+WORDS: Final = 6
+PUSHED: Final = 0.4
 Amount = Callable[[np.random.Generator, int], np.ndarray]
 
 
@@ -112,6 +114,25 @@ def clustered(
         group = rng.random(len(code)) < inside / units if mixed else code < inside
         values = expit(logit + shift * group) * (logit >= threshold)
         return _sample(rng, values, group, cluster=code, label=rng.integers(0, 2, units)[code])
+
+    return draw
+
+
+def worded(texts: int) -> Draw:
+    """Rows are words of texts: `label` is the type, `cluster` the text, `predicted` its film (3 texts), `values` its relevance.
+
+    Types below `WORDS` are one group, in texts of their own number of words; those below twice as many another. Words of the first
+    push by `PUSHED` on average, of the second by nothing, all of a film by the same more or less.
+    """
+
+    def draw(rng: np.random.Generator) -> Sample:
+        size = rng.integers(6, 18, texts)
+        text = np.repeat(np.arange(texts), size)
+        kind, film = rng.integers(0, 40, len(text)), text // 3
+        ours = kind < WORDS
+        pushed = PUSHED + 0.2 * rng.normal(size=texts // 3 + 1)[film]
+        values = pushed * ours + (rng.exponential(1, len(text)) - 1) * rng.choice([-1, 1], len(text))
+        return Sample(values, ours, text, kind, film, np.abs(values))
 
     return draw
 
