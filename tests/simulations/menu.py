@@ -18,7 +18,7 @@ from audit.stats.nulls import contrast, enrichment, push
 from audit.stats.placebos import Pool, build_pool
 from audit.stats.resampling import cluster_bootstrap, cluster_permutation
 from audit.stats.stratified import common_odds, van_elteren
-from audit.stats.tests import brunner_munzel, rank_effect, sign_flip, stratified_permutation, two_proportions
+from audit.stats.tests import brunner_munzel, omnibus, rank_effect, sign_flip, stratified_permutation, two_proportions
 from audit.tables import WordTable
 from tests.simulations.samples import WORDS, Sample
 
@@ -27,8 +27,11 @@ Bounds = tuple[float, float] | None
 
 
 def _larger(s: Sample, strata: np.ndarray, rng: np.random.Generator) -> float | None:
-    """Larger p of the rank effect and the permutation within strata, as `disparity` asks both of a sample."""
+    """Larger p of the rank effect and the permutation within strata; none where a side has too few rows with a counterpart."""
     sample = Matched(s.values, s.group, strata, s.cluster, np.arange(len(s.values)))
+    kept = sample.matched
+    if min((kept & s.group).sum(), (kept & ~s.group).sum()) < Statistics().min_group_size:
+        return None
     ranked, (permuted, _) = sample.effect().p, sample.permuted(rng, RESAMPLES)
     return None if ranked is None or permuted is None else max(ranked, permuted)
 
@@ -43,15 +46,15 @@ def _kept(s: Sample, values: np.ndarray, rows: np.ndarray) -> Sample:
 
 def _parts(s: Sample, rng: np.random.Generator) -> float | None:
     """All values, presence and the values above 0, each in fine bins of its own rows: Holm's first step over those that can be tested."""
-    above = s.values > 0
-    cases = _kept(s, s.values, above | True), _kept(s, above.astype(float), above | True), _kept(s, s.values, above)
-    p = [
-        _larger(case, _fine(case), rng)
-        for case in cases
-        if min(case.group.sum(), (~case.group).sum()) >= Statistics().min_group_size
-    ]
-    tested = [value for value in p if value is not None]
+    above, every = s.values > 0, np.full(len(s.values), True)
+    cases = _kept(s, s.values, every), _kept(s, above.astype(float), every), _kept(s, s.values, above)
+    tested = [p for case in cases for p in [_larger(case, _fine(case), rng)] if p is not None]
     return min(1.0, len(tested) * min(tested)) if tested else None
+
+
+def _omnibus(s: Sample, rng: np.random.Generator) -> float | None:
+    """The group, and the others dealt to three groups by cluster."""
+    return omnibus(s.values, np.where(s.group, 3, s.cluster % 3), cluster=s.cluster, strata=_fine(s))
 
 
 def _logit(s: Sample, rng: np.random.Generator) -> float | None:
@@ -91,6 +94,7 @@ TESTS: Final[dict[str, Callable[[Sample, np.random.Generator], float | None]]] =
     "cluster_permutation": lambda s, rng: cluster_permutation(
         s.values, s.group, cluster=s.cluster, strata=s.label, rng=rng, resamples=RESAMPLES
     )[0],
+    "omnibus of 4 groups, fine bins": _omnibus,
     "fractional_logit": _logit,
     "small_counts": _counts,
     "two_proportions": lambda s, rng: two_proportions(s.values > 0, s.group, cluster=s.cluster),
@@ -165,3 +169,18 @@ INTERVALS: Final[dict[str, Callable[[Sample, np.random.Generator], Bounds]]] = {
     "push of words": _of_words(push, 0, scale=1.0),
     "contrast of words": _of_words(contrast, 0, 1, scale=1.0),
 }
+ELSEWHERE: Final[dict[str, str]] = {
+    "placebo groups and pairs": "tests/simulations/words.py",
+    "two parts": "'larger p with parts'",
+    "mask swap": "tests/audit/stats/test_mask_swap.py",
+    "untrained copies": "tests/audit/stats/test_mask_swap.py",
+}
+"""Entries of the menu of tests that are no function, and where their error rates are simulated."""
+KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "mean, difference of means, ratio": (
+        "mean_interval", "difference_interval", "ratio_interval", "enrichment of words", "push of words", "contrast of words",
+    ),
+    "Wilson and Newcombe": ("wilson", "newcombe"),
+    "Cliff's delta": ("brunner_munzel's delta", "delta in fine bins"),
+}  # fmt: skip
+"""By entry of the menu of intervals: the intervals of it that are simulated."""

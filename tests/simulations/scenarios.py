@@ -44,6 +44,7 @@ class Null:
 
 
 FINE: Final = ("brunner_munzel, fine bins", "larger p, fine bins")
+OMNIBUS: Final = "omnibus of 4 groups, fine bins"
 STRATIFIED: Final = (
     "brunner_munzel, strata",
     "stratified_permutation",
@@ -65,6 +66,15 @@ POOLED: Final = ("Mann-Whitney, rows pooled", "brunner_munzel", "two_proportions
 ROWS: Final = ("Mann-Whitney, rows pooled", "brunner_munzel, rows as if independent")
 
 NULLS: Final = (
+    *(
+        Null(name, draw, (OMNIBUS,))
+        for name, draw in (
+            ("200 rows", independent(50, 150, normal())),
+            ("half zeros, 200 rows", independent(50, 150, zeros())),
+            ("class imbalance, 1,000 rows", by_class(1000)),
+            ("60 clusters x 8, half zeros", clustered(15, 45, 8, threshold=0.0)),
+        )
+    ),
     Null("equal variances, 100/100", independent(100, 100, normal()), ANY),
     Null("equal variances, 20/200", independent(20, 200, normal()), ANY),
     Null("sd 4/1, 100/100", independent(100, 100, normal(sd=4), normal()), MEANS),
@@ -163,7 +173,7 @@ ALTERNATIVES: Final = (
     Alternative("shift .4 sd, 100/100", independent(100, 100, normal(0.4), normal()), FINE[1], RANKED, TWO),
     Alternative("shift .2 sd, 400/400", independent(400, 400, normal(0.2), normal()), FINE[1], RANKED, TWO),
     Alternative("shift, long tails, 100/100", independent(100, 100, tailed(0.5), tailed()), FINE[1], RANKED, TWO),
-    Alternative("shift .7 sd, 20/200", independent(20, 200, normal(0.7), normal()), FINE[1], RANKED, TWO),
+    Alternative("shift .5 sd, 40/200", independent(40, 200, normal(0.5), normal()), FINE[1], RANKED, TWO),
     Alternative(
         "shift, sd 2/1, 50/200",
         independent(50, 200, normal(0.9, 2), normal()),

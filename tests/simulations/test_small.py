@@ -2,14 +2,16 @@
 
 import operator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from audit.stats import menu
 from audit.stats.families import answer
 from audit.stats.intervals import mean_interval
 from tests.simulations.audits import ALARMS, SCREENS, SERIES, Series, alarms, gate_findings, null_audit
-from tests.simulations.menu import INTERVALS, TESTS
+from tests.simulations.menu import ELSEWHERE, INTERVALS, KINDS, TESTS
 from tests.simulations.rates import (
     COVERAGE,
     LEVEL,
@@ -26,13 +28,26 @@ from tests.simulations.scenarios import ALTERNATIVES, COVERS, EQUIVALENT_AT, NUL
 
 REPLICATES = 60
 CLAIMS = [(null, test) for null in NULLS for test in null.tests if null.asked is Asked.LEVEL]
-SOMETIMES = {"fractional_logit"}  # from 30 units a side
+SOMETIMES = {
+    "fractional_logit",
+    "larger p, fine bins",
+    "larger p with parts",
+}  # from 30 units, or 20 rows with a counterpart, a side
 SHOWN = [(null, test) for null in NULLS for test in null.tests if null.asked is Asked.SHOWN]
 
 
-def test_every_test_and_interval_of_the_menu_is_simulated() -> None:
-    claimed, shown = {test for _, test in CLAIMS}, {test for _, test in SHOWN}
-    assert set(TESTS) == claimed | shown
+def test_every_test_and_interval_of_the_menu_is_simulated_here_or_where_it_is_said() -> None:
+    claimed = {test for _, test in CLAIMS}
+    functions = {name for name in menu.MENU if " " not in name}
+    assert {name for name in functions if not any(test.startswith(name) for test in claimed)} == set()
+    assert set(menu.MENU) - functions == set(ELSEWHERE)
+    assert all(Path(where).is_file() for where in ELSEWHERE.values() if where.endswith(".py"))
+    asked = {interval for cover in COVERS if cover.asked is Asked.COVERS for interval in cover.truths}
+    assert set(KINDS) == set(menu.INTERVALS) and {name for names in KINDS.values() for name in names} <= asked
+
+
+def test_every_row_of_the_tables_is_asked_of_a_scenario() -> None:
+    assert set(TESTS) == {test for _, test in (*CLAIMS, *SHOWN)}
     assert {interval for cover in COVERS for interval in cover.truths} == set(INTERVALS)
 
 
