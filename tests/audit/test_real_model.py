@@ -26,7 +26,7 @@ def test_ledger_closes_on_real_text(audited: real_model.Audited) -> None:
 
 @pytest.mark.parametrize("test", dict.fromkeys(case.test for case in OFFERED))
 def test_pretend_protected_groups_raise_few_false_alarms(audited: real_model.Audited, test: str) -> None:
-    """The small profile of what `make simulate` asks of 1,000 groups of each kind."""
+    """The small profile of what `make simulate` asks of 1,000 groups of each kind: here the pooled share itself, not its upper bound."""
     rates = [false_alarms(case, GROUPS, snippets=SNIPPETS) for case in OFFERED if case.test == test]
     tested, hits = sum(rate.n for rate in rates), sum(rate.hits for rate in rates)
     assert tested >= 0.9 * GROUPS * len(rates)

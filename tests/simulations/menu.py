@@ -7,28 +7,54 @@ from typing import Final
 import numpy as np
 from scipy import stats
 
+from audit.config import Statistics
 from audit.records import Estimate
 from audit.stats.counts import mcnemar, small_counts
 from audit.stats.fractional import fractional_logit
 from audit.stats.intervals import difference_interval, mean_interval, newcombe, ratio_interval, wilson
+from audit.stats.matching import Sample as Matched
 from audit.stats.matching import confidence_bins
+from audit.stats.nulls import contrast, enrichment, push
+from audit.stats.placebos import Pool, build_pool
 from audit.stats.resampling import cluster_bootstrap, cluster_permutation
 from audit.stats.stratified import common_odds, van_elteren
-from audit.stats.tests import brunner_munzel, sign_flip, stratified_permutation, two_proportions
-from audit.stats.two_part import two_part
-from tests.simulations.samples import Sample
+from audit.stats.tests import brunner_munzel, omnibus, rank_effect, sign_flip, stratified_permutation, two_proportions
+from audit.tables import WordTable
+from tests.simulations.samples import WORDS, Sample
 
 RESAMPLES: Final = 199
 Bounds = tuple[float, float] | None
 
 
 def _larger(s: Sample, strata: np.ndarray, rng: np.random.Generator) -> float | None:
-    """The test of disparity: larger p of the stratified rank effect and the stratified permutation."""
-    ranked = brunner_munzel(s.values, s.group, cluster=s.cluster, strata=strata)[1]
-    permuted, _ = stratified_permutation(
-        s.values, s.group, strata=strata, cluster=s.cluster, rng=rng, resamples=RESAMPLES
-    )
+    """Larger p of the rank effect and the permutation within strata; none where a side has too few rows with a counterpart."""
+    sample = Matched(s.values, s.group, strata, s.cluster, np.arange(len(s.values)))
+    kept = sample.matched
+    if min((kept & s.group).sum(), (kept & ~s.group).sum()) < Statistics().min_group_size:
+        return None
+    ranked, (permuted, _) = sample.effect().p, sample.permuted(rng, RESAMPLES)
     return None if ranked is None or permuted is None else max(ranked, permuted)
+
+
+def _fine(s: Sample) -> np.ndarray:
+    return confidence_bins(s.label, s.predicted, s.margin)
+
+
+def _kept(s: Sample, values: np.ndarray, rows: np.ndarray) -> Sample:
+    return Sample(values[rows], *(each[rows] for each in (s.group, s.cluster, s.label, s.predicted, s.margin)))
+
+
+def _parts(s: Sample, rng: np.random.Generator) -> float | None:
+    """All values, presence and the values above 0, each in fine bins of its own rows: Holm's first step over those that can be tested."""
+    above, every = s.values > 0, np.full(len(s.values), True)
+    cases = _kept(s, s.values, every), _kept(s, above.astype(float), every), _kept(s, s.values, above)
+    tested = [p for case in cases for p in [_larger(case, _fine(case), rng)] if p is not None]
+    return min(1.0, len(tested) * min(tested)) if tested else None
+
+
+def _omnibus(s: Sample, rng: np.random.Generator) -> float | None:
+    """The group, and the others dealt to three groups by cluster."""
+    return omnibus(s.values, np.where(s.group, 3, s.cluster % 3), cluster=s.cluster, strata=_fine(s))
 
 
 def _logit(s: Sample, rng: np.random.Generator) -> float | None:
@@ -61,13 +87,14 @@ TESTS: Final[dict[str, Callable[[Sample, np.random.Generator], float | None]]] =
         s.values, s.group, strata=s.label, cluster=s.cluster, rng=rng, resamples=RESAMPLES
     )[0],
     "larger p, strata": lambda s, rng: _larger(s, s.label, rng),
-    "larger p, fine bins": lambda s, rng: _larger(s, confidence_bins(s.label, s.predicted, s.margin), rng),
+    "brunner_munzel, fine bins": lambda s, rng: brunner_munzel(s.values, s.group, cluster=s.cluster, strata=_fine(s))[1],
+    "larger p, fine bins": lambda s, rng: _larger(s, _fine(s), rng),
+    "larger p with parts": _parts,
     "van_elteren": lambda s, rng: van_elteren(s.values, s.group, strata=s.label),
     "cluster_permutation": lambda s, rng: cluster_permutation(
         s.values, s.group, cluster=s.cluster, strata=s.label, rng=rng, resamples=RESAMPLES
     )[0],
-    "two_part": lambda s, rng: two_part(s.values, s.group, cluster=s.cluster).p,
-    "two_part, strata": lambda s, rng: two_part(s.values, s.group, cluster=s.cluster, strata=s.label).p,
+    "omnibus of 4 groups, fine bins": _omnibus,
     "fractional_logit": _logit,
     "small_counts": _counts,
     "two_proportions": lambda s, rng: two_proportions(s.values > 0, s.group, cluster=s.cluster),
@@ -93,6 +120,38 @@ def _bounds(estimate: Estimate) -> Bounds:
     return None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high)
 
 
+def _words(s: Sample) -> tuple[Pool, np.ndarray]:
+    """The word table of `samples.worded`, and the film of each text."""
+    rows = np.unique(s.cluster * (s.label.max() + 1) + s.label, return_index=True)[1]
+    counts = np.bincount(s.cluster)
+    values, magnitude = (_by_type(s, each) for each in (s.values, np.abs(s.values)))
+    table = WordTable(
+        example=s.cluster[rows], type=s.label[rows], count=values[1], relevance={"c": values[0]}, magnitude={"c": magnitude[0]},
+        average={"c": np.bincount(s.cluster, np.abs(s.values)) / counts}, types=tuple(map(str, range(40))),
+        embedding=np.eye(40), groups={},
+    )  # fmt: skip
+    return build_pool(table), np.arange(len(counts)) // 3
+
+
+def _by_type(s: Sample, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over the occurrences of a type in a text, and their number, in the order of the table's rows."""
+    _, row, count = np.unique(s.cluster * (s.label.max() + 1) + s.label, return_inverse=True, return_counts=True)
+    return np.bincount(row, values) / count, count
+
+
+def _of_words(
+    interval: Callable[..., Estimate], *groups: int, **given: float
+) -> Callable[[Sample, np.random.Generator], Bounds]:
+    """An interval of audit.stats.nulls for groups of words by number, films as clusters."""
+
+    def found(s: Sample, rng: np.random.Generator) -> Bounds:
+        pool, film = _words(s)
+        types = [WORDS * i + np.arange(WORDS) for i in groups]
+        return _bounds(interval(pool, *types, "c", cluster=film, **given))
+
+    return found
+
+
 INTERVALS: Final[dict[str, Callable[[Sample, np.random.Generator], Bounds]]] = {
     "mean_interval": lambda s, rng: _bounds(mean_interval(s.values, cluster=s.cluster)),
     "cluster_bootstrap of the mean": lambda s, rng: cluster_bootstrap(
@@ -103,4 +162,25 @@ INTERVALS: Final[dict[str, Callable[[Sample, np.random.Generator], Bounds]]] = {
     "difference_interval": lambda s, rng: _bounds(difference_interval(s.values, s.group, cluster=s.cluster)),
     "newcombe": lambda s, rng: _bounds(newcombe(s.values > 0, s.group, cluster=s.cluster)),
     "brunner_munzel's delta": lambda s, rng: _bounds(brunner_munzel(s.values, s.group, cluster=s.cluster)[0]),
+    "delta in fine bins": lambda s, rng: _bounds(
+        rank_effect(s.values, s.group, cluster=s.cluster, strata=_fine(s)).estimate(0.95)
+    ),
+    "enrichment of words": _of_words(enrichment, 0),
+    "push of words": _of_words(push, 0, scale=1.0),
+    "contrast of words": _of_words(contrast, 0, 1, scale=1.0),
 }
+ELSEWHERE: Final[dict[str, str]] = {
+    "placebo groups and pairs": "tests/simulations/words.py",
+    "two parts": "'larger p with parts'",
+    "mask swap": "tests/audit/stats/test_mask_swap.py",
+    "untrained copies": "tests/audit/stats/test_mask_swap.py",
+}
+"""Entries of the menu of tests that are no function, and where their error rates are simulated."""
+KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "mean, difference of means, ratio": (
+        "mean_interval", "difference_interval", "ratio_interval", "enrichment of words", "push of words", "contrast of words",
+    ),
+    "Wilson and Newcombe": ("wilson", "newcombe"),
+    "Cliff's delta": ("brunner_munzel's delta", "delta in fine bins"),
+}  # fmt: skip
+"""By entry of the menu of intervals: the intervals of it that are simulated."""

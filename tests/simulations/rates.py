@@ -13,6 +13,7 @@ from audit.stats.tests import brunner_munzel
 from audit.stats.verdicts import decide
 from tests.simulations.menu import INTERVALS, TESTS
 from tests.simulations.samples import Draw, independent, zeros
+from tests.simulations.scenarios import Alternative
 
 SEED: Final = 20260
 LEVEL: Final = 0.05
@@ -23,7 +24,7 @@ AGAIN: Final = 4
 @final
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`hits` of `n` replicates, of which `absent` gave no p or no interval (no hit)."""
+    """`hits` of `n` replicates that gave a p or an interval; `absent` others gave none and count in no rate."""
 
     hits: int
     n: int
@@ -31,12 +32,26 @@ class Rate:
 
     @property
     def value(self) -> float:
-        return self.hits / self.n
+        """NaN of none."""
+        return self.hits / self.n if self.n else float("nan")
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Wilson's 95 % interval."""
-        return wilson_bounds(self.value, self.n, critical(np.arange(self.n), 0.95))
+        """Wilson's 95 % interval; 0 to 1 of none."""
+        return wilson_bounds(self.value, self.n, critical(np.arange(self.n), 0.95)) if self.n else (0.0, 1.0)
+
+    @property
+    def offered(self) -> bool:
+        """Whether at least half of the replicates gave an answer: of fewer nothing is claimed."""
+        return self.n > 0 and self.n >= self.absent
+
+    @property
+    def of_all(self) -> float:
+        """Hits as a share of all replicates: what gives no p finds nothing."""
+        return self.hits / (self.n + self.absent)
+
+    def __add__(self, other: "Rate") -> "Rate":
+        return Rate(self.hits + other.hits, self.n + other.n, self.absent + other.absent)
 
     def reaches_down_to(self, level: float) -> bool:
         return self.bounds[0] <= level
@@ -45,6 +60,8 @@ class Rate:
         return self.bounds[1] >= level
 
     def __str__(self) -> str:
+        if not self.n:
+            return "none"
         low, high = self.bounds
         return f"{self.value:.3f} [{low:.3f}, {high:.3f}]"
 
@@ -55,11 +72,17 @@ def seeded(*names: str) -> np.random.Generator:
 
 
 def rejections(name: str, draw: Draw, test: str, replicates: int, *, again: str = "") -> Rate:
-    """How often p <= .05; every test sees the same samples of a scenario. `again` names a run of other samples."""
+    """How often p <= .05 where there is a p; every test sees the same samples of a scenario. `again` names a run of other samples."""
     data, own = seeded(name, again), seeded(name, again, test)
     p = [TESTS[test](draw(data), own) for _ in range(replicates)]
     tested = [value for value in p if value is not None]
-    return Rate(sum(value <= LEVEL for value in tested), replicates, replicates - len(tested))
+    return Rate(sum(value <= LEVEL for value in tested), len(tested), replicates - len(tested))
+
+
+def power(one: Alternative, replicates: int) -> dict[str, float]:
+    """Share of all samples with p <= .05, by test; without those that are not offered there."""
+    rates = {test: rejections(one.name, one.draw, test, replicates) for test in (one.default, *one.alike, *one.others)}
+    return {test: rate.of_all for test, rate in rates.items() if rate.offered}
 
 
 def coverage(name: str, draw: Draw, interval: str, truth: float, replicates: int, *, again: str = "") -> Rate:
@@ -74,12 +97,12 @@ Run = Callable[[int, str], Rate]
 
 
 def confirmed(run: Run, right: Callable[[Rate], bool], replicates: int) -> tuple[Rate, ...]:
-    """The rate and, if `right` denies it, that of `AGAIN` times as many new samples; the last one counts.
+    """The rate and, if `right` denies it, that of these and `AGAIN` times as many new samples together; the last one counts.
 
-    Of 150 right claims 4 would fail by chance.
+    Of 150 right claims 4 would fail by chance at the first sight; samples that failed are not forgotten.
     """
     first = run(replicates, "")
-    return (first,) if right(first) else (first, run(AGAIN * replicates, "again"))
+    return (first,) if right(first) else (first, first + run(AGAIN * replicates, "again"))
 
 
 def equivalence(n: int, margin: float, replicates: int) -> Rate:

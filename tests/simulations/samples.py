@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from scipy.special import expit
 
+WORDS: Final = 6
+PUSHED: Final = 0.4
 Amount = Callable[[np.random.Generator, int], np.ndarray]
 
 
@@ -42,8 +44,8 @@ def zeros(share: float = 0.5, a: float = 0.6, b: float = 4.0) -> Amount:
 
 
 def levels(*p: float) -> Amount:
-    """Ordered categories, of which only the order means something."""
-    return lambda rng, n: rng.choice(np.linspace(0, 1, len(p)) ** 2, n, p=p)
+    """Ordered categories above 0, of which only the order means something."""
+    return lambda rng, n: rng.choice(np.linspace(0.2, 1, len(p)) ** 2, n, p=p)
 
 
 def rate(p: float) -> Amount:
@@ -79,8 +81,11 @@ def by_class(n: int, shift: float = 0.0, present: float = 0.35) -> Draw:
     return draw
 
 
-def by_confidence(n: int, gap: float) -> Draw:
-    """The share follows |margin|, in which the groups are `gap` apart (sd 1.4); at equal |margin| they are alike."""
+def by_confidence(n: int, gap: float, *, zeros: bool = False) -> Draw:
+    """The share follows |margin|, in which the groups are `gap` apart (sd 1.4); at equal |margin| they are alike.
+
+    With `zeros`, how often it exceeds 0 follows |margin| too.
+    """
 
     def draw(rng: np.random.Generator) -> Sample:
         group, label = rng.random(n) < 0.5, rng.integers(0, 2, n)
@@ -88,21 +93,8 @@ def by_confidence(n: int, gap: float) -> Draw:
         right = rng.random(n) < expit(1 + size)
         predicted = np.where(right, label, 1 - label)
         mean = expit(-2 + 0.4 * size)
-        return Sample(
-            rng.beta(8 * mean, 8 * (1 - mean)), group, np.arange(n), label, predicted, size * (2 * predicted - 1)
-        )
-
-    return draw
-
-
-def by_other(n: int) -> Draw:
-    """Another attribute, which agrees with this one in 3 rows of 4, moves the share; it stands in for the label."""
-
-    def draw(rng: np.random.Generator) -> Sample:
-        other = rng.integers(0, 2, n)
-        group = np.where(rng.random(n) < 0.75, other, 1 - other).astype(bool)
-        values = zeros(0.5)(rng, n) * 0.5 + 0.3 * other * rng.random(n)
-        return _sample(rng, values, group, label=other)
+        values = rng.beta(8 * mean, 8 * (1 - mean)) * (rng.random(n) < expit(0.4 * size - 0.8) if zeros else 1)
+        return Sample(values, group, np.arange(n), label, predicted, size * (2 * predicted - 1))
 
     return draw
 
@@ -122,6 +114,25 @@ def clustered(
         group = rng.random(len(code)) < inside / units if mixed else code < inside
         values = expit(logit + shift * group) * (logit >= threshold)
         return _sample(rng, values, group, cluster=code, label=rng.integers(0, 2, units)[code])
+
+    return draw
+
+
+def worded(texts: int) -> Draw:
+    """Rows are words of texts: `label` is the type, `cluster` the text, `predicted` its film (3 texts), `values` its relevance.
+
+    Types below `WORDS` are one group, in texts of their own number of words; those below twice as many another. Words of the first
+    push by `PUSHED` on average, of the second by nothing, all of a film by the same more or less.
+    """
+
+    def draw(rng: np.random.Generator) -> Sample:
+        size = rng.integers(6, 18, texts)
+        text = np.repeat(np.arange(texts), size)
+        kind, film = rng.integers(0, 40, len(text)), text // 3
+        ours = kind < WORDS
+        pushed = PUSHED + 0.2 * rng.normal(size=texts // 3 + 1)[film]
+        values = pushed * ours + (rng.exponential(1, len(text)) - 1) * rng.choice([-1, 1], len(text))
+        return Sample(values, ours, text, kind, film, np.abs(values))
 
     return draw
 

@@ -19,7 +19,7 @@ from audit.relevance.texts import score_texts
 from audit.stats import nulls
 from audit.stats.intervals import BoolArray
 from audit.stats.nulls import Design
-from audit.stats.placebos import Pool, build_pool, candidates
+from audit.stats.placebos import NEAREST, Pool, build_pool, candidates, usable
 from audit.tables import FloatArray, IntArray, WordTable
 from bench.agreement import masked_effects
 from bench.real_model import Audited, audited
@@ -39,10 +39,14 @@ SWAPPED: Final = 60  # texts per pair
 @final
 @dataclass(frozen=True, eq=False)
 class Reviews:
-    """Explained snippets of unseen films: `neutral` types occur often and about equally in both classes (|z| < 1)."""
+    """Explained snippets of unseen films: `neutral` types occur often and about equally in both classes (|z| < 1).
+
+    `classes[k]` is the table of the snippets of true class k, which directions are asked of.
+    """
 
     run: Audited
     table: WordTable
+    classes: tuple[WordTable, ...]
     unit: FloatArray
     frequent: IntArray
     neutral: BoolArray
@@ -51,13 +55,20 @@ class Reviews:
     def scale(self) -> float:
         return float(self.run.margin.std(ddof=1))
 
+    def often(self, label: int) -> list[int]:
+        """Types that occur in enough snippets of a true class."""
+        return np.flatnonzero(
+            np.bincount(self.classes[label].type, minlength=len(self.table.types)) >= FREQUENT
+        ).tolist()
+
     @property
     def design(self) -> Design:
         return Design(self.run.cluster, k=PLACEBOS, min_terms=1, min_examples=FREQUENT)
 
-    def pool(self, *groups: IntArray, neutral: bool = False) -> Pool:
-        """What placebos of these declared groups are drawn from."""
-        made = build_pool(replace(self.table, groups={("pretend", str(i)): group for i, group in enumerate(groups)}))
+    def pool(self, *groups: IntArray, neutral: bool = False, label: int | None = None) -> Pool:
+        """What placebos of these declared groups are drawn from, within one true class where one is given."""
+        table = self.table if label is None else self.classes[label]
+        made = build_pool(replace(table, groups={("pretend", str(i)): group for i, group in enumerate(groups)}))
         return replace(made, eligible=made.eligible[self.neutral[made.eligible]]) if neutral else made
 
 
@@ -71,7 +82,17 @@ def reviews(snippets: int = SNIPPETS) -> Reviews:
     rate = float(run.label.mean())
     z = (positive - frequency * rate) / np.sqrt(np.maximum(frequency, 1) * rate * (1 - rate))
     enough = frequency >= FREQUENT
-    return Reviews(run, table, build_pool(table).unit, np.flatnonzero(enough), enough & (np.abs(z) < 1))
+    classes = tuple(_within(table, run.label[table.example] == k) for k in range(2))
+    return Reviews(run, table, classes, build_pool(table).unit, np.flatnonzero(enough), enough & (np.abs(z) < 1))
+
+
+def _within(table: WordTable, rows: BoolArray) -> WordTable:
+    """The rows of some examples; every type keeps its place."""
+    return replace(
+        table, example=table.example[rows], type=table.type[rows], count=table.count[rows],
+        relevance={c: values[rows] for c, values in table.relevance.items()},
+        magnitude={c: values[rows] for c, values in table.magnitude.items()},
+    )  # fmt: skip
 
 
 Groups = tuple[IntArray, IntArray]
@@ -100,9 +121,10 @@ def _neighbours(world: Reviews, among: IntArray, size: int, rng: np.random.Gener
 
 
 def _opposed(world: Reviews, among: IntArray, size: int, rng: np.random.Generator) -> Groups:
-    """Two groups of the words that lean most to one class each: their effects are real."""
-    mean = _mean_relevance(world)[among]
-    order = among[np.argsort(mean, kind="stable")]
+    """Two groups of the words whose masking moves the logit furthest each way: chosen by what they do, not by the relevance tested."""
+    effects = _masked()
+    known = among[np.isin(among, list(effects))]
+    order = known[np.argsort([effects[term] for term in known.tolist()], kind="stable")]
     return rng.choice(order[-4 * size :], size, replace=False), rng.choice(order[: 4 * size], size, replace=False)
 
 
@@ -134,17 +156,23 @@ def _contrast(world: Reviews, groups: Groups, neutral: bool, rng: np.random.Gene
 
 
 def _direction(world: Reviews, groups: Groups, neutral: bool, rng: np.random.Generator) -> float | None:
-    term = groups[0][:1]
-    pool = world.pool(term, neutral=neutral)
-    return nulls.agreed(
-        nulls.direction_test(pool, int(term[0]), COMPOSITES, design=world.design, scale=world.scale, rng=rng)
-    )
+    """Of the first word that occurs often enough in a true class, either one as likely."""
+    label = int(rng.integers(len(world.classes)))
+    pool = world.pool(groups[0], label=label)
+    terms = usable(pool, groups[0], min_examples=FREQUENT)
+    return _directed(world, int(terms[0]), label, neutral, rng) if len(terms) else None
+
+
+def _directed(world: Reviews, term: int, label: int, neutral: bool, rng: np.random.Generator) -> float | None:
+    """A word among those that are as frequent in the snippets of a true class."""
+    pool = world.pool(np.array([term]), neutral=neutral, label=label)
+    return nulls.agreed(nulls.direction_test(pool, term, COMPOSITES, design=world.design, scale=world.scale, rng=rng))
 
 
 def _incoherent(world: Reviews, groups: Groups, neutral: bool, rng: np.random.Generator) -> float | None:
     """The contrast, ranked among pairs of words that match in frequency alone."""
     pool, (a, b) = world.pool(*groups), groups
-    drawn = np.stack([rng.choice(candidates(pool, int(term)), PLACEBOS) for term in (*a, *b)], axis=1)
+    drawn = _alike(pool, [*a.tolist(), *b.tolist()], rng)
     weight = world.table.relevance[COMPOSITES[0]]
     means = [
         nulls.group_means(pool, np.vstack([own, others]), weight)
@@ -152,6 +180,18 @@ def _incoherent(world: Reviews, groups: Groups, neutral: bool, rng: np.random.Ge
     ]
     difference = means[0] - means[1]
     return nulls.rank_p(float(difference[0]), difference[1:], two_sided=True)
+
+
+def _alike(pool: Pool, terms: Sequence[int], rng: np.random.Generator) -> IntArray:
+    """Types `[placebos, terms]` of each term's frequency, none twice in a row: where one is taken, the next candidate is."""
+    drawn = np.full((PLACEBOS, len(terms)), -1)
+    for slot in rng.permutation(len(terms)):
+        found = candidates(pool, terms[slot], nearest=max(NEAREST, len(terms)))
+        place = rng.integers(0, len(found), PLACEBOS)
+        while (taken := (drawn == found[place][:, None]).any(axis=1)).any():
+            place = np.where(taken, (place + 1) % len(found), place)
+        drawn[:, slot] = found[place]
+    return drawn
 
 
 def _rows(world: Reviews, groups: Groups, neutral: bool, rng: np.random.Generator) -> float | None:
@@ -218,10 +258,12 @@ class Power:
 def term_power(*, neutral: bool) -> Power:
     """Single words against the effect of masking them, beyond that of masking any word."""
     world, rng, effects = reviews(), seeded("words", "terms", str(neutral)), _masked()
-    terms, truth = np.array(list(effects)), np.array(list(effects.values()))
-    p = [_direction(world, (np.array([term]), np.array([term])), neutral, rng) for term in terms]
-    shown = _mean_relevance(world)[terms]
-    return _power("direction of one word, against masking", neutral, truth, p, shown, (NO_EFFECT, EFFECT))
+    asked = [(term, label) for label in range(len(world.classes)) for term in world.often(label) if term in effects]
+    p = [_directed(world, term, label, neutral, rng) for term, label in asked]
+    truth, shown = np.array([effects[term] for term, _ in asked]), _mean_relevance(world)[[term for term, _ in asked]]
+    return _power(
+        "direction of one word in a true class, against masking", neutral, truth, p, shown, (NO_EFFECT, EFFECT)
+    )
 
 
 @cache
@@ -250,7 +292,7 @@ def _contrasted(world: Reviews, groups: Groups) -> float:
 
 @cache
 def _swapped(n: int) -> list[tuple[Groups, float]]:
-    """Pairs, half of them of words that lean to one class each, and the effect of swapping their words."""
+    """Pairs, half of them of words with effects to one side each, and the effect of swapping their words."""
     world, rng = reviews(), seeded("words", "pairs")
     drawn = [(_opposed, _random)[i % 2](world, world.frequent, SIZES[i // 2 % len(SIZES)], rng) for i in range(n)]
     return [(groups, swap_effect(world, groups, rng)) for groups in drawn]
@@ -273,9 +315,10 @@ def swap_effect(world: Reviews, groups: Groups, rng: np.random.Generator) -> flo
 def _power(
     name: str, neutral: bool, truth: FloatArray, p: Sequence[float | None], relevance: FloatArray, bands: tuple[float, float]
 ) -> Power:  # fmt: skip
+    tested = np.array([value is not None for value in p])
     hit = np.array([value is not None and value <= LEVEL for value in p])
     size = np.abs(truth)
     parts = (size < bands[0], (size >= bands[0]) & (size < bands[1]), size >= bands[1])
-    rates = [Rate(int(hit[part].sum()), int(part.sum())) for part in parts]
+    rates = [Rate(int(hit[part].sum()), int(tested[part].sum()), int((~tested)[part].sum())) for part in parts]
     pool = "label-neutral words" if neutral else "all words"
     return Power(f"{name}; placebos: {pool}", *rates, float(stats.spearmanr(truth, relevance)[0]))

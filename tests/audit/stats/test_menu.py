@@ -1,4 +1,4 @@
-"""docs/statistics.md is what the tables say, and every test of the menu is simulated."""
+"""docs/statistics.md is what the tables say, and every test of the menu exists; tests/simulations says where each is simulated."""
 
 import importlib
 from pathlib import Path
