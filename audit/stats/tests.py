@@ -132,8 +132,9 @@ def omnibus(
     """p of no difference between any `groups` `[n]`: ranks within strata, a score test with cluster-robust covariance.
 
     S holds per group the sum of centred ranks times (in the group - the group's part of the stratum), V the sum over clusters
-    of the outer products of their parts of S; S' V^- S is chi-squared with rank V degrees of freedom. For independent rows and
-    equal spreads it is Kruskal and Wallis's test (1952, JASA 47). None: fewer than two groups, or no variation.
+    of the outer products of their parts of S, rows of a stratum of n scaled by n / (n - 1), as its own centre takes one of them; S' V^- S
+    is chi-squared with rank V degrees of freedom. For independent rows and equal spreads it is Kruskal and Wallis's test (1952, JASA 47).
+    None: fewer than two groups, or no variation.
     """
     keep = np.isfinite(values)
     layer = np.zeros(len(values), dtype=int) if strata is None else strata
@@ -143,10 +144,10 @@ def omnibus(
     size = np.bincount(layer)
     centred = (ranks(np.asarray(values, dtype=float)[keep], layer) - (size[layer] + 1) / 2) / (size[layer] + 1)
     share = np.bincount(layer * names + g, minlength=len(size) * names).reshape(-1, names) / size[:, None]
-    parts = np.column_stack([
-        np.bincount(unit, centred * ((g == code) - share[layer, code]), minlength=clusters) for code in range(names - 1)
-    ])  # fmt: skip
-    scores, covariance = parts.sum(axis=0), parts.T @ parts
+    rows = [centred * ((g == code) - share[layer, code]) for code in range(names - 1)]
+    wider = np.sqrt(size / np.maximum(size - 1, 1))[layer]
+    parts = np.column_stack([np.bincount(unit, each * wider, minlength=clusters) for each in rows])
+    scores, covariance = np.sum(rows, axis=1), parts.T @ parts
     df = int(np.linalg.matrix_rank(covariance, hermitian=True))
     return float(stats.chi2.sf(scores @ np.linalg.pinv(covariance, hermitian=True) @ scores, df)) if df else None
 
