@@ -44,10 +44,9 @@ class Run:
 def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | None = None) -> Run:
     """Audit what the config file says and write the run folder; raises `AuditError` with the cure for bad input."""
     loaded = load_config(Path(config), overrides)
-    protocol, folder_of = protocol_sha256(loaded.config), Path(output or loaded.config.output)
-    changed = protocol_change(loaded.config, protocol, folder_of / loaded.config.name)
-    start = Start(datetime.now(UTC), protocol, changed)
-    task = prepare(loaded)
+    began, task = datetime.now(UTC), prepare(loaded)
+    protocol, folder_of = protocol_sha256(loaded.config, task.lexicons), Path(output or loaded.config.output)
+    start = Start(began, protocol, protocol_change(task, protocol, folder_of / loaded.config.name))
     folder = new_run_folder(folder_of, loaded.config.name, start.run_id)
     explained = _explain(task)
     examples = _examples(task, explained.common)

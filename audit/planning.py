@@ -56,8 +56,8 @@ def plan(config: Path, overrides: Sequence[str] = ()) -> Plan:
 def print_plan(made: Plan) -> None:
     """The plan on standard output: data, model, rules, terms a group, what will not be testable, time."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-    task, data = made.task, made.task.data
-    console.print(f"config ok, protocol {protocol_sha256(task.loaded.config)[:12]}")
+    task, data, config = made.task, made.task.data, made.task.loaded.config
+    console.print(f"config ok, protocol {protocol_sha256(config, task.lexicons)[:12]}")
     console.print(f"data: {len(data)} of {data.rows} rows used", markup=False)
     for reason, n in data.excluded.items():
         first = next(row for row in data.quarantined if row.reason == reason)

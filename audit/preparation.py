@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from audit.config import Config
 from audit.errors import ConfigError, did_you_mean
 from audit.loading import LoadedConfig
+from audit.provenance import release
 from audit.records import ProtocolChange
 from audit.stats.cases import NO_GROUP
 from audit.stats.draws import short_of_draws
@@ -54,25 +55,34 @@ def _groups(columns: Mapping[str, NDArray[np.str_]], name: str) -> list[str]:
     return sorted({group for column in found for group in np.unique(column).tolist()} - set(NO_GROUP))
 
 
-def protocol_sha256(config: Config) -> str:
-    """Hash of everything in the config that decides the result, taken before the first example is explained."""
-    document = config.model_dump(mode="json", exclude=UNHASHED)
+def protocol_sha256(config: Config, lexicons: Mapping[str, str]) -> str:
+    """Hash of what is asked and how, taken before the first example is explained: settings, terms of the lexicons, release."""
+    settings = config.model_dump(mode="json", exclude=UNHASHED)
+    document = {**settings, "lexicons": dict(lexicons), "release": release()}
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def protocol_change(config: Config, protocol: str, folder: Path) -> ProtocolChange | None:
+def protocol_change(task: Task[Any], protocol: str, folder: Path) -> ProtocolChange | None:
     """How the protocol differs from that of the last finished run in `folder` (`output/name`) that had another one."""
+    config = task.loaded.config.model_dump(mode="json")
+    now = {**config, "lexicons": dict(task.lexicons), "release": release()}
     for run in finished_runs(folder):
         before, settings = str(run.get("protocol_sha256")), run.get("config")
         if before != protocol and isinstance(settings, dict):
-            now, then = (dict(_flat(each)) for each in (config.model_dump(mode="json"), settings))
-            changed = sorted(
-                name
-                for name in now.keys() | then.keys()
-                if now.get(name) != then.get(name) and name.split(".")[0] not in UNHASHED
-            )
+            lexicons = {entry["attribute"]: entry["sha256"] for entry in run.get("lexicons", ())}
+            then = {**settings, "lexicons": lexicons, "release": run["provenance"]["packages"]["lrp-audit"]}
+            changed = _differing(now, then)
             return ProtocolChange(run_id=str(run.get("run_id")), protocol_sha256=before, settings=tuple(changed))
     return None
+
+
+def _differing(*documents: Mapping[str, Any]) -> list[str]:
+    now, then = (dict(_flat(each)) for each in documents)
+    return sorted(
+        name
+        for name in now.keys() | then.keys()
+        if now.get(name) != then.get(name) and name.split(".")[0] not in UNHASHED
+    )
 
 
 def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

@@ -20,6 +20,11 @@ PACKAGES = (
 )
 
 
+def release() -> str:
+    """The version of lrp-audit, which decides what is tested how."""
+    return metadata.version("lrp-audit")
+
+
 def provenance(folder: Path, *, device: str, seed: int) -> Provenance:
     """Provenance of a run whose config lies in `folder`."""
     revision, dirty = _git(folder)

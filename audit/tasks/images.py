@@ -101,6 +101,11 @@ class ImageTask:
         }
 
     @property
+    def lexicons(self) -> dict[str, str]:
+        """None: regions are declared in the config and drawn by the data."""
+        return {}
+
+    @property
     def photographs(self) -> Photographs:
         """Without shifts."""
         return Photographs(self.pixels, self.masks)

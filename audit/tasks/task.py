@@ -94,6 +94,11 @@ class Task(Protocol[E]):
         """How many tests of what relevance is summed over the data allow, by question, at most."""
         ...
 
+    @property
+    def lexicons(self) -> Mapping[str, str]:
+        """Hash of the file that declares the terms of each attribute."""
+        ...
+
     def explain(self, advance: Advance = ...) -> E:
         """Relevance of all examples, with what it is compared to."""
         ...

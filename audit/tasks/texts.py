@@ -99,6 +99,11 @@ class TextTask:
             "direction": sum(n >= statistics.min_examples_per_term for n in held.values()),
         }
 
+    @property
+    def lexicons(self) -> dict[str, str]:
+        """Hash of the file that declares the terms of each attribute."""
+        return {lexicon.attribute: lexicon.sha256 for lexicon in self.matcher.lexicons}
+
     def sample(self, chosen: Sequence[int]) -> Explained:
         """Relevance of the chosen texts."""
         return self._explain(chosen).common

@@ -220,7 +220,7 @@ def test_check_tells_what_the_data_can_show(project: Project) -> None:
     columns = {"cluster": "film", "attributes": {"place": "place"}}
     result = CliRunner().invoke(main, ["check", str(project(data, data={"path": "data.csv", "columns": columns}))])
     assert result.exit_code == 0, result.output
-    assert_matches(r"alpha 0.05 is shared by 8 tests of rates, .* and 1 test of relevance", result.output)
+    assert_matches(r"8 tests of rates share alpha 0.0167, .* and 1 test of relevance", result.output)
     shown = [row for row in table_rows(result.output) if len(row) == 9]
     assert shown[0][:5] == ["gender (mentioned)", "female", "300", "male", "300"]
     assert re.fullmatch(r"0\.\d{3}", shown[0][5]) and re.fullmatch(r"needs [\d,]+ a side", shown[0][6])

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 import audit
 from audit.checks.validity import faults
+from audit.data import lexicon_file
 from audit.pipeline import run
 from audit.questions import QUESTIONS
 from audit.records import LedgerSummary, Verdict
@@ -77,6 +78,18 @@ def test_a_changed_protocol_is_a_new_run_that_says_what_changed(project: Project
     assert changed.protocol_sha256 == first.protocol_sha256 != other.record.protocol_sha256
     page = (other.folder / "report.html").read_text(encoding="utf-8")
     assert changed.run_id in page and "Changed: statistics.alpha" in page
+
+
+def test_another_term_in_a_lexicon_is_another_protocol(project: Project, tmp_path: Path) -> None:
+    shipped = Path(lexicon_file.__file__).with_name("lexicons") / "gender.yaml"
+    own = tmp_path / "own.yaml"
+    own.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
+    config = project(groups=[{"attribute": "gender", "lexicon": "own.yaml", "only": ["female", "male"]}])
+    first = run(config).record
+    own.write_text(own.read_text(encoding="utf-8") + "# one more word\n", encoding="utf-8")
+    again = run(config).record
+    assert again.protocol_sha256 != first.protocol_sha256 and again.protocol_changed is not None
+    assert again.protocol_changed.settings == ("lexicons.gender",)
 
 
 def test_another_attribute_or_gate_changes_no_draw_of_the_others(project: Project) -> None:
