@@ -34,8 +34,8 @@ class RateTable:
 
     def events(self) -> Iterator[int]:
         """Events and others, of each cell and of what is in no cell of a total."""
-        for n, events in self.cells.values():
-            yield from (events, n - events)
+        for n, happened in self.cells.values():
+            yield from (happened, n - happened)
         for names, n, events in self.totals:
             if events is not None:
                 others = events - sum(self.cells[name][1] for name in names)
@@ -43,7 +43,7 @@ class RateTable:
 
 
 def rate_tables(record: AuditRecord) -> dict[tuple[str, str], RateTable]:
-    """By attribute and measure; totals are those of the data, and of the groups that an attribute crosses."""
+    """By attribute and measure; totals are those of the data, of other attributes, and of the groups that it crosses."""
     found: dict[tuple[str, str], RateTable] = {}
     for each in record.findings:
         measure = each.details.get("measure")
@@ -55,6 +55,15 @@ def rate_tables(record: AuditRecord) -> dict[tuple[str, str], RateTable]:
     for (attribute, measure), table in found.items():
         table.totals.extend(_of_data(record, attribute, measure, table))
         table.totals.extend(_of_crossed(record, found, attribute, measure, table))
+        table.totals.extend(
+            (
+                tuple(table.cells),
+                sum(n for n, _ in other.cells.values()),
+                sum(events for _, events in other.cells.values()),
+            )
+            for (name, of), other in found.items()
+            if of == measure and name != attribute
+        )
     return found
 
 

@@ -77,8 +77,8 @@ def without(cells: Mapping[Key, int | None], hidden: frozenset[Key]) -> dict[Key
 def shown_estimate(estimate: Estimate, k: int, *, counts: bool = True) -> Estimate:
     """Without what is too small; without `counts`, which tell the size of a withheld group, the value stays.
 
-    A rate then has two digits and no interval, whose width would tell n. A small number of dropped examples takes n with it: n and what is left out add up to a total that readers
-    know.
+    A rate then has two digits and no interval, whose width would tell n. A small number of dropped examples takes n with it: n and
+    what is left out add up to a total that readers know.
     """
     update: dict[str, object] = {"reason": masked(estimate.reason, k, counts=counts)}
     if not counts or small(estimate.n, k) or small(estimate.dropped, k):
