@@ -26,7 +26,8 @@ class Entry(BaseModel):
 class Estimate(Entry):
     """A number never travels alone: `value` with interval, unit and counts, or None with the reason.
 
-    `n` is None only in what is published: it, or what it tells of another group, is too small to show.
+    `n` is None only in what is published: it, or what it tells of another group, is too small to show. `dropped` is then not told
+    either, and its 0 means nothing: read `left_out`.
     """
 
     value: float | None
@@ -39,6 +40,11 @@ class Estimate(Entry):
     clusters: int | None = None
     dropped: int = 0
     reason: str = ""
+
+    @property
+    def left_out(self) -> int | None:
+        """How many examples were dropped; None where that is not published."""
+        return None if self.n is None else self.dropped
 
 
 class Estimand(Entry):

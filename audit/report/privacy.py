@@ -1,48 +1,36 @@
-"""What of a record may be published: counts below k are withheld, and whatever they could be computed from by subtraction.
+"""What of a record may be published: `audit.json` is the auditor's and keeps everything, a report shows this.
 
-A table is a set of cells and the lines whose totals a reader knows. Where a line has a cell below k, its next smallest cells are
-withheld too, until their sum leaves each of them k values or more. Rates and intervals stay, so a sample size can still be
-estimated from the width of an interval, roughly. Hashed ids hide names from readers; the key is printed in the report, so who holds a
-list of ids can find them in it. Cost: milliseconds.
+Counts of people below k are withheld, and whatever they could be computed from: other cells of a table (`suppression`), rates of
+few events and counts of the same attribute (`disclosure`). Rows that were excluded are shown by reason, however few: they are files
+and cells that could not be read, belong to no group and have no outcome in the audit, and "nothing is dropped silently" needs
+the sum of all rows. Widths of other intervals tell a sample size roughly. Hashed ids hide names from readers; the
+key is printed in the report, so who holds a list of ids can find them in it. Cost: milliseconds.
 """
 
 import hashlib
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Final, TypeVar
-
-from pydantic import JsonValue, ValidationError
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from audit.records import (
     AuditRecord,
     DataRecord,
     Distribution,
     Estimate,
-    Finding,
     LedgerSummary,
     MeanMap,
     RegionRecord,
     TermCount,
     TermEffect,
 )
+from audit.report.disclosure import shown_findings
 from audit.report.page import hashes_ids, smallest_cell
+from audit.report.suppression import masked, rare, shown_estimate, small, table, withheld, without
 from audit.report.text import WITHHELD
 from audit.tables import UNKNOWN
 
-Key = TypeVar("Key", bound=Hashable)
 ALL: Final = "all"  # label of an effect over every class
-OF_COLUMNS: Final = (
-    "disparity",
-    "errors",
-    "outcome",
-    "link",
-)  # questions whose groups are those of a column; others read words
-NOT_PEOPLE: Final = ("jitter in pixels", "twins flagged at .05 by the others")  # details
-SWAPPED: Final = "texts swapped"  # the total of what is swapped one way, "from A to B", and the other
-BOUNDS: Final = (  # numbers of a reason that are rules, not counts of people
-    r"terms that occur in [^;]*|(?:at least|at most|above|below|margin of) \d+|\d+(?: examples)?(?: a side| each)? are needed"
-)
-COUNTS: Final = r"(?<![\w.,%-])(?P<count>\d+)(?![\w%]|[.,]\d)"
+ACCURACY: Final = r"(?<=accuracy )0\.\d+"  # in a warning
 
 
 def published(record: AuditRecord) -> AuditRecord:
@@ -52,81 +40,55 @@ def published(record: AuditRecord) -> AuditRecord:
     return _hashed(shown) if hashes_ids(record) else shown
 
 
-def withheld(
-    cells: Mapping[Key, int],
-    lines: Iterable[tuple[Sequence[Key], int | None]],
-    k: int,
-    *,
-    few: Iterable[Key] = (),
-) -> frozenset[Key]:
-    """The cells to withhold; a line is the keys of cells and their total where a reader knows it.
-
-    `few` are withheld whatever their count. What the total holds beyond its cells counts as one more withheld cell. Cells
-    of 0 are shown. A line of which every cell is withheld has nothing left to add: its total alone bounds them.
-    """
-    hidden, every = {key for key, n in cells.items() if 0 < n < k} | set(few), list(lines)
-    while more := next(filter(None, (_next(cells, keys, total, hidden, k) for keys, total in every)), None):
-        hidden |= set(more)
-    return frozenset(hidden)
-
-
-def _next(cells: Mapping[Key, int], keys: Sequence[Key], total: int | None, hidden: set[Key], k: int) -> list[Key]:
-    """The smallest shown cell of a line, if one more must be withheld."""
-    rest = 0 if total is None else max(0, total - sum(cells[key] for key in keys))
-    parts = [cells[key] for key in keys if key in hidden and cells[key]] + [rest] * (rest > 0)
-    at_risk = any(key in hidden for key in keys) or 0 < rest < k
-    if total is None or not at_risk or (len(parts) > 1 and sum(parts) - len(parts) + 1 >= k):
-        return []
-    shown = [key for key in keys if key not in hidden and cells[key]]
-    return sorted(shown, key=lambda key: (cells[key], str(key)))[:1]
-
-
 def _suppressed(record: AuditRecord, k: int) -> AuditRecord:
     data = record.data
     groups = {name: _groups(data, name, k) for name in data.attributes}
-    labels = _table(data.labels, data.used, k)
+    labels = table(data.labels, data.used, k)
     regions = tuple(_region(region, data.used, k) for region in record.regions)
+    unsure = rare(record.model.accuracy, k)  # whose examples, all misclassified, could be counted
     absent = frozenset(region.name for region in regions if region.present is None)
     return record.model_copy(
         update={
             "data": data.model_copy(
                 update={
                     "unknown": {name: _unknown(name, n, groups, k) for name, n in data.unknown.items()},
-                    "labels": _without(data.labels, labels),
-                    "attributes": {name: _without(known, groups[name]) for name, known in data.attributes.items()},
+                    "labels": without(data.labels, labels),
+                    "attributes": {name: without(known, groups[name]) for name, known in data.attributes.items()},
                 }
             ),
-            "model": record.model.model_copy(update={"accuracy": _estimate(record.model.accuracy, k)}),
-            "terms": tuple(_term(term, k) for term in record.terms),
+            "model": record.model.model_copy(update={"accuracy": shown_estimate(record.model.accuracy, k)}),
+            "exhibits": () if unsure else record.exhibits,
+            "terms": tuple(_term(term, data.used, k) for term in record.terms),
             "effects": _effects(record.effects, k),
             "regions": regions,
-            "concentration": {name: _estimate(each, k) for name, each in record.concentration.items()},
+            "concentration": {name: _of_all(each, data.used, k) for name, each in record.concentration.items()},
             "maps": _maps(record, groups, labels, k),
             "ledger": _ledger(record.ledger, groups, k),
-            "findings": tuple(_finding(each, k, small=_tells(each, groups, absent)) for each in record.findings),
-            "warnings": tuple(_masked(warning, k) for warning in record.warnings),
-            "distributions": tuple(_merged(d, k) for d in record.distributions if d.n >= k and d.group not in absent),
+            "findings": shown_findings(record, groups, absent, k),
+            "warnings": tuple(_warning(each, k, hidden=unsure) for each in record.warnings),
+            "distributions": tuple(_merged(d, k) for d in record.distributions if _many(d, data.used, absent, k)),
         }
     )
 
 
-def _known(cells: Mapping[Key, int | None]) -> dict[Key, int]:
-    return {key: n for key, n in cells.items() if n is not None}
+def _of_all(estimate: Estimate, used: int, k: int) -> Estimate:
+    return shown_estimate(estimate, k, counts=not small(used - (estimate.n or used), k))
 
 
-def _table(cells: Mapping[Key, int | None], total: int | None, k: int) -> frozenset[Key]:
-    known = _known(cells)
-    return withheld(known, [(list(known), total)], k)
+def _many(shown: Distribution, used: int, absent: frozenset[str], k: int) -> bool:
+    """Whether neither few examples hold the group nor few do not."""
+    return shown.n >= k and not small(used - shown.n, k) and shown.group not in absent
 
 
-def _without(cells: Mapping[Key, int | None], hidden: frozenset[Key]) -> dict[Key, int | None]:
-    return {key: None if key in hidden else n for key, n in cells.items()}
+def _warning(warning: str, k: int, *, hidden: bool) -> str:
+    """`hidden`: without the accuracy."""
+    return masked(re.sub(ACCURACY, WITHHELD, warning) if hidden else warning, k)
 
 
 def _groups(data: DataRecord, attribute: str, k: int) -> frozenset[str]:
     """The groups of a column to withhold; missing values are a group."""
     missing = {UNKNOWN: data.unknown[attribute]} if attribute in data.unknown else {}
-    return _table({**missing, **data.attributes[attribute]}, data.used, k)
+    return table({**missing, **data.attributes[attribute]}, data.used, k)
 
 
 def _unknown(name: str, n: int | None, groups: Mapping[str, frozenset[str]], k: int) -> int | None:
@@ -134,39 +96,12 @@ def _unknown(name: str, n: int | None, groups: Mapping[str, frozenset[str]], k: 
     return None if hidden else n
 
 
-def _estimate(estimate: Estimate, k: int, *, small: bool = False) -> Estimate:
-    """`small`: its counts tell the size of a withheld group, so they go and the value stays."""
-    update: dict[str, object] = {"reason": _masked(estimate.reason, k, small=small)}
-    if small or _too_few(estimate, k):
-        update |= {"n": None, "clusters": None, "dropped": 0}
-    if _too_few(estimate, k):
-        update |= {"value": None, "low": None, "high": None, "reason": f"{WITHHELD}: fewer than {k} examples"}
-    return estimate.model_copy(update=update)
-
-
-def _too_few(estimate: Estimate, k: int) -> bool:
-    return estimate.n is not None and 0 < estimate.n < k
-
-
-def _masked(reason: str, k: int, *, small: bool = False, names: Sequence[str] = ()) -> str:
-    """A reason without its counts below k, or without all counts; numbers in names and rules stay."""
-
-    def shown(found: re.Match[str]) -> str:
-        count = found["count"]
-        if count is None or not (small or 0 < int(count) < k):
-            return found[0]
-        return WITHHELD if small else f"<{k}"
-
-    kept = "|".join([*(re.escape(name) for name in sorted(names, key=len, reverse=True) if name), BOUNDS])
-    return re.sub(f"{kept}|{COUNTS}", shown, reason)
-
-
-def _term(term: TermCount, k: int) -> TermCount:
+def _term(term: TermCount, used: int, k: int) -> TermCount:
     if term.occurrences is None or term.examples is None:
         return term
-    if term.examples < k:
+    if term.examples < k or small(used - term.examples, k):
         return term.model_copy(update={"occurrences": None, "examples": None, "forms": dict.fromkeys(term.forms)})
-    return term.model_copy(update={"forms": _without(term.forms, _table(term.forms, term.occurrences, k))})
+    return term.model_copy(update={"forms": without(term.forms, table(term.forms, term.occurrences, k))})
 
 
 def _effects(effects: Sequence[TermEffect], k: int) -> tuple[TermEffect, ...]:
@@ -175,14 +110,14 @@ def _effects(effects: Sequence[TermEffect], k: int) -> tuple[TermEffect, ...]:
     for each in effects:
         sizes.setdefault((each.attribute, each.group, each.term), {})[each.label] = each.estimate.n
     hidden = {
-        term: _table({label: n for label, n in by_label.items() if label != ALL}, by_label.get(ALL), k)
+        term: table({label: n for label, n in by_label.items() if label != ALL}, by_label.get(ALL), k)
         for term, by_label in sizes.items()
     }
     return tuple(
         each.model_copy(
             update={
-                "estimate": _estimate(
-                    each.estimate, k, small=each.label in hidden[each.attribute, each.group, each.term]
+                "estimate": shown_estimate(
+                    each.estimate, k, counts=each.label not in hidden[each.attribute, each.group, each.term]
                 )
             }
         )
@@ -191,13 +126,13 @@ def _effects(effects: Sequence[TermEffect], k: int) -> tuple[TermEffect, ...]:
 
 
 def _region(region: RegionRecord, used: int, k: int) -> RegionRecord:
-    hidden = bool(_table({"present": region.present, "absent": region.absent}, used, k))
+    hidden = bool(table({"present": region.present, "absent": region.absent}, used, k))
     update: dict[str, object] = {
-        name: {key: _estimate(each, k, small=hidden) for key, each in getattr(region, name).items()}
+        name: {key: shown_estimate(each, k, counts=not hidden) for key, each in getattr(region, name).items()}
         for name in ("share", "net", "ratios")
     }
     counts = {"present": None, "absent": None} if hidden else {}
-    return region.model_copy(update=update | counts | {"size": _estimate(region.size, k, small=hidden)})
+    return region.model_copy(update=update | counts | {"size": shown_estimate(region.size, k, counts=not hidden)})
 
 
 def _maps(
@@ -243,59 +178,6 @@ def _ledger(rows: Sequence[LedgerSummary], groups: Mapping[str, frozenset[str]],
     return tuple(shown)
 
 
-def _finding(finding: Finding, k: int, *, small: bool) -> Finding:
-    """`small`: its counts tell the size of a withheld group. Below k, only the verdict and the words stay."""
-    update: dict[str, object] = {
-        "estimate": _estimate(finding.estimate, k, small=small),
-        "reason": _masked(finding.reason, k, small=small, names=finding.groups),
-        "details": {key: _detail(key, value, k, small=small) for key, value in finding.details.items()},
-        "second_opinion": tuple(
-            each.model_copy(update={"estimate": _estimate(each.estimate, k, small=small)})
-            for each in finding.second_opinion
-        ),
-    }
-    update["sensitivity"] = tuple(  # its n less that of the finding would tell how few it leaves out
-        each.model_copy(update={"estimate": _estimate(each.estimate, k, small=True)}) for each in finding.sensitivity
-    )
-    if small:
-        update["needed_n"] = None
-    if _too_few(finding.estimate, k):
-        update |= {
-            "test": finding.test.model_copy(update={"p": None, "p_adjusted": None}),
-            "details": {key: value for key, value in finding.details.items() if isinstance(value, str)},
-            "second_opinion": (), "sensitivity": (), "null": (), "detectable": None, "needed_n": None,
-        }  # fmt: skip
-    elif _one_way(finding, k):
-        update["details"] = {
-            key: WITHHELD if key.startswith("from ") else value for key, value in finding.details.items()
-        }
-    return finding.model_copy(update=update)
-
-
-def _tells(finding: Finding, groups: Mapping[str, frozenset[str]], absent: frozenset[str]) -> bool:
-    """Whether the counts of a finding tell the size of a withheld group, or of those without a region."""
-    of_column = finding.question in OF_COLUMNS and bool(groups.get(finding.attribute))
-    return of_column or not absent.isdisjoint((*finding.groups, str(finding.details.get("region"))))
-
-
-def _one_way(finding: Finding, k: int) -> bool:
-    """Whether few texts are swapped one way, so that the other way tells how many."""
-    total = finding.details.get(SWAPPED)
-    ways = [n for key, n in finding.details.items() if key.startswith("from ") and isinstance(n, int)]
-    return isinstance(total, int) and any(0 < part < k for n in ways for part in (n, total - n))
-
-
-def _detail(key: str, value: JsonValue, k: int, *, small: bool) -> JsonValue:
-    if isinstance(value, dict):
-        try:
-            return _estimate(Estimate.model_validate(value), k, small=small).model_dump()
-        except ValidationError:
-            return {name: _detail(name, item, k, small=small) for name, item in value.items()}
-    if isinstance(value, bool) or not isinstance(value, int) or key in NOT_PEOPLE:
-        return value
-    return WITHHELD if (small and value) or 0 < value < k else value
-
-
 def _merged(shown: Distribution, k: int) -> Distribution:
     """Neighbouring bins joined until none holds 1 to k - 1; too few zeros, or too few others, join the first bin."""
     few = shown.zeros is not None and (0 < shown.zeros < k or 0 < sum(shown.counts) < k)
@@ -315,7 +197,7 @@ def _merged(shown: Distribution, k: int) -> Distribution:
             "edges": (*edges, *shown.edges[filled + 1 :]),
             "counts": (*joined, *counts[filled:]),
             "zeros": None if few else shown.zeros,
-            "mean": _estimate(shown.mean, k),
+            "mean": shown_estimate(shown.mean, k),
         }
     )
 

@@ -56,10 +56,11 @@ def percent(level: float) -> str:
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
-    """`value [low, high]`, or the value alone where there is no interval."""
-    if estimate.value is None or estimate.low is None or estimate.high is None:
+    """`value [low, high]`, the value alone where there is no interval, or the interval alone where the value is withheld."""
+    if estimate.low is None or estimate.high is None:
         return number(estimate.value, digits)
-    return f"{number(estimate.value, digits)} [{number(estimate.low, digits)}, {number(estimate.high, digits)}]"
+    value = "" if estimate.value is None else f"{number(estimate.value, digits)} "
+    return f"{value}[{number(estimate.low, digits)}, {number(estimate.high, digits)}]"
 
 
 def count(n: int | None) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from audit.questions import QUESTIONS
-from audit.records import AuditRecord, Finding, Gate, Verdict
-from audit.report.text import count, interval, listed, number, p_value, percent, plural
+from audit.records import AuditRecord, Estimate, Finding, Gate, Verdict
+from audit.report.text import WITHHELD, count, interval, listed, number, p_value, percent, plural
 
 
 @final
@@ -159,9 +159,14 @@ def _counted(record: AuditRecord) -> str:
     verdicts = listed([f"{counts[verdict]} {verdict.value}" for verdict in SEVERITY if counts[verdict]])
     return (
         f"{plural(len(record.findings), 'finding')} from {plural(record.data.used, 'example')}{clusters}: "
-        f"{verdicts or 'none'}; accuracy is {interval(record.model.accuracy)} "
-        f"({percent(record.model.accuracy.level)} interval, n = {count(record.model.accuracy.n)})."
+        f"{verdicts or 'none'}; accuracy is {_accuracy(record.model.accuracy)}."
     )
+
+
+def _accuracy(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return WITHHELD
+    return f"{interval(estimate)} ({percent(estimate.level)} interval, n = {count(estimate.n)})"
 
 
 def _most_severe(findings: Sequence[Finding]) -> str:

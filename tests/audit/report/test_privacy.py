@@ -18,8 +18,9 @@ from audit.records import (
     Verdict,
 )
 from audit.report.page import cards, picture_alt
-from audit.report.privacy import published, withheld
+from audit.report.privacy import published
 from audit.report.render import html
+from audit.report.suppression import withheld
 from audit.store.runs import load_record, write_manifest, write_record
 from tests.audit.report.sample import config, distributions, estimate, exhibits, finding, not_testable, sample_record
 
@@ -150,7 +151,8 @@ def test_a_finding_on_fewer_than_k_keeps_its_verdict_and_no_number():
          "selection rate: f has <5 and group 2 <5 examples; at least 3 each are needed"),
         ("terms that occur in at least 10 examples: young 3; 4 a side are needed",
          "terms that occur in at least 10 examples: young 3; 4 a side are needed"),
-        ("inside the margin of 0.1, matching leaves out 4 f and 12 m", "inside the margin of 0.1, matching leaves out <5 f and 12 m"),
+        ("inside the margin of 0.1, matching leaves out 4 f and 12 m",
+             "inside the margin of 0.1, matching leaves out <5 f and not shown m"),
     ],
 )  # fmt: skip
 def test_reasons_lose_small_counts_and_keep_rules(reason, said):
@@ -277,5 +279,5 @@ def test_the_size_of_a_variant_does_not_tell_how_few_examples_it_leaves_out():
     findings = (whole.model_copy(update={"sensitivity": (other,)}),)
     (shown,) = published(record_with(findings=findings)).findings
     (told,) = shown.sensitivity
-    assert (told.estimate.n, told.estimate.dropped) == (None, 0) and shown.estimate.n == whole.estimate.n
+    assert (told.estimate.n, told.estimate.left_out) == (None, None) and shown.estimate.n == whole.estimate.n
     assert told.estimate.value == fewer.value

@@ -1,0 +1,149 @@
+"""Tables of the rates and sizes that the findings on columns tell, and how far they are from totals that readers know."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, final
+
+from pydantic import JsonValue, ValidationError
+
+from audit.records import AuditRecord, Estimate, Finding
+from audit.report.suppression import known, small
+from audit.tables import UNKNOWN
+
+OF_COLUMNS: Final = ("disparity", "errors", "outcome", "link")  # their groups are those of a column; others read words
+ERROR: Final = "error rate"
+TIMES: Final = " × "  # between the parts of a crossed attribute
+PAIR: Final = ("rate", "reference rate")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RateTable:
+    """Examples and events of each group, of one measure and attribute, and `totals` that these are parts of.
+
+    A total: examples, and events if known, of all that the `cells` named beside it belong to.
+    """
+
+    cells: dict[str, tuple[int, int]] = field(default_factory=dict)
+    totals: list[tuple[tuple[str, ...], int, int | None]] = field(default_factory=list)
+
+    def sizes(self) -> Iterator[int]:
+        """How many examples are in no cell of each total."""
+        for names, n, _ in self.totals:
+            yield n - sum(self.cells[name][0] for name in names)
+
+    def events(self) -> Iterator[int]:
+        """Events and others, of each cell and of what is in no cell of a total."""
+        for n, happened in self.cells.values():
+            yield from (happened, n - happened)
+        for names, n, events in self.totals:
+            if events is not None:
+                others = events - sum(self.cells[name][1] for name in names)
+                yield from (others, n - sum(self.cells[name][0] for name in names) - others)
+
+
+def rate_tables(record: AuditRecord) -> dict[tuple[str, str], RateTable]:
+    """By attribute and measure; totals are those of the data, of other attributes, and of the groups that it crosses."""
+    found: dict[tuple[str, str], RateTable] = {}
+    for each in record.findings:
+        measure = each.details.get("measure")
+        for name, key in zip(each.groups, PAIR, strict=False) if each.question == "outcome" else ():
+            rate = estimate_of(each.details.get(key))
+            if rate is not None and rate.value is not None and rate.n is not None and name != "rest":
+                cells = found.setdefault((each.attribute, str(measure)), RateTable()).cells
+                cells[name] = rate.n, round(rate.value * rate.n)
+    for (attribute, measure), table in found.items():
+        table.totals.extend(_of_data(record, attribute, measure, table))
+        table.totals.extend(_of_crossed(record, found, attribute, measure, table))
+        table.totals.extend(
+            (
+                tuple(table.cells),
+                sum(n for n, _ in other.cells.values()),
+                sum(events for _, events in other.cells.values()),
+            )
+            for (name, of), other in found.items()
+            if of == measure and name != attribute
+        )
+    return found
+
+
+def _of_data(
+    record: AuditRecord, attribute: str, measure: str, table: RateTable
+) -> Iterator[tuple[tuple[str, ...], int, int | None]]:
+    accuracy, everyone = record.model.accuracy, tuple(table.cells)
+    if measure == ERROR and accuracy.value is not None and accuracy.n is not None:
+        yield everyone, accuracy.n, accuracy.n - round(accuracy.value * accuracy.n)
+    labels = [n for n in record.data.labels.values() if n is not None]
+    yield from ((everyone, n, None) for n in (record.data.used, *labels))
+    sizes = known(record.data.attributes.get(attribute, {}))
+    yield from (((name,), sizes[name], None) for name in everyone if name in sizes)
+
+
+def _of_crossed(
+    record: AuditRecord, found: dict[tuple[str, str], RateTable], attribute: str, measure: str, table: RateTable
+) -> Iterator[tuple[tuple[str, ...], int, int | None]]:
+    whole: dict[tuple[str, str], tuple[int, int | None]] = {
+        (name, group): (n, None)
+        for name, groups in record.data.attributes.items()
+        for group, n in known(groups).items()
+    }
+    for (name, of), other in found.items():
+        if of == measure:
+            whole.update({(name, group): cell for group, cell in other.cells.items()})
+    for (name, group), (n, events) in whole.items():
+        if parts(name) < parts(attribute):
+            names = tuple(cell for cell in table.cells if parts(group) <= parts(cell))
+            yield names, n, events
+
+
+def parts(name: str) -> frozenset[str]:
+    """What an attribute or a group crosses."""
+    return frozenset(name.split(TIMES))
+
+
+def estimate_of(value: JsonValue) -> Estimate | None:
+    """The estimate that a detail is, if it is one."""
+    try:
+        return Estimate.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def compared(finding: Finding) -> tuple[str, ...]:
+    """Findings on the same examples: of one question, feature and groups."""
+    named = (str(finding.details.get(key, "")) for key in ("feature", "region", "term", "true class"))
+    return finding.question, finding.attribute, *named, *finding.groups
+
+
+def near(record: AuditRecord, k: int) -> frozenset[str]:
+    """Ids of findings whose n is 1 to k - 1 below a total that readers know, or away from that of a finding on the same groups."""
+    same: dict[tuple[str, ...], set[int]] = {}
+    for each in record.findings:
+        same.setdefault(compared(each), set()).update({e.n for e in _of_both(each) if e.n})
+    return frozenset(
+        each.id
+        for each in record.findings
+        for n in [e.n for e in _of_both(each) if e.n]
+        if any(small(abs(total - n), k) for total in (record.data.used, *_totals(record, each), *same[compared(each)]))
+        or any(small(size - e.n, k) for size, e in _of_each(record, each) if e.n)
+    )
+
+
+def _of_both(finding: Finding) -> list[Estimate]:
+    unmatched = estimate_of(finding.details.get("unmatched"))
+    return [finding.estimate, *([unmatched] if unmatched else [])]
+
+
+def _totals(record: AuditRecord, finding: Finding) -> list[int]:
+    """How many examples its groups hold, where the column says so."""
+    sizes = known(record.data.attributes.get(finding.attribute, {})) if finding.question in OF_COLUMNS else {}
+    if set(finding.groups) <= sizes.keys():
+        return [sum(sizes[name] for name in finding.groups)]
+    return [sum(n for name, n in sizes.items() if name != UNKNOWN)] if sizes else []
+
+
+def _of_each(record: AuditRecord, finding: Finding) -> list[tuple[int, Estimate]]:
+    """The size of each of its groups, with the rate of that group."""
+    sizes = known(record.data.attributes.get(finding.attribute, {})) if finding.question in OF_COLUMNS else {}
+    rates = [estimate_of(finding.details.get(name)) for name in ("rate", "reference rate")]
+    return [(sizes[name], rate) for name, rate in zip(finding.groups, rates, strict=False) if rate and name in sizes]
