@@ -19,7 +19,8 @@ FEW_EVENTS: Final = "fewer than {} examples with it, or without it"
 STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 BOUNDS: Final = (  # numbers of a reason that are rules, not counts of people
     r"terms that occur in [^;]*|(?:at least|at most|above|below|margin of) \d+|\d+(?: examples)?(?: a side| each)? are needed"
-    r"|fewer than \d+|\d+ % interval[^)]*|\d+ terms occur|[\d,]+ draws|for \d+ tests"
+    r"|fewer than \d+|\d+ % interval[^)]*|\d+ terms occur|[\d,]+ draws|(?:for|one of) \d+ tests|that takes [\d,]+"
+    r"|\bp \d+\b|\d+ untrained copies|in \d+ times|\d+ other choices?"
 )
 COUNTS: Final = r"(?<![\w.,%-])(?P<count>\d+)(?![\w%]|[.,]\d)"
 

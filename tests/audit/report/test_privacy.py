@@ -20,7 +20,7 @@ from audit.records import (
 from audit.report.page import cards, picture_alt
 from audit.report.privacy import published
 from audit.report.render import html
-from audit.report.suppression import withheld
+from audit.report.suppression import masked, withheld
 from audit.store.runs import load_record, write_manifest, write_record
 from tests.audit.report.sample import config, distributions, estimate, exhibits, finding, not_testable, sample_record
 
@@ -281,3 +281,17 @@ def test_the_size_of_a_variant_does_not_tell_how_few_examples_it_leaves_out():
     (told,) = shown.sensitivity
     assert (told.estimate.n, told.estimate.left_out) == (None, None) and shown.estimate.n == whole.estimate.n
     assert told.estimate.value == fewer.value
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "composites push in different directions, so this is no finding (p 1)",
+        "199 draws are too few to find one of 3 tests alone at alpha 0.025: that takes 119",
+        "3 untrained copies have both sides in one stratum, 20 are needed: raise statistics.twin_examples",
+        "unreliable: fewer than 30 independent units",
+    ],
+)
+def test_numbers_that_count_no_people_stay(reason: str):
+    assert masked(reason, 5) == masked(reason, 5, counts=False) == reason
+    assert masked(f"{reason}; leaves out 3 a", 5) == f"{reason}; leaves out <5 a"
