@@ -120,12 +120,12 @@ def _cover_lines(profile: Profile) -> Iterator[Line]:
 def _power_lines(profile: Profile) -> Iterator[Line]:
     for one in ALTERNATIVES:
         found = power(one, profile.power)
-        best = max((one.default, *one.alike), key=lambda test: found[test])
-        near = found[best] - found[one.default] <= BEST
+        best = max(found.get(test, 0.0) for test in (one.default, *one.alike))
+        near = best - found[one.default] <= BEST if one.default in found else None
         alike, others = (
             ", ".join(f"{test} {_found(found, test)}" for test in tests) for tests in (one.alike, one.others)
         )
-        yield Line((one.name, f"{one.default} {found[one.default]:.2f}", alike, others, _mark(near)), near)
+        yield Line((one.name, f"{one.default} {_found(found, one.default)}", alike, others, _mark(near)), near)
 
 
 def _found(found: Mapping[str, float], test: str) -> str:
