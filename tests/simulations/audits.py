@@ -30,7 +30,7 @@ ALARMS: Final = (Verdict.BREACH, Verdict.DIFFERENT)
 CLASSES: Final = ("a", "b", "c")
 COMPOSITES: Final = ("first", "second")
 ALL: Final = ("contrast", "intervention", "outcome")
-TESTED: Final = {"contrast": 2, "intervention": 2, "outcome": 56}
+TESTED: Final = {"contrast": 2, "intervention": 2, "outcome": 56, "disparity": 26}
 NEIGHBOURHOODS, EACH, TERMS = 25, 10, 6  # of words; terms of a group
 LEXICA: Final = {"gender": ("female", "male"), "origin": ("here", "there")}
 FEWEST: Final = 199  # draws
@@ -61,7 +61,8 @@ def null_audit(rng: np.random.Generator, *, looks: int = 1, gates: tuple[str, ..
 
 
 def _config(looks: int, gates: tuple[str, ...]) -> Config:
-    draws = max(FEWEST, needed_draws(2, Statistics(looks=looks).spent / len(gates)))
+    drawn = max(TESTED[gate] for gate in gates if gate != "outcome")
+    draws = max(FEWEST, needed_draws(drawn, Statistics(looks=looks).spent / len(gates)))
     return Config(
         name="x", data=Data(path="x"), model=Model(path="x"), target=Target(favour="a", against="b"),
         groups=tuple(Groups(attribute=name, lexicon=name) for name in LEXICA), gates=gates,
@@ -226,6 +227,7 @@ class Series:
 
 SERIES: Final[Mapping[str, Series]] = {
     "one audit: any BREACH or DIFFERENT of a gate": Series(),
+    "one audit with disparity as its gate: any": Series(gates=("disparity",)),
     "4 quarterly audits, looks = 4: any": Series(looks=4),
     "26 weekly audits of outcomes and swaps, looks = 26: any": Series(looks=26, gates=("intervention", "outcome")),
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from tests.simulations import scale
-from tests.simulations.audits import SERIES
+from tests.simulations.audits import SERIES, Series
 from tests.simulations.rates import (
     AGAIN,
     COVERAGE,
@@ -120,12 +120,12 @@ def _cover_lines(profile: Profile) -> Iterator[Line]:
 def _power_lines(profile: Profile) -> Iterator[Line]:
     for one in ALTERNATIVES:
         found = power(one, profile.power)
-        best = max((one.default, *one.alike), key=lambda test: found[test])
-        near = found[best] - found[one.default] <= BEST
+        best = max(found.get(test, 0.0) for test in (one.default, *one.alike))
+        near = best - found[one.default] <= BEST if one.default in found else None
         alike, others = (
             ", ".join(f"{test} {_found(found, test)}" for test in tests) for tests in (one.alike, one.others)
         )
-        yield Line((one.name, f"{one.default} {found[one.default]:.2f}", alike, others, _mark(near)), near)
+        yield Line((one.name, f"{one.default} {_found(found, one.default)}", alike, others, _mark(near)), near)
 
 
 def _found(found: Mapping[str, float], test: str) -> str:
@@ -142,7 +142,7 @@ def _equivalence_lines(profile: Profile) -> Iterator[Line]:
 
 def _audit_lines(profile: Profile) -> Iterator[Line]:
     for name, series in SERIES.items():
-        n = profile.audits if series.looks == 1 else profile.series
+        n = profile.audits if series == Series() else profile.series
         rate = share(name, series.alarms, n)
         yield Line((name, str(n), str(rate), _mark(rate.reaches_down_to(LEVEL))), rate.reaches_down_to(LEVEL))
 
@@ -179,7 +179,8 @@ SECTIONS: Final = (
         "False alarms",
         "Share of true nulls with p <= .05, of those with a p. Asked: the interval holds a value of at most .05. A test that gives a p for "
         "fewer than half of the samples is not offered there, and nothing is claimed of it. "
-        "Comparisons are tests that do not claim to hold there: they show what goes wrong without strata, clusters or unequal variances.",
+        "Comparisons are tests that do not claim to hold there: they show what goes wrong without strata, clusters or unequal variances. "
+        "Where the share follows an attribute, groups of another one that agrees with it do differ, and an audit says so of both.",
         ("null", "test", "asked", "false alarms", "holds"),
         _null_lines,
     ),
@@ -210,7 +211,7 @@ SECTIONS: Final = (
         "Whole null audits",
         "900 texts, 3 classes, 3 attributes x 4 groups, 2 lexica of two groups of 6 words, swaps; nothing depends on a group. The default "
         "gates of texts: 56 outcome gaps, 2 contrasts of words that have effects of their own, 2 tests of swaps, of which as many flip as "
-        "their margin allows. An alarm is any BREACH or DIFFERENT of a gate.",
+        "their margin allows; 26 disparities of relevance at equal confidence. An alarm is any BREACH or DIFFERENT of a gate.",
         ("null", "replicates", "alarms", "at most .05"),
         _audit_lines,
     ),

@@ -99,6 +99,17 @@ def by_confidence(n: int, gap: float, *, zeros: bool = False) -> Draw:
     return draw
 
 
+def by_other(n: int) -> Draw:
+    """The share follows another attribute, with which the group agrees in 3 rows of 4, and not the group; no stratum tells them apart."""
+
+    def draw(rng: np.random.Generator) -> Sample:
+        other = rng.integers(0, 2, n)
+        group = np.where(rng.random(n) < 0.75, other, 1 - other).astype(bool)
+        return _sample(rng, zeros(0.5)(rng, n) * 0.5 + 0.3 * other * rng.random(n), group, label=rng.integers(0, 2, n))
+
+    return draw
+
+
 def clustered(
     inside: int, outside: int, rows: int, *, mixed: bool = False, threshold: float = -np.inf, shift: float = 0.0
 ) -> Draw:

@@ -26,7 +26,7 @@ from tests.simulations.rates import (
 )
 from tests.simulations.scenarios import ALTERNATIVES, COVERS, EQUIVALENT_AT, NULLS, Asked
 
-REPLICATES = 60
+REPLICATES = 40
 CLAIMS = [(null, test) for null in NULLS for test in null.tests if null.asked is Asked.LEVEL]
 SOMETIMES = {
     "fractional_logit",
@@ -64,7 +64,7 @@ def test_tests_hold_their_level(null) -> None:
 
 
 @pytest.mark.parametrize("null", dict.fromkeys(null for null, _ in SHOWN), ids=lambda null: null.name)
-def test_naive_tests_alarm_more_often_than_they_should(null) -> None:
+def test_tests_alarm_more_often_where_they_do_not_claim_to_hold(null) -> None:
     found = {test: rejections(null.name, null.draw, test, REPLICATES) for test in null.tests}
     assert {test: str(rate) for test, rate in found.items() if rate.value <= LEVEL} == {}
 
@@ -103,7 +103,7 @@ def test_equivalence_is_reached_with_the_stated_n(margin: float, sizes: tuple[in
 
 @pytest.mark.parametrize(("name", "series"), SERIES.items())
 def test_null_audits_and_series_hold_the_family_wise_error(name: str, series: Series) -> None:
-    assert share(f"small {name}", series.alarms, 12 if series.looks == 1 else 4).reaches_down_to(LEVEL)
+    assert share(f"small {name}", series.alarms, 8 if series == Series() else 3).reaches_down_to(LEVEL)
 
 
 def test_the_gates_of_an_audit_are_answered_as_in_a_whole_one() -> None:
@@ -118,7 +118,7 @@ def test_the_gates_of_an_audit_are_answered_as_in_a_whole_one() -> None:
 
 def test_audits_that_are_passed_over_do_not_alarm_and_biased_ones_are_not_passed_over() -> None:
     rng = seeded("passed over")
-    audits = [null_audit(rng) for _ in range(3)]
+    audits = [null_audit(rng) for _ in range(2)]
     for question, may_alarm in SCREENS.items():
         for passed in (audit for audit in audits if not may_alarm(audit)):
             assert not any(finding.verdict in ALARMS for finding in gate_findings(passed, question))
