@@ -100,12 +100,12 @@ def incomparable(evidence: Evidence, compared: Comparison, sample: Sample) -> st
     for what, rows in (("", np.full(len(matched), True)), (f" and a counterpart of equal {compared.matched}", matched)):
         if not rows.any() and what:
             return no_stratum(compared)
-        sizes = int((rows & sample.side).sum()), int((rows & ~sample.side).sum())
+        sizes = [units(sample.cluster[rows & side]) for side in (sample.side, ~sample.side)]
         if min(sizes) < smallest:
             counts = ", ".join(f"{side} {n}" for side, n in zip(compared.sides, sizes, strict=True))
-            return (
-                f"{EXAMPLES[evidence.config.task]}s with relevance there{what}: {counts}; {smallest} a side are needed"
-            )
+            own = "" if units(sample.cluster) == len(sample.cluster) else "clusters of "
+            noun = f"{own}{EXAMPLES[evidence.config.task]}s"
+            return f"{noun} with relevance there{what}: {counts}; {smallest} a side are needed"
     return ""
 
 

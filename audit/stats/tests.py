@@ -80,8 +80,17 @@ class RankEffect:
         if bare.low is None or bare.high is None:
             return bare
         fewest = few(min(units(self.cluster[side]) for side in (self.group, ~self.group)))
-        ends = {"low": max(-1.0, bare.low), "high": min(1.0, bare.high)}
-        return noting(bare.model_copy(update=ends), fewest or bare.reason)
+        low, high = self._bounded(self.found, level)
+        ends = {"low": max(-1.0, min(low, bare.low)), "high": min(1.0, max(high, bare.high))}
+        kind = "cluster-robust t, wider near complete separation"
+        return noting(bare.model_copy(update={**ends, "interval": kind}), fewest or bare.reason)
+
+    def _bounded(self, found: Spread, level: float) -> tuple[float, float]:
+        """The t interval of the logit of P(larger), which holds its level near separation, where that of delta covers .83."""
+        theta = (1 + self.delta) / 2
+        half = found.quantile(level) * found.se / 2 / (theta * (1 - theta)) if 0 < theta < 1 else np.inf
+        low, high = special.expit(special.logit(theta) + np.array([-half, half])) if np.isfinite(half) else (0.0, 1.0)
+        return 2 * float(low) - 1, 2 * float(high) - 1
 
 
 def rank_effect(

@@ -43,7 +43,7 @@ class Profile:
 
 PROFILES: Final[dict[str, Profile]] = {
     "small": Profile("small", 100, 150, 60, 60, 40, 20, words=0, scale=False),
-    "full": Profile("full", 1000, 2000, 500, 500, 500, 300, words=1000, scale=True),
+    "full": Profile("full", 1000, 2000, 500, 500, 500, 300, words=600, scale=True),
 }
 HEAD: Final = """# Simulated error rates
 

@@ -372,3 +372,11 @@ def test_a_small_side_makes_an_interval_unreliable_whatever_the_other() -> None:
     ):
         assert found.reason == UNRELIABLE
         assert found.low is not None
+
+
+def test_intervals_of_delta_cover_near_complete_separation() -> None:
+    rng, group = np.random.default_rng(6), np.arange(60) < 30
+    truth = 2 * float(stats.norm.cdf(3 / np.sqrt(2))) - 1
+    found = [brunner_munzel(rng.normal(3.0 * group), group, cluster=np.arange(60))[0] for _ in range(600)]
+    inside = [e.low is not None and e.high is not None and e.low <= truth <= e.high for e in found]
+    assert np.mean(inside) >= 0.93
