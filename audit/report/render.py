@@ -54,7 +54,7 @@ def html(record: AuditRecord) -> bytes:
         forests=figures.forests(record.findings),
         nulls=figures.nulls(record.findings),
         term_charts=figures.term_charts(record.effects, record.model.classes),
-        shares=shares.share_chart(record.distributions, others="regions" if record.regions else "other tokens"),
+        shares=shares.share_chart(record.distributions, regions=bool(record.regions)),
         images=bool(record.regions),
         mean_maps=maps.mean_map_figures(record),
         scale=maps.colour_bar(record.exhibits[0].scale or 1.0) if record.regions and record.exhibits else None,

@@ -27,13 +27,14 @@ class _Panel:
     """Curves drawn with their marks, and those of the `rest` of the compared groups behind them in grey."""
 
     title: str
+    attribute: str
     groups: tuple[Distribution, ...]
     rest: tuple[Distribution, ...]
 
 
-def share_chart(distributions: Sequence[Distribution], *, others: str) -> list[Figure]:
-    """How the shares of |R| of compared groups are distributed; `others`: what groups of no attribute are called together."""
-    panels = _panels(distributions, others)[:MOST_PANELS]
+def share_chart(distributions: Sequence[Distribution], *, regions: bool) -> list[Figure]:
+    """How the shares of |R| of compared groups are distributed: of `regions`, or of "attribute.group" and tokens of none."""
+    panels = _panels(distributions, regions=regions)[:MOST_PANELS]
     shown = [each for panel in panels for each in panel.groups]
     if not shown:
         return []
@@ -76,11 +77,12 @@ def _caption(panels: Sequence[_Panel], shown: Sequence[Distribution]) -> str:
     )
 
 
-def _panels(distributions: Sequence[Distribution], others: str) -> list[_Panel]:
+def _panels(distributions: Sequence[Distribution], *, regions: bool) -> list[_Panel]:
     """Groups by attribute, those of none last; as few panels as hold them, with about as many curves in each."""
     found: dict[str, list[Distribution]] = {}
-    for each in sorted(distributions, key=lambda d: "." not in d.group):
-        found.setdefault(each.group.partition(".")[0] if "." in each.group else others, []).append(each)
+    for each in distributions if regions else sorted(distributions, key=lambda d: "." not in d.group):
+        attribute = "regions" if regions else each.group.partition(".")[0] if "." in each.group else "other tokens"
+        found.setdefault(attribute, []).append(each)
     panels = []
     for title, groups in found.items():
         parts = np.array_split(np.arange(len(groups)), ceil(len(groups) / len(MARKS)))
@@ -88,6 +90,7 @@ def _panels(distributions: Sequence[Distribution], others: str) -> list[_Panel]:
             panels.append(
                 _Panel(
                     title + (f" ({i} of {len(parts)})" if len(parts) > 1 else ""),
+                    title,
                     tuple(groups[j] for j in part),
                     tuple(each for j, each in enumerate(groups) if j not in part),
                 )
@@ -120,13 +123,14 @@ def _draw(axes: Any, panel: _Panel, bars: int) -> None:
     axes.set_yticks([-MEAN * (len(panel.groups) + 1) / 2, 0, 0.5, 1], ["means", "0", "50\u00a0%", "100\u00a0%"])
     axes.set_title(shorten(panel.title), loc="left")
     axes.legend(
-        key, [_label(each) for each in panel.groups], loc="upper left", bbox_to_anchor=(1.01, 1.03), borderaxespad=0, fontsize=8,
+        key, [_label(each, panel.attribute) for each in panel.groups], loc="upper left", bbox_to_anchor=(1.01, 1.03), borderaxespad=0,
+        fontsize=8,
         handlelength=3.2, labelspacing=0.6,
     )  # fmt: skip
 
 
-def _label(shown: Distribution) -> str:
-    name = shorten(shown.group.partition(".")[2] or shown.group, 30)
+def _label(shown: Distribution, title: str) -> str:
+    name = shorten(shown.group.removeprefix(f"{title}."), 30)
     return f"{name}\n{interval(shown.mean)}, n = {shown.n:,}, {_zeros(shown)}"
 
 

@@ -13,7 +13,7 @@ def charts():
     record = sample_record()
     return [
         *figures.forests(record.findings), *figures.nulls(record.findings), *figures.term_charts(record.effects, record.model.classes),
-        *share_chart(record.distributions, others="other tokens"),
+        *share_chart(record.distributions, regions=False),
     ]  # fmt: skip
 
 

@@ -24,8 +24,8 @@ def distribution(group: str, values, *, edges=EDGES, mean: float = 0.1) -> Distr
                         n=len(array), mean=estimate(mean, 0.01, unit="share of |R|", n=len(array)))  # fmt: skip
 
 
-def chart(*distributions: Distribution) -> shares.Figure:
-    (made,) = shares.share_chart(distributions, others="regions")
+def chart(*distributions: Distribution, regions: bool = False) -> shares.Figure:
+    (made,) = shares.share_chart(distributions, regions=regions)
     return made
 
 
@@ -80,15 +80,15 @@ def test_zeros_too_few_to_publish_are_neither_drawn_nor_called_none():
 
 
 def test_groups_of_an_attribute_share_a_panel_and_regions_another():
-    panels = shares._panels([distribution("nose", [0.1]), *groups(3), *groups(2, "age")], "regions")
+    panels = shares._panels([distribution("nose", [0.1]), *groups(3), *groups(2, "age")], regions=False)
     assert [(panel.title, [each.group for each in panel.groups]) for panel in panels] == [
-        ("who", ["who.g0", "who.g1", "who.g2"]), ("age", ["age.g0", "age.g1"]), ("regions", ["nose"]),
+        ("who", ["who.g0", "who.g1", "who.g2"]), ("age", ["age.g0", "age.g1"]), ("other tokens", ["nose"]),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("n", "sizes"), [(2, [2]), (4, [4]), (5, [3, 2]), (9, [3, 3, 3]), (12, [4, 4, 4])])
 def test_many_groups_are_spread_over_panels_with_the_others_behind_in_grey(n, sizes):
-    panels = shares._panels(groups(n), "regions")
+    panels = shares._panels(groups(n), regions=False)
     assert [len(panel.groups) for panel in panels] == sizes
     for panel in panels:
         assert {each.group for each in (*panel.groups, *panel.rest)} == {f"who.g{i}" for i in range(n)}
@@ -153,3 +153,8 @@ def test_a_long_list_is_cut_and_the_caption_says_so():
 
 def test_the_same_distributions_give_the_same_bytes():
     assert chart(*groups(5)) == chart(*groups(5))
+
+
+def test_regions_whose_names_have_dots_share_a_panel_and_keep_their_names():
+    made = chart(*(distribution(name, [0.1, 0.2, 0.3]) for name in ("left.eye", "left.brow", "nose")), regions=True)
+    assert made.svg.count("regions") == 1 and all(name in made.svg for name in ("left.eye", "left.brow", "nose"))
