@@ -3,8 +3,8 @@
 Groups too small to test are set aside and named, so that a stray value neither hides nor turns a pair into one against the rest.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final, final
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from audit.config import Statistics
 from audit.stats.cases import NO_GROUP, Evidence
 from audit.stats.intervals import BoolArray
-from audit.tables import UNKNOWN
+from audit.tables import UNKNOWN, IntArray
 
 MENTIONED: Final = " (mentioned)"
 TIMES: Final = " × "
@@ -31,15 +31,31 @@ class Grouping:
     pairs: tuple[tuple[str, str], ...]
     smallest: int
     reference: str | None = None
+    code: IntArray = field(init=False)
+    opened: dict[str, float | None] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """`code` `[n]` is the place of each row's group in `names`, -1 for none of them."""
+        found = np.full(len(self.column), -1)
+        for i, name in enumerate(self.names):
+            found[self.column == name] = i
+        object.__setattr__(self, "code", found)
 
     @property
     def known(self) -> BoolArray:
         """Rows of a group that is compared."""
-        return np.isin(self.column, self.names)
+        return np.asarray(self.code >= 0)
 
     def rows(self, name: str, other: str) -> BoolArray:
         """Rows that a pair compares."""
-        return self.known if other == "rest" else np.isin(self.column, (name, other))
+        places = [i for i, group in enumerate(self.names) if group in (name, other)]
+        return self.known if other == "rest" else np.isin(self.code, places)
+
+    def omnibus(self, key: str, test: Callable[[], float | None]) -> float | None:
+        """p of no difference between any of more than two groups, tested once per `key`; None for two."""
+        if len(self.names) > 2 and key not in self.opened:
+            self.opened[key] = test()
+        return self.opened.get(key)
 
     @property
     def unknown(self) -> BoolArray:

@@ -66,6 +66,9 @@ def coded(labels: NDArray[Any]) -> tuple[IntArray, int]:
     >>> coded(np.array([7, 2, 7]))[0].tolist(), coded(np.array([7, 2, 7]))[1]
     ([1, 0, 1], 2)
     """
+    labels = labels.astype(np.int8) if labels.dtype.kind == "b" else labels
+    if labels.dtype.kind in "iu" and (labels[1:] > labels[:-1]).all():  # each row on its own
+        return np.arange(len(labels)), len(labels)
     if not len(labels) or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() > 2 * len(labels) + 1000:
         found, codes = np.unique(labels, return_inverse=True)
         return codes, len(found)
@@ -178,7 +181,7 @@ def mean_interval(values: FloatArray, *, cluster: NDArray[Any], level: float = 0
     return linearised(
         mean,
         (x - mean) / len(x),
-        np.zeros(len(x)),
+        np.zeros(len(x), dtype=int),
         cluster=cluster[keep],
         level=level,
         unit=unit,
@@ -216,7 +219,14 @@ def ratio_interval(
     ratio = float(a.sum() / b.sum())
     influence = (a - ratio * b) / b.sum()
     return linearised(
-        ratio, influence, np.zeros(len(a)), cluster=cluster[keep], level=level, unit=unit, scale=ratio, dropped=dropped
+        ratio,
+        influence,
+        np.zeros(len(a), dtype=int),
+        cluster=cluster[keep],
+        level=level,
+        unit=unit,
+        scale=ratio,
+        dropped=dropped,
     )
 
 

@@ -49,7 +49,7 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType({
     "stratified_permutation": Entry(
         "How often would sides dealt at random, among rows alike in label and confidence, differ as much?",
         "beside Brunner and Munzel; the larger p counts",
-        "a difference in spread alone alarms it, which Brunner and Munzel's p then stops; normal limit beyond 20,000 rows",
+        "a difference in spread alone alarms it, which Brunner and Munzel's p then stops; normal limit beyond 5,000 rows",
         "Hoeffding 1951, Annals of Mathematical Statistics 22",
     ),
     "cluster_permutation": Entry(

@@ -199,12 +199,14 @@ def _with_groups(evidence: Evidence, grouping: Grouping, gap: Gap, column: NDArr
 
 
 def _omnibus(evidence: Evidence, grouping: Grouping, name: str) -> float | None:
-    if len(grouping.names) < 3:
-        return None
     examples, measured = evidence.examples, MEASURES[name]
-    rows = np.flatnonzero(grouping.known & measured.rows_of(examples.label, evidence.favourable))
-    event = measured.event_of(examples.label[rows], examples.predicted[rows], evidence.favourable)
-    return omnibus(event.astype(float), grouping.column[rows], cluster=examples.cluster[rows])
+
+    def test() -> float | None:
+        rows = np.flatnonzero(grouping.known & measured.rows_of(examples.label, evidence.favourable))
+        event = measured.event_of(examples.label[rows], examples.predicted[rows], evidence.favourable)
+        return omnibus(event.astype(float), grouping.code[rows], cluster=examples.cluster[rows])
+
+    return grouping.omnibus(name, test)
 
 
 def _within_classes(evidence: Evidence, grouping: Grouping, gap: Gap) -> dict[str, JsonValue]:

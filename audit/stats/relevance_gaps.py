@@ -7,6 +7,7 @@ rank test per feature, comparison, composite and twin.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, final
 
 import numpy as np
@@ -271,7 +272,7 @@ def _again(
         bare = found.estimate(level)
         return bare.model_copy(update={"dropped": bare.dropped + lost})
 
-    return Variant(changed, found.p, estimate, _omnibus(evidence, feature, grouping))
+    return Variant(changed, found.p, estimate, _omnibus(evidence, feature, grouping, changed))
 
 
 def _supposed(
@@ -312,14 +313,17 @@ def _estimand(evidence: Evidence, feature: Feature, compared: Comparison) -> Est
     return put.estimand(evidence.config.task, measure=measured, feature=feature.words, **names)
 
 
-def _omnibus(evidence: Evidence, feature: Feature, grouping: Grouping | None) -> float | None:
+def _omnibus(evidence: Evidence, feature: Feature, grouping: Grouping | None, changed: str = "") -> float | None:
     """p of no difference between any of more than two groups, within the same strata as their pairs."""
-    if grouping is None or len(grouping.names) < 3:
-        return None
     values, examples = feature.values[evidence.composites[0]], evidence.examples
-    rows = np.flatnonzero(grouping.known & np.isfinite(values))
-    strata = confidence_bins(examples.label[rows], examples.predicted[rows], examples.confidence[rows])
-    return omnibus(values[rows], grouping.column[rows], cluster=examples.cluster[rows], strata=strata)
+
+    def test(grouping: Grouping) -> float | None:
+        rows = np.flatnonzero(grouping.known & np.isfinite(values))
+        strata = confidence_bins(examples.label[rows], examples.predicted[rows], examples.confidence[rows])
+        return omnibus(values[rows], grouping.code[rows], cluster=examples.cluster[rows], strata=strata)
+
+    key = f"{feature.name}.{feature.part}.{changed}"
+    return None if grouping is None else grouping.omnibus(key, partial(test, grouping))
 
 
 def _reference(

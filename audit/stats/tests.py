@@ -32,7 +32,7 @@ from audit.tables import FloatArray, IntArray
 BLOCK: Final = 2**22
 UNIT: Final = "Cliff's delta"
 ROUNDING: Final = 1e-12
-MANY: Final = 20_000  # independent units from which on a permutation distribution is taken as its normal limit
+MANY: Final = 5_000  # units beyond which a permutation distribution is taken at its normal limit
 
 
 def brunner_munzel(
@@ -269,7 +269,7 @@ def exceeding(observed: float, draws: FloatArray) -> float:
 def sign_flip(values: FloatArray, *, cluster: NDArray[Any], rng: np.random.Generator, resamples: int) -> float | None:
     """Two-sided p of paired differences being symmetric about 0; a cluster's differences flip together.
 
-    All 2^clusters patterns are enumerated where they are no more than `resamples`; beyond 20,000 clusters the distribution's
+    All 2^clusters patterns are enumerated where they are no more than `resamples`; beyond 5,000 clusters the distribution's
     normal limit is taken. None: no finite value, or all are 0.
     """
     finite = np.isfinite(values)
