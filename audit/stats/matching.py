@@ -75,6 +75,10 @@ class Sample:
         layer = coded(self.strata)[0]
         return comparable(layer, self.side, self.cluster, np.ones(len(layer), dtype=bool))
 
+    def units(self, rows: BoolArray) -> tuple[int, int]:
+        """Clusters of each side among `rows`."""
+        return units(self.cluster[rows & self.side]), units(self.cluster[rows & ~self.side])
+
     def effect(self) -> RankEffect:
         """Overlap-weighted Cliff's delta and the p of its rank test."""
         return rank_effect(self.values, self.side, cluster=self.cluster, strata=self.strata)
@@ -100,7 +104,7 @@ def incomparable(evidence: Evidence, compared: Comparison, sample: Sample) -> st
     for what, rows in (("", np.full(len(matched), True)), (f" and a counterpart of equal {compared.matched}", matched)):
         if not rows.any() and what:
             return no_stratum(compared)
-        sizes = [units(sample.cluster[rows & side]) for side in (sample.side, ~sample.side)]
+        sizes = sample.units(rows)
         if min(sizes) < smallest:
             counts = ", ".join(f"{side} {n}" for side, n in zip(compared.sides, sizes, strict=True))
             own = "" if units(sample.cluster) == len(sample.cluster) else "clusters of "

@@ -27,10 +27,9 @@ Bounds = tuple[float, float] | None
 
 
 def _larger(s: Sample, strata: np.ndarray, rng: np.random.Generator) -> float | None:
-    """Larger p of the rank effect and the permutation within strata; none where a side has too few rows with a counterpart."""
+    """Larger p of the rank effect and the permutation within strata; none where a side has too few clusters with a counterpart."""
     sample = Matched(s.values, s.group, strata, s.cluster, np.arange(len(s.values)))
-    kept = sample.matched
-    if min((kept & s.group).sum(), (kept & ~s.group).sum()) < Statistics().min_group_size:
+    if min(sample.units(sample.matched)) < Statistics().min_group_size:
         return None
     ranked, (permuted, _) = sample.effect().p, sample.permuted(rng, RESAMPLES)
     return None if ranked is None or permuted is None else max(ranked, permuted)
