@@ -69,7 +69,7 @@ def written(folder: Path, **changes: Any) -> Path:
             {"name": "box", "boxes": "box", "provenance": "drawn by <b>hand</b>", "error_rate": 0.02},
             {"name": "middle", "fixed": [[5, 5, 15, 15]]},
         ],
-        "statistics": {"twins": 20, "twin_examples": 30, "permutations": 199},
+        "statistics": {"twins": 20, "twin_examples": 30, "permutations": 199, "min_group_size": 8},
         "report": {"examples": 5},
         **changes,
     }  # fmt: skip
