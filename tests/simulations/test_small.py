@@ -30,9 +30,10 @@ REPLICATES = 40
 CLAIMS = [(null, test) for null in NULLS for test in null.tests if null.asked is Asked.LEVEL]
 SOMETIMES = {
     "fractional_logit",
+    "larger p, strata",
     "larger p, fine bins",
     "larger p with parts",
-}  # from 30 units, or 20 rows with a counterpart, a side
+}  # from 30 units, or 20 with a counterpart, a side
 SHOWN = [(null, test) for null in NULLS for test in null.tests if null.asked is Asked.SHOWN]
 
 
