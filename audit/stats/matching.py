@@ -136,16 +136,13 @@ def rows_sampled(
 def matching_note(compared: Comparison, sample: Sample) -> tuple[str, Mapping[str, JsonValue]]:
     """What matching does to the difference and what it loses on each side, in words and as details."""
     unmatched, p = brunner_munzel(sample.values, sample.side, cluster=sample.cluster)
-    counts = [int((~sample.matched & side).sum()) for side in (sample.side, ~sample.side)]
-    lost: dict[str, JsonValue] = dict(zip(compared.sides, counts, strict=True))
+    matched, sides = sample.matched, dict(zip(compared.sides, (sample.side, ~sample.side), strict=True))
+    lost: dict[str, JsonValue] = {name: int((~matched & side).sum()) for name, side in sides.items()}
     known = unmatched.value is not None and p is not None
     size = "" if p is None else "p < 0.001" if p < 0.001 else f"p {p:.3f}"
     before = f"before matching on {compared.matched} {unmatched.value:+.2f} ({size}); " if known else ""
     left_out = " and ".join(f"{n} {side}" for side, n in lost.items())
-    kept = " and ".join(
-        f"{int((sample.matched & side).sum())} {name}"
-        for name, side in zip(compared.sides, (sample.side, ~sample.side), strict=True)
-    )
+    kept = " and ".join(f"{int((matched & side).sum())} {name}" for name, side in sides.items())
     empty = int(compared.rows.sum()) - len(sample.rows)
     without = f"; {empty} have no relevance there (it is absent, or their map is empty)" if empty else ""
     return f"{compared.remark}{before}matching keeps {kept}, and leaves out {left_out}{without}", {

@@ -85,11 +85,11 @@ def draw_placebos(pool: Pool, group_types: IntArray, *, k: int, rng: np.random.G
     anchors the k best matched are kept. No type occurs twice in a placebo. ValueError if the pool has fewer types than
     the group.
     """
-    parts = [_placebos(pool, group_types, size, rng) for size in _chunks(k)]
-    types, matched = (np.concatenate(each) for each in zip(*parts, strict=True))
-    counts = np.array([len(candidates(pool, int(term))) for term in group_types])
     weight = _weight(pool, group_types)
-    return Placebos(types, counts, float(_coherence(pool.unit[group_types][None], weight)[0]), matched)
+    target = float(_coherence(pool.unit[group_types][None], weight)[0])
+    parts = [_placebos(pool, group_types, weight, target, size, rng) for size in _chunks(k)]
+    types, matched = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return Placebos(types, np.array([len(candidates(pool, int(term))) for term in group_types]), target, matched)
 
 
 def _chunks(k: int) -> list[int]:
@@ -101,10 +101,10 @@ def _weight(pool: Pool, terms: IntArray) -> FloatArray:
     return np.asarray(pool.frequency[terms] / pool.frequency[terms].sum())
 
 
-def _placebos(pool: Pool, group_types: IntArray, k: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
-    """Types `[k, terms]` and coherence `[k]`."""
-    weight = _weight(pool, group_types)
-    target = _coherence(pool.unit[group_types][None], weight)[0]
+def _placebos(
+    pool: Pool, group_types: IntArray, weight: FloatArray, target: float, k: int, rng: np.random.Generator
+) -> tuple[IntArray, FloatArray]:
+    """Types `[k, terms]` and coherence `[k]`, as near to `target` as can be drawn."""
     anchors = rng.choice(pool.eligible, PROPOSALS * k, replace=PROPOSALS * k > len(pool.eligible))
     lists = [_enough(pool, int(term), len(group_types)) for term in group_types]
     ranked = [_by_nearness(pool, anchors, found, len(lists)) for found in lists]

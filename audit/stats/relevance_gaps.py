@@ -7,7 +7,6 @@ rank test per feature, comparison, composite and twin.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final, final
 
 import numpy as np
@@ -315,15 +314,16 @@ def _estimand(evidence: Evidence, feature: Feature, compared: Comparison) -> Est
 
 def _omnibus(evidence: Evidence, feature: Feature, grouping: Grouping | None, changed: str = "") -> float | None:
     """p of no difference between any of more than two groups, within the same strata as their pairs."""
+    if grouping is None:
+        return None
     values, examples = feature.values[evidence.composites[0]], evidence.examples
 
-    def test(grouping: Grouping) -> float | None:
+    def test() -> float | None:
         rows = np.flatnonzero(grouping.known & np.isfinite(values))
         strata = confidence_bins(examples.label[rows], examples.predicted[rows], examples.confidence[rows])
         return omnibus(values[rows], grouping.code[rows], cluster=examples.cluster[rows], strata=strata)
 
-    key = f"{feature.name}.{feature.part}.{changed}"
-    return None if grouping is None else grouping.omnibus(key, partial(test, grouping))
+    return grouping.omnibus(f"{feature.name}.{feature.part}.{changed}", test)
 
 
 def _reference(
