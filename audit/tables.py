@@ -1,7 +1,7 @@
 """What stages hand to each other in memory: frozen dataclasses over numpy arrays."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, final
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 UNKNOWN: Final = "unknown"  # the group of an example whose attribute is missing
+TIMES: Final = " × "  # between the parts of a crossed attribute, and of its groups
 
 
 @final
@@ -74,6 +75,14 @@ class WordTable:
     types: tuple[str, ...]
     embedding: FloatArray
     groups: Mapping[tuple[str, str], IntArray]
+
+    def only(self, rows: NDArray[np.bool_]) -> "WordTable":
+        """The chosen rows; every type keeps its place."""
+        return replace(
+            self, example=self.example[rows], type=self.type[rows], count=self.count[rows],
+            relevance={c: values[rows] for c, values in self.relevance.items()},
+            magnitude={c: values[rows] for c, values in self.magnitude.items()},
+        )  # fmt: skip
 
 
 @final

@@ -8,11 +8,10 @@ from pydantic import JsonValue, ValidationError
 
 from audit.records import AuditRecord, Estimate, Finding
 from audit.report.suppression import known, small
-from audit.tables import UNKNOWN
+from audit.tables import TIMES, UNKNOWN
 
 OF_COLUMNS: Final = ("disparity", "errors", "outcome", "link")  # their groups are those of a column; others read words
 ERROR: Final = "error rate"
-TIMES: Final = " × "  # between the parts of a crossed attribute
 PAIR: Final = ("rate", "reference rate")
 
 

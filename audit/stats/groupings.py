@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from audit.config import Statistics
 from audit.stats.cases import NO_GROUP, Evidence
 from audit.stats.intervals import BoolArray
-from audit.tables import UNKNOWN, IntArray
+from audit.tables import TIMES, UNKNOWN, IntArray
 
 MENTIONED: Final = " (mentioned)"
-TIMES: Final = " × "
 
 
 @final
@@ -40,6 +39,11 @@ class Grouping:
         for i, name in enumerate(self.names):
             found[self.column == name] = i
         object.__setattr__(self, "code", found)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Whose groups these are: more than one attribute where they are crossed."""
+        return tuple(self.attribute.replace(MENTIONED, "").split(TIMES))
 
     @property
     def known(self) -> BoolArray:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.config import Config, Statistics
-from audit.stats.groupings import MENTIONED, TIMES, compared
+from audit.stats.groupings import compared
 from audit.stats.intervals import BoolArray
 from audit.stats.performance import MEASURES
 from audit.stats.power import (
@@ -140,8 +140,7 @@ def _comparisons(
     """Every pair, then the groups that are set aside for their size."""
     smallest = statistics.min_group_size
     for grouping in compared(columns, statistics):
-        crossed = grouping.attribute.replace(MENTIONED, "").split(TIMES)
-        mine = [held for of, held in features.values() if of not in crossed]
+        mine = [held for of, held in features.values() if of not in grouping.attributes]
         known = grouping.known | np.isin(grouping.column, list(grouping.small))
         for group, other in (*grouping.pairs, *((name, "rest") for name in grouping.small)):
             side = grouping.column == group

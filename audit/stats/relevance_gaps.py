@@ -19,7 +19,7 @@ from audit.records import Estimand, Estimate, Opinion
 from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable, untested
 from audit.stats.features import PARTS, Feature, features, measure
 from audit.stats.fractional import fractional_logit
-from audit.stats.groupings import MENTIONED, TIMES, Grouping, groupings
+from audit.stats.groupings import Grouping, groupings
 from audit.stats.intervals import BoolArray, noting
 from audit.stats.matching import (
     Comparison,
@@ -47,7 +47,7 @@ def disparity_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     cases: list[Case] = []
     asked = features(evidence)
     for grouping in groupings(evidence):
-        mine = [f for f in asked if f.attribute not in grouping.attribute.replace(MENTIONED, "").split(TIMES)]
+        mine = [f for f in asked if f.attribute not in grouping.attributes]
         short = grouping.set_aside
         for compared in _groups(evidence, grouping):
             found, lacking = _answered(evidence, mine, compared, grouping)

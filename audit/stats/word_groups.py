@@ -10,7 +10,7 @@ from audit.config import Config
 from audit.questions import QUESTIONS
 from audit.records import Estimate, Opinion
 from audit.stats.cases import Case, Evidence, Variant, by_attribute, not_testable
-from audit.stats.intervals import BoolArray, noting
+from audit.stats.intervals import noting
 from audit.stats.nulls import (
     Design,
     PlaceboTest,
@@ -24,7 +24,7 @@ from audit.stats.nulls import (
     without_term,
 )
 from audit.stats.placebos import Pool, build_pool, usable
-from audit.tables import IntArray, WordTable
+from audit.tables import IntArray
 
 
 def reliance_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
@@ -79,7 +79,7 @@ def direction_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     for k, label in enumerate(evidence.classes) if words else ():
         if words is None or not (examples.label == k).any():
             continue
-        mine = build_pool(_only(words, examples.label[words.example] == k))
+        mine = build_pool(words.only(examples.label[words.example] == k))
         rare: dict[str, int] = {}
         for (attribute, group), types in words.groups.items():
             kept = usable(mine, types, min_examples=evidence.config.statistics.min_examples_per_term).tolist()
@@ -101,15 +101,6 @@ def direction_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
             if n
         ]
     return cases
-
-
-def _only(words: WordTable, rows: BoolArray) -> WordTable:
-    """The rows of some examples; every type keeps its place."""
-    return replace(
-        words, example=words.example[rows], type=words.type[rows], count=words.count[rows],
-        relevance={c: values[rows] for c, values in words.relevance.items()},
-        magnitude={c: values[rows] for c, values in words.magnitude.items()},
-    )  # fmt: skip
 
 
 def _term_case(evidence: Evidence, pool: Pool, attribute: str, group: str, kind: int, label: str) -> Case:

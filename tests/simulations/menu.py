@@ -10,6 +10,7 @@ from scipy import stats
 from audit.config import Statistics
 from audit.records import Estimate
 from audit.stats.counts import mcnemar, small_counts
+from audit.stats.features import PARTS
 from audit.stats.fractional import fractional_logit
 from audit.stats.intervals import difference_interval, mean_interval, newcombe, ratio_interval, wilson
 from audit.stats.matching import Sample as Matched
@@ -45,8 +46,8 @@ def _kept(s: Sample, values: np.ndarray, rows: np.ndarray) -> Sample:
 
 def _parts(s: Sample, rng: np.random.Generator) -> float | None:
     """All values, presence and the values above 0, each in fine bins of its own rows: Holm's first step over those that can be tested."""
-    above, every = s.values > 0, np.full(len(s.values), True)
-    cases = _kept(s, s.values, every), _kept(s, above.astype(float), every), _kept(s, s.values, above)
+    values = (s.values, *(part.of(s.values) for part in PARTS.values()))
+    cases = [_kept(s, each, np.isfinite(each)) for each in values]
     tested = [p for case in cases for p in [_larger(case, _fine(case), rng)] if p is not None]
     return min(1.0, len(tested) * min(tested)) if tested else None
 

@@ -82,17 +82,8 @@ def reviews(snippets: int = SNIPPETS) -> Reviews:
     rate = float(run.label.mean())
     z = (positive - frequency * rate) / np.sqrt(np.maximum(frequency, 1) * rate * (1 - rate))
     enough = frequency >= FREQUENT
-    classes = tuple(_within(table, run.label[table.example] == k) for k in range(2))
+    classes = tuple(table.only(run.label[table.example] == k) for k in range(2))
     return Reviews(run, table, classes, build_pool(table).unit, np.flatnonzero(enough), enough & (np.abs(z) < 1))
-
-
-def _within(table: WordTable, rows: BoolArray) -> WordTable:
-    """The rows of some examples; every type keeps its place."""
-    return replace(
-        table, example=table.example[rows], type=table.type[rows], count=table.count[rows],
-        relevance={c: values[rows] for c, values in table.relevance.items()},
-        magnitude={c: values[rows] for c, values in table.magnitude.items()},
-    )  # fmt: skip
 
 
 Groups = tuple[IntArray, IntArray]
