@@ -18,8 +18,8 @@ from audit.records import Estimate
 from audit.relevance.sums import Explained
 from audit.report.text import clean, count, interval, number, plural, shorten
 from audit.stats.families import below_chance
-from audit.stats.intervals import wilson
 from audit.stats.prospects import Outlook, Prospect, Showing, outlook
+from audit.stats.rates import wilson
 from audit.tasks.task import Task
 
 SAMPLE = 32

@@ -10,7 +10,7 @@ from audit.provenance import provenance
 from audit.records import AuditRecord, DataRecord, Distribution, Exhibit, Finding, Gate, ModelRecord, ProtocolChange
 from audit.stats.cases import Evidence
 from audit.stats.families import below_chance
-from audit.stats.intervals import wilson
+from audit.stats.rates import wilson
 from audit.stats.verdicts import exit_code
 from audit.tasks.task import Task
 

@@ -12,6 +12,7 @@ from audit.tables import TIMES, UNKNOWN
 
 OF_COLUMNS: Final = ("disparity", "errors", "outcome", "link")  # their groups are those of a column; others read words
 ERROR: Final = "error rate"
+ERRORS_OF_A_CLASS: Final = ("false positive rate", "false negative rate")  # which add up to all errors
 PAIR: Final = ("rate", "reference rate")
 
 
@@ -27,7 +28,8 @@ class RateTable:
     totals: list[tuple[tuple[str, ...], int, int | None]] = field(default_factory=list)
 
     def sizes(self) -> Iterator[int]:
-        """How many examples are in no cell of each total."""
+        """How many examples are in each cell, and in no cell of each total."""
+        yield from (n for n, _ in self.cells.values())
         for names, n, _ in self.totals:
             yield n - sum(self.cells[name][0] for name in names)
 
@@ -51,6 +53,8 @@ def rate_tables(record: AuditRecord) -> dict[tuple[str, str], RateTable]:
             if rate is not None and rate.value is not None and rate.n is not None and name != "rest":
                 cells = found.setdefault((each.attribute, str(measure)), RateTable()).cells
                 cells[name] = rate.n, round(rate.value * rate.n)
+    for attribute, measure in [key for key in found if key[1] in ERRORS_OF_A_CLASS]:
+        _complete(found, attribute, measure)
     for (attribute, measure), table in found.items():
         table.totals.extend(_of_data(record, attribute, measure, table))
         table.totals.extend(_of_crossed(record, found, attribute, measure, table))
@@ -64,6 +68,16 @@ def rate_tables(record: AuditRecord) -> dict[tuple[str, str], RateTable]:
             if of == measure and name != attribute
         )
     return found
+
+
+def _complete(found: dict[tuple[str, str], RateTable], attribute: str, measure: str) -> None:
+    """Adds errors of the other true class where no finding tells them: all errors less those of this one."""
+    other = next(name for name in ERRORS_OF_A_CLASS if name != measure)
+    told = found.setdefault((attribute, other), RateTable()).cells
+    everyone = found[attribute, ERROR].cells if (attribute, ERROR) in found else {}
+    for name, (n, wrong) in found[attribute, measure].cells.items():
+        if name in everyone and name not in told:
+            told[name] = everyone[name][0] - n, everyone[name][1] - wrong
 
 
 def _of_data(

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from audit.stats.intervals import BoolArray
-from audit.stats.tests import two_proportions
+from audit.stats.rates import two_proportions
 
 EXPECTED: Final = 10
 BOSCHLOO_TABLES: Final = 10_000

@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, final
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,10 @@ from audit.stats.cases import Case, Evidence, Variant, not_testable
 from audit.stats.counts import mcnemar
 from audit.stats.features import Feature, features, measure
 from audit.stats.groupings import Grouping, groupings
-from audit.stats.intervals import BoolArray, effective_n, mean_interval, newcombe, wilson
-from audit.stats.performance import MEASURES, Gap, outcome_gaps, rates_p
+from audit.stats.intervals import BoolArray, mean_interval
+from audit.stats.performance import MEASURES, Gap, equal_rates, outcome_gaps
 from audit.stats.placebos import Pool
+from audit.stats.rates import rate, wilson
 from audit.stats.stratified import common_odds
 from audit.stats.tests import omnibus, sign_flip
 from audit.tables import IntArray, SwapTable
@@ -100,53 +101,38 @@ def _favoured(evidence: Evidence, table: SwapTable, rows: BoolArray, forward: Bo
 
 def _above(successes: NDArray[np.bool_], cluster: IntArray, margin: float) -> float:
     """One-sided p of a rate above `margin`: exact binomial, in clusters at the effective sample size (as an incomplete beta integral)."""
-    n = effective_n(successes, cluster)
-    k = successes.mean() * n
-    return float(special.betainc(k, n - k + 1, margin)) if k > 0 else 1.0
+    found = rate(successes, cluster=cluster)
+    k = found.value * found.n
+    return float(special.betainc(k, found.n - k + 1, margin)) if k > 0 else 1.0
 
 
 def outcome_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     """Rates of each group against the reference, the other or the rest."""
     cases: list[Case] = []
     for grouping in groupings(evidence):
-        gaps = _Gaps(evidence, grouping)
-        short = grouping.set_aside
-        for key, gap in gaps.at(0.95).items():
-            if gap.difference.value is None:
-                short.append(f"{gap.measure}: {gap.difference.reason}")
-            else:
-                cases.append(_outcome_case(evidence, gaps, key))
+        gaps = _gaps(evidence, grouping, grouping.column, grouping.pairs, tuple(MEASURES))
+        lacking = {gap: gap.difference().reason for gap in gaps if gap.difference().value is None}
+        cases += [_outcome_case(evidence, grouping, gap) for gap in gaps if gap not in lacking]
+        short = [*grouping.set_aside, *(f"{gap.measure}: {reason}" for gap, reason in lacking.items())]
         if short:
-            missed = {gap.group for gap in gaps.at(0.95).values() if gap.difference.value is None}
-            names = (*sorted(missed), *grouping.small)
+            names = (*sorted({gap.group for gap in lacking}), *grouping.small)
             cases.append(not_testable(evidence, "outcome", grouping.attribute, names, "; ".join(short)))
     return cases
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class _Gaps:
-    """The outcome gaps of one attribute at any level, each level computed once."""
-
-    evidence: Evidence
-    grouping: Grouping
-    known: dict[float, dict[tuple[str, str], Gap]] = field(default_factory=dict)
-
-    def at(self, level: float) -> dict[tuple[str, str], Gap]:
-        """Gaps by measure and group."""
-        if level not in self.known:
-            examples, grouping = self.evidence.examples, self.grouping
-            found = outcome_gaps(
-                examples.label, examples.predicted, grouping.column, grouping.pairs, favourable=self.evidence.favourable,
-                cluster=examples.cluster, level=level, min_group_size=self.evidence.config.statistics.min_group_size,
-                among=grouping.names,
-            )  # fmt: skip
-            self.known[level] = {(gap.measure, gap.group): gap for gap in found}
-        return self.known[level]
+def _gaps(
+    evidence: Evidence, grouping: Grouping, column: NDArray[np.str_], pairs: Sequence[tuple[str, str]],
+    measures: tuple[str, ...],
+) -> tuple[Gap, ...]:  # fmt: skip
+    examples = evidence.examples
+    return outcome_gaps(
+        examples.label, examples.predicted, column, pairs, favourable=evidence.favourable, cluster=examples.cluster,
+        min_group_size=evidence.config.statistics.min_group_size, among=grouping.names, measures=measures,
+    )  # fmt: skip
 
 
-def _outcome_case(evidence: Evidence, gaps: _Gaps, key: tuple[str, str]) -> Case:
-    gap, attribute = gaps.at(0.95)[key], gaps.grouping.attribute
+def _outcome_case(evidence: Evidence, grouping: Grouping, gap: Gap) -> Case:
+    attribute, (rate, other) = grouping.attribute, gap.rates
     put = QUESTIONS["outcome"].put[evidence.config.task]
     return Case(
         id=f"outcome.{gap.measure.replace(' ', '_')}.{attribute}.{gap.group}-{gap.reference}",
@@ -156,17 +142,17 @@ def _outcome_case(evidence: Evidence, gaps: _Gaps, key: tuple[str, str]) -> Case
         estimand=put.estimand(evidence.config.task, measure=gap.measure, group=gap.group, other=gap.reference),
         test=gap.test,
         p=gap.p,
-        estimate=lambda level: gaps.at(level)[key].difference,
+        estimate=gap.difference,
         margin=evidence.config.margins.outcome,
         details={
             "measure": gap.measure,
             "meaning": MEASURES[gap.measure].words,
-            "rate": gap.rate.model_dump(),
-            "reference rate": gap.reference_rate.model_dump(),
-            **(_within_classes(evidence, gaps.grouping, gap) if gap.measure == "error rate" else {}),
+            "rate": rate.model_dump(),
+            "reference rate": other.model_dump(),
+            **(_within_classes(evidence, grouping, gap) if gap.measure == "error rate" else {}),
         },
-        omnibus=_omnibus(evidence, gaps.grouping, gap.measure),
-        variants=_supposed(evidence, gaps.grouping, gap),
+        omnibus=_omnibus(evidence, grouping, gap.measure),
+        variants=_supposed(evidence, grouping, gap),
     )
 
 
@@ -183,17 +169,9 @@ def _supposed(evidence: Evidence, grouping: Grouping, gap: Gap) -> tuple[Variant
 
 
 def _with_groups(evidence: Evidence, grouping: Grouping, gap: Gap, column: NDArray[np.str_], towards: str) -> Variant:
-    examples = evidence.examples
-
-    def at(level: float) -> Gap:
-        return outcome_gaps(
-            examples.label, examples.predicted, column, [(gap.group, gap.reference)], favourable=evidence.favourable,
-            cluster=examples.cluster, level=level, min_group_size=evidence.config.statistics.min_group_size,
-            among=grouping.names, measures=(gap.measure,),
-        )[0]  # fmt: skip
-
+    again = _gaps(evidence, grouping, column, [(gap.group, gap.reference)], (gap.measure,))[0]
     return Variant(
-        f"unknown groups such that the difference is {towards}", at(0.95).p, lambda level: at(level).difference,
+        f"unknown groups such that the difference is {towards}", again.p, again.difference,
         _omnibus(evidence, replace(grouping, column=column), gap.measure),
     )  # fmt: skip
 
@@ -253,7 +231,7 @@ def _link_case(evidence: Evidence, grouping: Grouping, feature: Feature, name: s
     wrong, unit = examples.label[held] != examples.predicted[held], examples.cluster[held]
     ends = third != 1
     event, most, cluster = wrong[ends], third[ends] == 2, unit[ends]
-    p, test = rates_p(event, most, cluster=cluster)
+    gap, p, test = equal_rates(event, most, cluster=cluster)
     put = QUESTIONS["link"].put[task]
     rates = {
         word: wilson(wrong[third == i], cluster=unit[third == i], unit="error rate") for i, word in enumerate(THIRDS)
@@ -268,7 +246,7 @@ def _link_case(evidence: Evidence, grouping: Grouping, feature: Feature, name: s
         ),
         test=test,
         p=p,
-        estimate=lambda level: newcombe(event, most, cluster=cluster, level=level, unit=put.scale),
+        estimate=lambda level: gap.estimate(level, unit=put.scale),
         composite=evidence.composites[0],
         details={
             feature.kind: feature.name,

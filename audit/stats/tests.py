@@ -16,17 +16,14 @@ from audit.stats.intervals import (
     BoolArray,
     Spread,
     coded,
-    critical,
-    effective_n,
     few,
     from_spread,
     missing,
     noting,
-    rate_correlation,
     spread,
     units,
-    wilson_bounds,
 )
+from audit.stats.rates import critical, wilson_bounds
 from audit.tables import FloatArray, IntArray
 
 BLOCK: Final = 2**22
@@ -127,12 +124,24 @@ def _placements(x: FloatArray, group: BoolArray, layer: IntArray) -> tuple[float
     """P(X > Y) + P(X = Y) / 2 over strata, and each row's influence on it `[n]`."""
     cell = 2 * layer + group
     sizes = np.bincount(cell, minlength=2 * int(layer.max()) + 2).reshape(-1, 2)
-    placed = (ranks(x, layer) - ranks(x, cell)) / sizes[layer, 1 - group.astype(int)]
+    placed = _below(x, group, layer) / sizes[layer, 1 - group.astype(int)]
     mean = np.bincount(cell, placed, minlength=sizes.size) / np.maximum(sizes.ravel(), 1)
     weight = sizes.prod(axis=1) / np.maximum(sizes.sum(axis=1), 1)
     total = float(weight.sum())
     influence = np.where(group, 1.0, -1.0) * weight[layer] * (placed - mean[cell]) / sizes.ravel()[cell] / total
     return float(weight @ mean[1::2]) / total, influence
+
+
+def _below(x: FloatArray, group: BoolArray, layer: IntArray) -> FloatArray:
+    """For each row, how many of the other group are below it in its layer, ties counted half."""
+    order, starts, tie = _ties(x, layer)
+    outside = ~group[order]
+    seen = np.stack([np.concatenate([[0], np.cumsum(side)]) for side in (outside, ~outside)])
+    opening = np.append(0, np.cumsum(np.bincount(layer)))[layer[order[starts]]]
+    half = (seen[:, starts] + seen[:, np.append(starts[1:], len(x))]) / 2 - seen[:, opening]
+    found = np.empty(len(x))
+    found[order] = np.where(outside, half[1, tie], half[0, tie])
+    return found
 
 
 def omnibus(
@@ -163,19 +172,29 @@ def omnibus(
 
 def ranks(x: FloatArray, layer: IntArray) -> FloatArray:
     """Rank of each row within its layer, from 1, ties at their mean."""
-    order = np.lexsort((x, layer))
-    value, of = x[order], layer[order]
-    starts = np.flatnonzero(np.concatenate([[True], (value[1:] != value[:-1]) | (of[1:] != of[:-1])]))
-    ends = np.append(starts[1:], len(x))
-    middle = np.repeat((starts + ends + 1) / 2, ends - starts)
+    order, starts, tie = _ties(x, layer)
+    middle = (starts + np.append(starts[1:], len(x)) + 1) / 2
     found = np.empty(len(x))
-    found[order] = middle - np.concatenate([[0], np.cumsum(np.bincount(layer))])[of]
+    found[order] = middle[tie] - np.append(0, np.cumsum(np.bincount(layer)))[layer[order]]
     return found
+
+
+def _ties(x: FloatArray, layer: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Rows ordered by layer and value, where each run of equal ones starts, and the run of each ordered row.
+
+    Layers that fit 16 bits are ordered by radix: 4 times as fast as by both keys at once.
+    """
+    order = np.argsort(x)
+    narrow = layer.astype(np.int16) if layer.max(initial=0) < 2**15 else layer
+    order = order[np.argsort(narrow[order], kind="stable")]
+    value, of = x[order], layer[order]
+    first = np.concatenate([[True], (value[1:] != value[:-1]) | (of[1:] != of[:-1])])
+    return order, np.flatnonzero(first), np.cumsum(first) - 1
 
 
 def _separated(delta: float, group: BoolArray, cluster: NDArray[Any], level: float, dropped: int) -> Estimate:
     inside, outside, clusters = units(cluster[group]), units(cluster[~group]), units(cluster)
-    low, high = wilson_bounds((1 + delta) / 2, min(inside, outside), critical(cluster, level))
+    low, high = wilson_bounds((1 + delta) / 2, min(inside, outside), critical(len(cluster), clusters, level))
     return Estimate(
         value=delta,
         low=2 * low - 1,
@@ -286,27 +305,3 @@ def sign_flip(values: FloatArray, *, cluster: NDArray[Any], rng: np.random.Gener
     sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
     draws = [(2.0 * rng.integers(0, 2, (size, clusters), dtype=np.int8) - 1) @ sums for size in sizes]
     return exceeding(observed, np.concatenate(draws))
-
-
-def two_proportions(values: BoolArray, group: BoolArray, *, cluster: NDArray[Any]) -> float | None:
-    """Two-sided p of equal rates: pooled score test at effective sample sizes.
-
-    None if a group has fewer than 2 clusters, or if the rates differ and nothing varies. One row per cluster: the
-    chi-squared test without continuity correction. Clustered: Student's t with Welch's df.
-    """
-    sizes = [units(cluster[side]) for side in (group, ~group)]
-    if min(sizes) < 2:
-        return None
-    rates = np.array([values[group].mean(), values[~group].mean()])
-    n = np.array([effective_n(values[group], cluster[group]), effective_n(values[~group], cluster[~group])])
-    pooled = float((rates * n).sum() / n.sum())
-    variances = pooled * (1 - pooled) / n
-    variance = variances.sum() - 2 * rate_correlation(values, group, cluster) * np.sqrt(variances.prod())
-    if variance <= 0:
-        return 1.0 if rates[0] == rates[1] else None
-    statistic = abs(rates[0] - rates[1]) / np.sqrt(variance)
-    if units(cluster) == len(cluster):
-        return float(2 * stats.norm.sf(statistic))
-    influence = np.where(group, (values - rates[0]) / group.sum(), -(values - rates[1]) / (~group).sum())
-    found = spread(influence, group, cluster)
-    return float(2 * stats.t.sf(statistic, found.df)) if found else None

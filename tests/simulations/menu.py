@@ -12,14 +12,15 @@ from audit.records import Estimate
 from audit.stats.counts import mcnemar, small_counts
 from audit.stats.features import PARTS
 from audit.stats.fractional import fractional_logit
-from audit.stats.intervals import difference_interval, mean_interval, newcombe, ratio_interval, wilson
+from audit.stats.intervals import difference_interval, mean_interval, ratio_interval
 from audit.stats.matching import Sample as Matched
 from audit.stats.matching import confidence_bins
 from audit.stats.nulls import contrast, enrichment, push
 from audit.stats.placebos import Pool, build_pool
+from audit.stats.rates import newcombe, two_proportions, wilson
 from audit.stats.resampling import cluster_bootstrap, cluster_permutation
 from audit.stats.stratified import common_odds, van_elteren
-from audit.stats.tests import brunner_munzel, omnibus, rank_effect, sign_flip, stratified_permutation, two_proportions
+from audit.stats.tests import brunner_munzel, omnibus, rank_effect, sign_flip, stratified_permutation
 from audit.tables import WordTable
 from tests.simulations.samples import WORDS, Sample
 

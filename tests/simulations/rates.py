@@ -8,7 +8,7 @@ from typing import Final, final
 import numpy as np
 
 from audit.records import Verdict
-from audit.stats.intervals import critical, wilson_bounds
+from audit.stats.rates import critical, wilson_bounds
 from audit.stats.tests import brunner_munzel
 from audit.stats.verdicts import decide
 from tests.simulations.menu import INTERVALS, TESTS
@@ -38,7 +38,7 @@ class Rate:
     @property
     def bounds(self) -> tuple[float, float]:
         """Wilson's 95 % interval; 0 to 1 of none."""
-        return wilson_bounds(self.value, self.n, critical(np.arange(self.n), 0.95)) if self.n else (0.0, 1.0)
+        return wilson_bounds(self.value, self.n, critical(self.n, self.n, 0.95)) if self.n else (0.0, 1.0)
 
     @property
     def offered(self) -> bool:

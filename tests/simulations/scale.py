@@ -1,81 +1,83 @@
-"""Time and peak memory of one family on 1,000,000 rows x 20 groups: `python -m tests.simulations.scale NAME SECONDS` prints JSON."""
+"""Time and peak memory of an audit's statistics on 1,000,000 rows x 20 groups: `python -m tests.simulations.scale` prints JSON."""
 
 import json
 import resource
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from audit.stats.matching import confidence_bins
-from audit.stats.performance import outcome_gaps
-from audit.stats.tests import brunner_munzel, stratified_permutation
+from audit.config import Config, Data, Groups, Model, Target
+from audit.questions import QUESTIONS
+from audit.stats.cases import Evidence
+from audit.stats.families import answer
+from audit.tables import ExampleTable, FloatArray, GroupTable, WordTable
 
 ROWS: Final = 1_000_000
 GROUPS: Final = 20
-RESAMPLES: Final = 9999
-CAP: Final = 100  # seconds after which a family is stopped
+COMPOSITES: Final = ("first", "second")
+CAP: Final = 240  # seconds after which it is stopped
 
 
-def _rows() -> tuple[np.ndarray, ...]:
+def evidence(rows: int = ROWS) -> Evidence:
+    """One feature under two composites, in 95 % of the rows, and one attribute of 20 groups; no question on single words."""
     rng = np.random.default_rng(0)
-    label, margin = rng.integers(0, 2, ROWS), rng.normal(1, 2, ROWS)
-    predicted = np.where(rng.random(ROWS) < 0.85, label, 1 - label)
-    group = np.array([f"g{i:02d}" for i in range(GROUPS)])[rng.integers(0, GROUPS, ROWS)]
-    return label, predicted, margin, group, rng.beta(0.6, 4, ROWS) * (rng.random(ROWS) < 0.5)
+    label = rng.integers(0, 2, rows)
+    predicted = np.where(rng.random(rows) < 0.85, label, 1 - label)
+    scores = rng.normal(size=(rows, 2)) + 2 * np.eye(2)[predicted]
+    group = np.array([f"g{i:02d}" for i in range(GROUPS)])[rng.integers(0, GROUPS, rows)]
+    examples = ExampleTable(
+        np.arange(rows).astype(str), label, predicted, scores[:, 0] - scores[:, 1], scores, np.arange(rows),
+        {"group": group},
+    )  # fmt: skip
+    share = np.where(rng.random((rows, 1)) < 0.05, np.nan, rng.beta(1, 8, (rows, 1)))
+    none, zeros = np.zeros(0, dtype=int), {name: np.zeros(0) for name in COMPOSITES}
+    words = WordTable(
+        none, none, none, zeros, zeros, {name: np.zeros(rows) for name in COMPOSITES}, ("word",), np.zeros((1, 3)),
+        {("words", "some"): np.array([0])},
+    )  # fmt: skip
+    return Evidence(
+        config=Config(
+            name="scale", data=Data(path="none"), model=Model(path="none"), target=Target(favour="a", against="b"),
+            groups=(Groups(attribute="words", lexicon="gender"),),
+        ),
+        examples=examples, words=words,
+        groups={name: _table(share * rng.uniform(0.9, 1, share.shape), rng) for name in COMPOSITES},
+        mentions={}, swaps={}, composites=COMPOSITES, favourable=0, classes=("a", "b"),
+    )  # fmt: skip
 
 
-def _gaps() -> None:
-    label, predicted, _, group, _ = _rows()
-    pairs = [(name, "rest") for name in np.unique(group).tolist()]
-    outcome_gaps(label, predicted, group, pairs, favourable=1, cluster=np.arange(ROWS))
+def _table(share: FloatArray, rng: np.random.Generator) -> GroupTable:
+    return GroupTable(("words.some",), share, share * rng.uniform(-1, 1, share.shape), share, np.isfinite(share))
 
 
-def _disparity() -> None:
-    """Strata anew for every group, as a family does, then both tests of each group against the rest."""
-    label, predicted, margin, group, values = _rows()
-    cluster, rng = np.arange(ROWS), np.random.default_rng(1)
-    for name in np.unique(group):
-        layer = confidence_bins(label, predicted, margin)
-        brunner_munzel(values, group == name, cluster=cluster, strata=layer)
-        stratified_permutation(
-            values, group == name, strata=layer, cluster=cluster, rng=rng, resamples=RESAMPLES
-        )  # fmt: skip
-
-
-FAMILIES: Final[dict[str, Callable[[], None]]] = {
-    "outcome gaps: 80, each with its intervals": _gaps,
-    "disparity of one feature, 20 groups against the rest": _disparity,
-}
-
-
-def measured(name: str) -> tuple[float, float, bool]:
-    """Seconds, peak MiB and whether it ended within `CAP`, in a process of its own, the making of the rows included."""
-    command = [sys.executable, "-m", "tests.simulations.scale", name, str(CAP)]
-    done = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    return done["seconds"], done["mib"], done["ended"]
+def measured() -> dict[str, Any]:
+    """Seconds by question, findings, peak MiB and whether all ended within `CAP`, in a process of its own."""
+    command = [sys.executable, "-m", "tests.simulations.scale"]
+    done: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return done
 
 
 def _stop(signum: int, frame: object) -> None:
     raise TimeoutError
 
 
-def main(name: str, cap: int) -> None:
-    """Run one family, for at most `cap` seconds."""
+def main(rows: int = ROWS) -> None:
+    """Answer every question, for at most `CAP` seconds; making the rows counts in the memory and not in the time."""
+    asked, seconds, ended, found = evidence(rows), dict[str, float](), True, ()
     signal.signal(signal.SIGALRM, _stop)
-    signal.alarm(cap)
-    started, ended = time.perf_counter(), True
+    signal.alarm(CAP)
     try:
-        FAMILIES[name]()
+        found = answer(asked, seconds=seconds)
     except TimeoutError:
         ended = False
-    seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sys.stdout.write(json.dumps({"seconds": seconds, "mib": peak, "ended": ended}))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    named = {name: seconds.get(f"statistics.{name}", 0.0) for name in QUESTIONS}
+    counts = {name: sum(each.question == name for each in found) for name in QUESTIONS}
+    sys.stdout.write(json.dumps({"seconds": named, "findings": counts, "mib": peak, "ended": ended}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(*map(int, sys.argv[1:]))

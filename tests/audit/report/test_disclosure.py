@@ -12,8 +12,8 @@ from audit.report.privacy import published
 from audit.report.render import html
 from audit.report.text import interval
 from audit.stats.groupings import group_by
-from audit.stats.intervals import wilson
 from audit.stats.performance import MEASURES, outcome_gaps
+from audit.stats.rates import wilson
 from audit.tables import TIMES
 from tests.audit.report.sample import estimate, finding, not_testable, sample_record
 from tests.audit.report.test_privacy import record_with
@@ -56,13 +56,13 @@ def audited(counts):
                             min_group_size=SMALLEST, among=grouping.names)  # fmt: skip
         short = list(grouping.set_aside)
         for gap in gaps:
-            if gap.difference.value is None:
-                short.append(f"{gap.measure}: {gap.difference.reason}")
+            if gap.difference().value is None:
+                short.append(f"{gap.measure}: {gap.difference().reason}")
                 continue
             made = finding(
-                "outcome", attribute, (gap.group, gap.reference), gap.difference, Verdict.INCONCLUSIVE, "open", p=gap.p or 1.0,
+                "outcome", attribute, (gap.group, gap.reference), gap.difference(), Verdict.INCONCLUSIVE, "open", p=gap.p or 1.0,
                 adjusted=1.0, m=4, family="outcome gaps", margin=0.1, estimand=gap.measure, key=gap.measure,
-                details={"measure": gap.measure, "rate": gap.rate.model_dump(), "reference rate": gap.reference_rate.model_dump()},
+                details={"measure": gap.measure, "rate": gap.rates[0].model_dump(), "reference rate": gap.rates[1].model_dump()},
             )  # fmt: skip
             found.append(made)
             about[made.id] = (attribute, (gap.group, gap.reference), grouping.names, gap.measure)
@@ -156,6 +156,8 @@ FEW_AND_MANY = [0, 0, 1, 3, 6, 9, 14, 20, 30]
 @given(seed=st.integers(0, 10_000), sparse=st.booleans())
 @settings(max_examples=10, deadline=None, phases=(Phase.explicit, Phase.generate))  # a failing record is small already
 @example(seed=1, sparse=True)
+@example(seed=90, sparse=True)  # errors of one true class are all errors less those of the other
+@example(seed=163, sparse=False)
 def test_no_small_count_follows_from_published_numbers(seed, sparse):
     rng = np.random.default_rng(seed)
     counts = (rng.choice(FEW_AND_MANY, len(CELLS)) if sparse else rng.integers(2, 30, len(CELLS))).tolist()

@@ -8,7 +8,8 @@ import pytest
 from audit.config import Config, Data, Groups, Model, Target
 from audit.records import Estimand, Finding, Verdict
 from audit.stats.cases import Case, Variant, settle, untested
-from audit.stats.intervals import mean_interval, wilson
+from audit.stats.intervals import mean_interval
+from audit.stats.rates import wilson
 
 CONFIG = Config(
     name="x",

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from audit.stats.intervals import UNRELIABLE, difference_interval, mean_interval, newcombe, wilson
+from audit.stats.intervals import UNRELIABLE, difference_interval, mean_interval
 from audit.stats.outcomes import _above
-from audit.stats.tests import brunner_munzel, rank_effect, sign_flip, stratified_permutation, two_proportions
+from audit.stats.rates import newcombe, two_proportions, wilson
+from audit.stats.tests import brunner_munzel, rank_effect, sign_flip, stratified_permutation
 
 Draw = Callable[[np.random.Generator], float | None]
 

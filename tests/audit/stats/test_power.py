@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from audit.stats.intervals import newcombe, wilson_bounds
 from audit.stats.power import (
     equivalence_delta,
     equivalence_rates,
@@ -17,7 +16,8 @@ from audit.stats.power import (
     smallest_delta,
     smallest_rate_difference,
 )
-from audit.stats.tests import brunner_munzel, two_proportions
+from audit.stats.rates import newcombe, two_proportions, wilson_bounds
+from audit.stats.tests import brunner_munzel
 
 REPLICATES = 600
 POWER = 0.8
