@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from audit.records import Distribution, Estimate, TermCount
-from audit.tables import ExampleTable, FloatArray, GroupTable, Match
+from audit.stats.cases import Evidence
+from audit.tables import FloatArray, GroupTable, Match
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,24 +18,47 @@ MOST_BINS: Final = 50
 WIDTHS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)  # of bins
 
 
-def example_frame(examples: ExampleTable, groups: GroupTable, classes: Sequence[str]) -> "pd.DataFrame":
-    """A row per example in the columns of the contract: id, label, predicted, correct, score.*, attributes, share.*, net.*, ..."""
+def example_frame(evidence: Evidence) -> "pd.DataFrame":
+    """A row per example in the columns of the contract, and whatever else a finding on it can be recomputed from.
+
+    That is: cluster, confidence and covariates, shares and net relevance under every other composite (`share.NAME@COMPOSITE`), the
+    group that a text mentions, and what a swap to a group's words does to the contrast logit and the prediction.
+    """
     import pandas as pd
 
-    names = np.array(classes)
+    examples, (first, *others) = evidence.examples, evidence.composites
+    names = np.array(evidence.classes)
     columns: dict[str, object] = {
         "id": examples.id,
         "label": names[examples.label],
         "predicted": names[examples.predicted],
         "correct": examples.label == examples.predicted,
         "contrast": examples.margin,
-        **{f"score.{name}": examples.scores[:, i] for i, name in enumerate(classes)},
+        "confidence": examples.confidence,
+        "cluster": examples.cluster,
+        **{f"score.{name}": examples.scores[:, i] for i, name in enumerate(evidence.classes)},
         **examples.attributes,
+        **{f"covariate.{name}": values for name, values in examples.covariates.items()},
+        **{f"mentions.{name}": values for name, values in evidence.mentions.items()},
     }
     for measure in ("share", "net", "size", "present"):
-        values = getattr(groups, measure)
-        columns |= {f"{measure}.{name}": values[:, i] for i, name in enumerate(groups.names)}
+        columns |= _by_group(evidence.groups[first], measure, "")
+    for composite in others:
+        columns |= _by_group(evidence.groups[composite], "share", f"@{composite}")
+        columns |= _by_group(evidence.groups[composite], "net", f"@{composite}")
+    for attribute, swaps in evidence.swaps.items():
+        for target in dict.fromkeys(swaps.target.tolist()):
+            rows, effect = swaps.target == target, np.full(len(examples.label), np.nan)
+            effect[swaps.example[rows]] = swaps.delta[rows]
+            after = np.full(len(effect), None, dtype=object)
+            after[swaps.example[rows]] = names[swaps.predicted[rows]]
+            columns |= {f"swap.{attribute}.{target}": effect, f"swap_predicted.{attribute}.{target}": after}
     return pd.DataFrame(columns)
+
+
+def _by_group(groups: GroupTable, measure: str, under: str) -> dict[str, object]:
+    values = getattr(groups, measure)
+    return {f"{measure}.{name}{under}": values[:, i] for i, name in enumerate(groups.names)}
 
 
 def distributions(groups: GroupTable, composite: str, mean: Mapping[str, Estimate]) -> tuple[Distribution, ...]:

@@ -99,8 +99,7 @@ def _answers(task: Task[Any], explained: Explained, evidence: Evidence) -> Answe
 def _write(folder: Path, record: AuditRecord, task: Task[Any], evidence: Evidence, gallery: Gallery) -> None:
     """Everything, the manifest last: a folder without one is incomplete and is refused by its readers."""
     with _disk(folder):
-        frame = example_frame(evidence.examples, evidence.groups[evidence.composites[0]], task.model.classes)
-        frame.to_parquet(folder / "examples.parquet", index=False)
+        example_frame(evidence).to_parquet(folder / "examples.parquet", index=False)
         write_quarantine(folder / "quarantine.jsonl", task.data.quarantined)
         write_maps(folder, gallery.maps)
         write_record(folder, record)

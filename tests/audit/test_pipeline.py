@@ -166,6 +166,21 @@ def test_span_columns_and_patterns_are_groups_like_lexicons(project: Project) ->
     assert table["present.marked.start"].all()
 
 
+def test_findings_can_be_recomputed_from_the_examples_table(project: Project) -> None:
+    finished = run(project())
+    table = pd.read_parquet(finished.folder / "examples.parquet")
+    rows = {finding.id: finding for finding in finished.record.findings}
+    swap = rows["intervention.gender.female-male"]
+    effects = [table["swap.gender.female"], -table["swap.gender.male"]]
+    each = pd.concat(effects).dropna() / table["contrast"].std()
+    assert swap.estimate.n == len(each) and swap.estimate.value == pytest.approx(each.mean())
+    flips = rows["intervention.flips.gender.female-male"].estimate
+    after = pd.concat([table[f"swap_predicted.gender.{group}"] for group in ("female", "male")]).dropna()
+    assert flips.value == pytest.approx((after != table["predicted"].loc[after.index]).mean())
+    assert any(column.startswith("share.gender.female@") for column in table.columns)
+    assert {"cluster", "confidence"} <= set(table.columns) and table["cluster"].nunique() <= len(table)
+
+
 def test_unknown_attribute_values_are_counted_never_dropped(project: Project) -> None:
     rows = [
         {
