@@ -9,7 +9,6 @@ from audit.questions import gates
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
-Gated = Literal["contrast", "reliance", "disparity", "outcome", "intervention"]  # of texts, reliance has no margin
 BUILTIN: Final = "builtin:"  # starts the path of what comes with lrp-audit
 OUTSIDE: Final = "outside"  # what no declared region covers
 Pixel = Annotated[int, Field(ge=0, le=100_000)]
@@ -31,6 +30,14 @@ def _not_empty(box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     return box
 
 
+def _gate(question: str) -> str:
+    if question not in GATES:
+        raise ValueError(f"{question!r} is no gate; choose from {', '.join(GATES)}")
+    return question
+
+
+GATES: Final = tuple(sorted({*gates("text"), *gates("image")}))
+Gated = Annotated[str, AfterValidator(_gate), WithJsonSchema({"type": "string", "enum": list(GATES)})]
 Box = Annotated[tuple[Pixel, Pixel, Pixel, Pixel], AfterValidator(_not_empty)]
 
 

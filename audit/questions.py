@@ -43,7 +43,8 @@ class Put:
 class Question:
     """One declared family of tests. `explained`: it rests on relevance, not on predictions alone.
 
-    `drawn`: the values under the null are kept in the record and drawn; not where a family has too many members for it.
+    `drawn`: the values under the null are kept in the record and drawn; not where a family has too many members for it. `of_columns`:
+    its groups are those of a column of the data, or what a text mentions; others are groups of words, or regions.
     """
 
     title: str
@@ -52,6 +53,7 @@ class Question:
     explained: bool
     put: Mapping[Task, Put] = field(default_factory=dict)
     drawn: bool = True
+    of_columns: bool = False
 
 
 _SIDES = Put(
@@ -144,6 +146,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
         "Is the same kind of word, or region, relied on more for one group than for another?",
         "disparity of relevance between groups",
         explained=True,
+        of_columns=True,
         put={"text": _SIDES, "image": _SIDES},
     ),
     "errors": Question(
@@ -151,6 +154,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
         "Do misclassified examples of a group have their relevance elsewhere, at equal confidence?",
         "misclassified against correct",
         explained=True,
+        of_columns=True,
         put=dict.fromkeys(
             ("text", "image"),
             Put(
@@ -169,6 +173,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
         "Do rates of favourable or wrong predictions differ between groups?",
         "outcome gaps",
         explained=False,
+        of_columns=True,
         put={"text": _OUTCOME, "image": _OUTCOME},
     ),
     "link": Question(
@@ -176,6 +181,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
         "Within a group, are predictions wrong more often where a feature has much relevance than where it has little?",
         "error rate by relevance",
         explained=True,
+        of_columns=True,
         put=dict.fromkeys(
             ("text", "image"),
             Put(

@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+# The same examples in every run; `pytest --hypothesis-profile explore` draws new ones, and what those find becomes an @example.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("explore", derandomize=False)
+settings.load_profile("repeatable")
 
 FEMALE = ["she", "her", "woman", "girl", "mother", "actress"]
 MALE = ["he", "his", "man", "boy", "father", "actor"]

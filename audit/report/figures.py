@@ -154,7 +154,7 @@ def _null(name: str, question: str, findings: Sequence[Finding]) -> Figure:
         axes.set_xlabel(f"observed {number(finding.estimate.value)}, n = {count(finding.estimate.n)}")
 
     left = len(findings) - len(rows)
-    many = listed(sorted({f"{len(f.null):,}" for f in rows}))
+    many = listed(sorted({_drawn(f) for f in rows}))
     side, said = NULLS["mask swap" in rows[0].test.name]
     spoken = "; ".join(
         f"{_label(f)} observed {number(f.estimate.value)}, {side} {number(min(f.null))} to {number(max(f.null))}"
@@ -167,6 +167,12 @@ def _null(name: str, question: str, findings: Sequence[Finding]) -> Figure:
         caption=f"{question_title(question)}, {rows[0].estimate.unit}: grey, what {many} {said} give; line with triangle, "
         "the observed value." + (f" The {len(rows)} with the smallest p of {len(findings)}." if left else ""),
     )
+
+
+def _drawn(finding: Finding) -> str:
+    """How many values under the null there are, and of how many where the record keeps some of them."""
+    kept, made = len(finding.null), finding.test.resamples or 0
+    return f"{kept:,} of {made:,}" if made > kept else f"{kept:,}"
 
 
 def _panels(name: str, items: Sequence[Any], draw: Callable[[Any, Any], None], side: str) -> str:

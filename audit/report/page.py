@@ -9,7 +9,7 @@ from pydantic import JsonValue, ValidationError
 
 from audit.records import AuditRecord, Estimate, Exhibit, Finding, Lexicon, RegionShare, TermCount, Token, Verdict
 from audit.report.text import count, interval, number, p_value
-from audit.report.wording import SEVERITY
+from audit.report.wording import SEVERITY, SHOWN
 
 MOST_TOKENS, MOST_TOKENS_EACH = 30_000, 1_500
 MOST_TERMS, TOP_TERMS = 500, 12
@@ -125,7 +125,7 @@ def links(record: AuditRecord) -> list[tuple[Finding, list[Finding], list[Findin
                 if f.question == "disparity" and (f.attribute, f.groups) == (gap.attribute, gap.groups)
                 and f.verdict is not Verdict.NOT_TESTABLE
             ]  # fmt: skip
-            shown = [f for f in mine if f.verdict in (Verdict.BREACH, Verdict.DIFFERENT)]
+            shown = [f for f in mine if f.verdict in SHOWN]
             made += [(gap, shown, [f for f in mine if f not in shown])] if mine else []
     return made
 

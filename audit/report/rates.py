@@ -6,11 +6,12 @@ from typing import Final, final
 
 from pydantic import JsonValue, ValidationError
 
+from audit.questions import QUESTIONS
 from audit.records import AuditRecord, Estimate, Finding
 from audit.report.suppression import known, small
 from audit.tables import TIMES, UNKNOWN
 
-OF_COLUMNS: Final = ("disparity", "errors", "outcome", "link")  # their groups are those of a column; others read words
+OF_COLUMNS: Final = tuple(name for name, question in QUESTIONS.items() if question.of_columns)
 ERROR: Final = "error rate"
 ERRORS_OF_A_CLASS: Final = ("false positive rate", "false negative rate")  # which add up to all errors
 PAIR: Final = ("rate", "reference rate")

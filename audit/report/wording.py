@@ -45,6 +45,13 @@ GATES: Final[dict[str, tuple[Verdict, str]]] = {
     "inconclusive": (Verdict.INCONCLUSIVE, "at least one finding is not shown to lie inside its margin"),
     "not tested": (Verdict.NOT_TESTABLE, "no finding of this question could be tested"),
 }
+SHOWN: Final = (Verdict.BREACH, Verdict.DIFFERENT)  # a difference is
+LINKS: Final[dict[tuple[bool, bool], str]] = {  # is a gap in errors shown, and a disparity of relevance
+    (True, True): "gap with disparity of relevance",
+    (True, False): "gap, no measured disparity of relevance: look elsewhere",
+    (False, True): "disparity of relevance without a gap: a latent risk",
+    (False, False): "neither is shown",
+}
 GLOSSARY: Final[dict[str, str]] = {
     "Relevance": "the part of the explained logit that Layer-wise Relevance Propagation assigns to a word or a pixel; "
     "positive pushes towards the explained class, negative away from it.",
@@ -65,8 +72,8 @@ GLOSSARY: Final[dict[str, str]] = {
     "Clusters": "units that are independent of each other, such as films or authors; rows of one cluster are not.",
     "p": "how often a difference at least this large arises when there is none; a high p never shows that there is none.",
     "Adjusted p": "p corrected for the m tests of the same family: by Holm where it is a gate, the gates sharing alpha, so that any "
-    "gate is breached by chance in at most alpha of all audits; else by Benjamini and Hochberg, so that at most alpha of the "
-    "differences named are expected to be chance.",
+    "gate is breached by chance in at most alpha of all audits; else by Benjamini and Hochberg (or Yekutieli, as each table says), so "
+    "that at most alpha of the differences named are expected to be chance.",
     "Family, m": "the tests that are corrected together, and how many of them could be tested.",
     "Margin": "the largest difference that does not matter, agreed in the config before the run.",
     "MDE": "minimal detectable effect: the smallest true effect that this test would find with probability 0.8.",
@@ -78,6 +85,7 @@ GLOSSARY: Final[dict[str, str]] = {
     "Gate": "a question whose worst verdict sets the exit code.",
     "Ledger": "the account of where the explained logit went: to the words, or to biases, norms, positions and other constants.",
 }
+HALF: Final = 0.5
 OF_TEXTS: Final = ("Mentioned", "Placebo", "Swap", "Flip")
 OF_IMAGES: Final = ("Mask swap", "Untrained copies", "Concentration")
 SEVERITY: Final = tuple(VERDICTS)
@@ -170,7 +178,7 @@ def _accuracy(estimate: Estimate) -> str:
 
 
 def _most_severe(findings: Sequence[Finding]) -> str:
-    shown = [finding for finding in findings if finding.verdict in (Verdict.BREACH, Verdict.DIFFERENT)]
+    shown = [finding for finding in findings if finding.verdict in SHOWN]
     if not shown:
         return (
             f"No difference was shown in {plural(len(tested(findings)), 'tested finding')}; this does not say that there "
@@ -266,10 +274,41 @@ def gate_sentence(gate: Gate) -> str:
 
 
 def gate_extent(gate: Gate, findings: Sequence[Finding]) -> str:
-    """How many of its findings a gate speaks of."""
+    """How many of its findings a gate speaks of, and how many of them are fragile."""
     mine = [finding for finding in findings if finding.id in gate.findings]
     untested = sum(finding.verdict is Verdict.NOT_TESTABLE for finding in mine)
-    return f"{len(mine) - untested} tested" + (f", {untested} not testable" if untested else "")
+    return f"{len(mine) - untested} tested" + (f", {untested} not testable" if untested else "") + fragile(mine)
+
+
+def fragile(findings: Sequence[Finding]) -> str:
+    """`, 2 fragile` of several, `, fragile` of one; empty where none is."""
+    n = sum(finding.fragile for finding in findings)
+    return "" if not n else ", fragile" if len(findings) == 1 else f", {n} fragile"
+
+
+def link(gap: Finding, shown: Sequence[Finding]) -> str:
+    """Which of the four cells of gap and disparity a pair of groups is in."""
+    return LINKS[gap.verdict in SHOWN, bool(shown)]
+
+
+def limits(record: AuditRecord) -> list[str]:
+    """Those of every audit, and what the ledger adds: composites under which less than half of the logit reaches the inputs."""
+    parts = {
+        row.composite: row.entries["inputs"] for row in record.ledger if not row.attribute and "inputs" in row.entries
+    }
+    return [
+        *record.limits,
+        *(
+            f"Under {name} only {percent(abs(part))} of what makes up the logit reaches the {_inputs(record)}; shares of relevance are "
+            "shares of that part (see the ledger)."
+            for name, part in parts.items()
+            if part is not None and abs(part) < HALF
+        ),
+    ]
+
+
+def _inputs(record: AuditRecord) -> str:
+    return "pixels" if record.config.get("task") == "image" else "words"
 
 
 def exit_sentence(code: int) -> str:

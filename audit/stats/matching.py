@@ -12,9 +12,10 @@ from audit.stats.cases import Evidence
 from audit.stats.features import Feature
 from audit.stats.intervals import BoolArray, coded, units
 from audit.stats.resampling import cluster_permutation
-from audit.stats.tests import RankEffect, brunner_munzel, comparable, rank_effect, stratified_permutation
+from audit.stats.tests import MANY, RankEffect, brunner_munzel, comparable, rank_effect, stratified_permutation
 from audit.tables import FloatArray, IntArray
 
+LIMIT: Final = ", at its normal limit"  # of a permutation test of more than `MANY` units
 Strata = Callable[[IntArray, IntArray, FloatArray], IntArray]
 
 
@@ -92,10 +93,12 @@ class Sample:
             )
             if p is not None and not note:
                 return p, "permutation of clusters"
-        p, _ = stratified_permutation(
+        p, lost = stratified_permutation(
             self.values, self.side, strata=self.strata, cluster=self.cluster, rng=rng, resamples=resamples
         )
-        return p, "stratified permutation" if clusters == len(self.cluster) else "sign flips of clusters within strata"
+        if clusters < len(self.cluster):
+            return p, "sign flips of clusters within strata" + (LIMIT if clusters > MANY else "")
+        return p, "stratified permutation" + (LIMIT if clusters - lost > MANY else "")
 
 
 def incomparable(evidence: Evidence, compared: Comparison, sample: Sample) -> str:

@@ -22,6 +22,7 @@ from audit.stats.fractional import fractional_logit
 from audit.stats.groupings import Grouping, groupings
 from audit.stats.intervals import BoolArray, noting
 from audit.stats.matching import (
+    LIMIT,
     Comparison,
     Sample,
     confidence_bins,
@@ -242,7 +243,7 @@ def _case(
         estimate=found.estimate,
         margin=compared.margin,
         composite=evidence.composites[0],
-        resamples=evidence.config.statistics.permutations,
+        resamples=None if found.tests[1].test.endswith(LIMIT) else evidence.config.statistics.permutations,
         opinions=found.opinions,
         details={feature.kind: feature.name, **part, **matching, **found.details},
         note=note + found.note,

@@ -281,8 +281,15 @@ def _permuted_limit(centred: FloatArray, group: BoolArray, layer: IntArray) -> f
 
 
 def exceeding(observed: float, draws: FloatArray) -> float:
-    """(1 + draws at least as far from 0) / (1 + draws); the tolerance counts ties that rounding would split."""
-    return float(1 + (np.abs(draws) >= abs(observed) * (1 - 1e-9)).sum()) / (1 + len(draws))
+    """(1 + draws at least as far from 0) / (1 + draws); the tolerance, a part of the largest, counts ties that rounding would split."""
+    return _as_far(observed, np.append(draws, observed))
+
+
+def _as_far(observed: float, values: FloatArray) -> float:
+    """Share of the values that are as far from 0."""
+    far = np.abs(values)
+    tolerance = 1e-9 * far.max(where=np.isfinite(far), initial=0.0)
+    return float((far >= abs(observed) - tolerance).mean())
 
 
 def sign_flip(values: FloatArray, *, cluster: NDArray[Any], rng: np.random.Generator, resamples: int) -> float | None:
@@ -300,7 +307,7 @@ def sign_flip(values: FloatArray, *, cluster: NDArray[Any], rng: np.random.Gener
         return float(2 * stats.norm.sf(abs(observed) / np.linalg.norm(sums)))
     if clusters < 40 and 2**clusters <= resamples:
         patterns = (np.arange(2**clusters)[:, None] >> np.arange(clusters)) & 1
-        return float((np.abs((2 * patterns - 1) @ sums) >= abs(observed) * (1 - 1e-9)).mean())
+        return _as_far(observed, (2 * patterns - 1) @ sums)
     step = max(1, BLOCK // clusters)
     sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
     draws = [(2.0 * rng.integers(0, 2, (size, clusters), dtype=np.int8) - 1) @ sums for size in sizes]

@@ -98,3 +98,33 @@ def test_a_choice_that_leaves_nothing_to_test_is_named_and_is_no_other_verdict()
     )
     assert not finding.model_copy(update={"sensitivity": (same, other)}).fragile
     assert finding.model_copy(update={"sensitivity": (flipped, other)}).fragile
+
+
+@pytest.mark.parametrize("verdict", [Verdict.BREACH, Verdict.DIFFERENT, Verdict.INCONCLUSIVE, Verdict.EQUIVALENT])
+def test_a_gap_and_the_disparities_beside_it_are_in_one_of_four_cells(verdict):
+    gap = sample_record().findings[0].model_copy(update={"verdict": verdict})
+    shown = verdict in (Verdict.BREACH, Verdict.DIFFERENT)
+    assert wording.link(gap, [gap]) == (
+        "gap with disparity of relevance" if shown else "disparity of relevance without a gap: a latent risk"
+    )
+    assert wording.link(gap, []).startswith("gap, no measured" if shown else "neither")
+
+
+def test_fragile_findings_are_counted_where_verdicts_are():
+    steady = sample_record().findings[0]
+    other = next(verdict for verdict in Verdict if verdict not in (steady.verdict, Verdict.NOT_TESTABLE))
+    moved = steady.model_copy(
+        update={"sensitivity": (Sensitivity(changed="x", estimate=steady.estimate, verdict=other),)}
+    )
+    assert wording.fragile([steady]) == "" and wording.fragile([moved]) == ", fragile"
+    assert wording.fragile([steady, moved, moved]) == ", 2 fragile"
+
+
+def test_limits_name_composites_under_which_little_reaches_the_inputs():
+    record = sample_record()
+    first = record.ledger[0]
+    little = first.model_copy(update={"composite": "weak", "attribute": "", "entries": {"inputs": -0.2, "bias": 0.8}})
+    most = first.model_copy(update={"composite": "strong", "attribute": "", "entries": {"inputs": 0.7, "bias": 0.3}})
+    told = wording.limits(record.model_copy(update={"ledger": (little, most)}))
+    assert told[: len(record.limits)] == list(record.limits) and len(told) == len(record.limits) + 1
+    assert told[-1].startswith("Under weak only 20")
