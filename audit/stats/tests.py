@@ -307,7 +307,7 @@ def sign_flip(values: FloatArray, *, cluster: NDArray[Any], rng: np.random.Gener
         return float(2 * stats.norm.sf(abs(observed) / np.linalg.norm(sums)))
     if clusters < 40 and 2**clusters <= resamples:
         patterns = (np.arange(2**clusters)[:, None] >> np.arange(clusters)) & 1
-        return _as_far(observed, (2 * patterns - 1) @ sums)
+        return _as_far(observed, (2.0 * patterns - 1) @ sums)
     step = max(1, BLOCK // clusters)
     sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
     draws = [(2.0 * rng.integers(0, 2, (size, clusters), dtype=np.int8) - 1) @ sums for size in sizes]
