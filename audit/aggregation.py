@@ -1,64 +1,17 @@
-"""Turns the relevance stage's tables into what is filed: the per-example table, distributions of shares, term counts."""
+"""Turns the relevance stage's tables into what is filed: distributions of shares, term counts."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from audit.records import Distribution, Estimate, TermCount
-from audit.stats.cases import Evidence
 from audit.tables import FloatArray, GroupTable, Match
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST_BINS: Final = 50
 WIDTHS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)  # of bins
-
-
-def example_frame(evidence: Evidence) -> "pd.DataFrame":
-    """A row per example in the columns of the contract, and whatever else a finding on it can be recomputed from.
-
-    That is: cluster, confidence and covariates, shares and net relevance under every other composite (`share.NAME@COMPOSITE`), the
-    group that a text mentions, and what a swap to a group's words does to the contrast logit and the prediction.
-    """
-    import pandas as pd
-
-    examples, (first, *others) = evidence.examples, evidence.composites
-    names = np.array(evidence.classes)
-    columns: dict[str, object] = {
-        "id": examples.id,
-        "label": names[examples.label],
-        "predicted": names[examples.predicted],
-        "correct": examples.label == examples.predicted,
-        "contrast": examples.margin,
-        "confidence": examples.confidence,
-        "cluster": examples.cluster,
-        **{f"score.{name}": examples.scores[:, i] for i, name in enumerate(evidence.classes)},
-        **examples.attributes,
-        **{f"covariate.{name}": values for name, values in examples.covariates.items()},
-        **{f"mentions.{name}": values for name, values in evidence.mentions.items()},
-    }
-    for measure in ("share", "net", "size", "present"):
-        columns |= _by_group(evidence.groups[first], measure, "")
-    for composite in others:
-        columns |= _by_group(evidence.groups[composite], "share", f"@{composite}")
-        columns |= _by_group(evidence.groups[composite], "net", f"@{composite}")
-    for attribute, swaps in evidence.swaps.items():
-        for target in dict.fromkeys(swaps.target.tolist()):
-            rows, effect = swaps.target == target, np.full(len(examples.label), np.nan)
-            effect[swaps.example[rows]] = swaps.delta[rows]
-            after = np.full(len(effect), None, dtype=object)
-            after[swaps.example[rows]] = names[swaps.predicted[rows]]
-            columns |= {f"swap.{attribute}.{target}": effect, f"swap_predicted.{attribute}.{target}": after}
-    return pd.DataFrame(columns)
-
-
-def _by_group(groups: GroupTable, measure: str, under: str) -> dict[str, object]:
-    values = getattr(groups, measure)
-    return {f"{measure}.{name}{under}": values[:, i] for i, name in enumerate(groups.names)}
 
 
 def distributions(groups: GroupTable, composite: str, mean: Mapping[str, Estimate]) -> tuple[Distribution, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, final
 
-from audit.aggregation import distributions, example_frame
+from audit.aggregation import distributions
 from audit.checks.validity import faults
 from audit.data.examples import write_quarantine
 from audit.errors import DataError, OutputError
@@ -16,7 +16,7 @@ from audit.loading import load_config
 from audit.preparation import prepare, protocol_change, protocol_sha256
 from audit.progress import progress, timed
 from audit.questions import QUESTIONS
-from audit.recording import Answers, Start, make_record
+from audit.recording import Answers, Start, example_frame, make_record
 from audit.records import AuditRecord
 from audit.relevance.explainer import contrast_logit
 from audit.relevance.sums import Explained

@@ -1,8 +1,8 @@
-"""From what the stages made of a prepared audit to its record."""
+"""From what the stages made of a prepared audit to its record, and to the table of its examples."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -12,7 +12,11 @@ from audit.stats.cases import Evidence
 from audit.stats.families import below_chance
 from audit.stats.rates import wilson
 from audit.stats.verdicts import exit_code
+from audit.tables import GroupTable
 from audit.tasks.task import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LIMITS = (
     "Relevance is not causation, and a causal effect is not by itself unfair; people decide what a disparity means.",
@@ -118,3 +122,46 @@ def _model_record(task: Task[Any], evidence: Evidence) -> ModelRecord:
         accuracy=wilson(examples.label == examples.predicted, cluster=examples.cluster, unit="accuracy"),
         notes=model.notes,
     )
+
+
+def example_frame(evidence: Evidence) -> "pd.DataFrame":
+    """A row per example in the columns of the contract, and whatever else a finding on it can be recomputed from.
+
+    That is: cluster, confidence and covariates, shares and net relevance under every other composite (`share.NAME@COMPOSITE`), the
+    group that a text mentions, and what a swap to a group's words does to the contrast logit and the prediction.
+    """
+    import pandas as pd
+
+    examples, (first, *others) = evidence.examples, evidence.composites
+    names = np.array(evidence.classes)
+    columns: dict[str, object] = {
+        "id": examples.id,
+        "label": names[examples.label],
+        "predicted": names[examples.predicted],
+        "correct": examples.label == examples.predicted,
+        "contrast": examples.margin,
+        "confidence": examples.confidence,
+        "cluster": examples.cluster,
+        **{f"score.{name}": examples.scores[:, i] for i, name in enumerate(evidence.classes)},
+        **examples.attributes,
+        **{f"covariate.{name}": values for name, values in examples.covariates.items()},
+        **{f"mentions.{name}": values for name, values in evidence.mentions.items()},
+    }
+    for measure in ("share", "net", "size", "present"):
+        columns |= _by_group(evidence.groups[first], measure, "")
+    for composite in others:
+        columns |= _by_group(evidence.groups[composite], "share", f"@{composite}")
+        columns |= _by_group(evidence.groups[composite], "net", f"@{composite}")
+    for attribute, swaps in evidence.swaps.items():
+        for target in dict.fromkeys(swaps.target.tolist()):
+            rows, effect = swaps.target == target, np.full(len(examples.label), np.nan)
+            effect[swaps.example[rows]] = swaps.delta[rows]
+            after = np.full(len(effect), None, dtype=object)
+            after[swaps.example[rows]] = names[swaps.predicted[rows]]
+            columns |= {f"swap.{attribute}.{target}": effect, f"swap_predicted.{attribute}.{target}": after}
+    return pd.DataFrame(columns)
+
+
+def _by_group(groups: GroupTable, measure: str, under: str) -> dict[str, object]:
+    values = getattr(groups, measure)
+    return {f"{measure}.{name}{under}": values[:, i] for i, name in enumerate(groups.names)}

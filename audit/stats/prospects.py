@@ -118,7 +118,7 @@ def between(
 ) -> dict[str, int]:
     """How many tests compare groups on a feature, and misclassified with correct examples of a group, at most."""
     found = _comparisons(columns, features, cluster, statistics)
-    sizes = [np.unique(grouping.column, return_counts=True)[1] for grouping in compared(columns, statistics)]
+    sizes = [np.bincount(grouping.code[grouping.known]) for grouping in compared(columns, statistics)]
     groups = sum(int((n >= 2 * statistics.min_group_size).sum()) for n in sizes) if sizes else 1
     return {"disparity": sum(len(each.features) for each in found), "errors": groups * len(features)}
 
