@@ -1,6 +1,6 @@
 """The closed schema of an audit config: frozen pydantic models, one per block of the YAML file."""
 
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
 
@@ -11,6 +11,11 @@ Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
 BUILTIN: Final = "builtin:"  # starts the path of what comes with lrp-audit
 OUTSIDE: Final = "outside"  # what no declared region covers
+GATES: Final = tuple(dict.fromkeys((*gates("text"), *gates("image"))))
+if TYPE_CHECKING:
+    Gated = str
+else:
+    Gated = Literal[GATES]
 Pixel = Annotated[int, Field(ge=0, le=100_000)]
 Side = Annotated[int, Field(ge=1, le=10_000)]
 Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
@@ -30,14 +35,6 @@ def _not_empty(box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     return box
 
 
-def _gate(question: str) -> str:
-    if question not in GATES:
-        raise ValueError(f"{question!r} is no gate; choose from {', '.join(GATES)}")
-    return question
-
-
-GATES: Final = tuple(sorted({*gates("text"), *gates("image")}))
-Gated = Annotated[str, AfterValidator(_gate), WithJsonSchema({"type": "string", "enum": list(GATES)})]
 Box = Annotated[tuple[Pixel, Pixel, Pixel, Pixel], AfterValidator(_not_empty)]
 
 
@@ -348,6 +345,16 @@ class Statistics(Block):
         return self.alpha / self.looks
 
 
+class Checks(Block):
+    """Interventions that findings on relevance are checked by."""
+
+    examples: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        300,
+        description="examples, drawn at random, in which the words of a group or term, or a region, are hidden, and something else of "
+        "their size; 0: none, and nothing is confirmed",
+    )
+
+
 class Margins(Block):
     """The largest difference that does not matter, agreed before the run."""
 
@@ -390,6 +397,7 @@ class Config(Block):
     regions: tuple[Region, ...] = Field((), description="regions of images")
     relevance: Relevance = Relevance()
     statistics: Statistics = Statistics()
+    checks: Checks = Checks()
     margins: Margins = Margins()
     gates: tuple[Gated, ...] = Field(
         ("contrast", "intervention", "outcome"),

@@ -23,6 +23,7 @@ from audit.relevance.sums import Explained
 from audit.report.render import render
 from audit.stats.cases import Evidence
 from audit.stats.families import answer, share_means
+from audit.stats.grades import graded
 from audit.stats.verdicts import gate_state, withhold
 from audit.store.runs import new_run_folder, write_manifest, write_maps, write_record
 from audit.tables import ExampleTable
@@ -87,7 +88,8 @@ def _examples(task: Task[Any], explained: Explained) -> ExampleTable:
 def _answers(task: Task[Any], explained: Explained, evidence: Evidence) -> Answers:
     config, first = task.loaded.config, evidence.composites[0]
     broken = faults(explained.ledger())
-    findings = withhold(answer(evidence, seconds=task.seconds), broken, RELEVANCE_QUESTIONS)
+    found = withhold(answer(evidence, seconds=task.seconds), broken, RELEVANCE_QUESTIONS)
+    findings = tuple(map(graded, found))
     return Answers(
         findings=findings,
         gates=tuple(gate_state(question, findings) for question in config.gates),

@@ -69,8 +69,8 @@ def print_plan(made: Plan) -> None:
     )
     for row in made.sample.ledger():
         chosen = f" ({row.used})" if row.composite == "auto" else ""
-        count = sum(made.sample.rules[row.composite].values())
-        console.print(f"{row.composite}{chosen}: every operation has a rule ({count} intercepted)", markup=False)
+        intercepted = sum(made.sample.rules[row.composite].values())
+        console.print(f"{row.composite}{chosen}: every operation has a rule ({intercepted} intercepted)", markup=False)
     accuracy = interval(made.accuracy)
     console.print(f"accuracy on {made.accuracy.n} of the {task.noun}s: {accuracy} (95 % interval)", markup=False)
     console.print(task.plan())
@@ -78,6 +78,7 @@ def print_plan(made: Plan) -> None:
     for warning in made.warnings:
         console.print(f"WARNING (from {SAMPLE} {task.noun}s): {warning}", style="bold", markup=False)
     console.print(f"estimated time of the relevance stage: {made.seconds:.0f} s")
+    console.print(f"interventions: about {count(task.interventions)} forward passes of one {task.noun} more")
 
 
 def _print_outlook(console: Console, made: Plan) -> None:

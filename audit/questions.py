@@ -1,7 +1,7 @@
 """The questions an audit asks, in one literal table that computation, record, report, config and documentation share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Literal, final
 
@@ -68,6 +68,8 @@ _OUTCOME = Put(
     measure="{measure}", contrast="{group} minus {other}", scale="difference of rates", margin="outcome",
     condition="as predicted, whatever the relevance",
 )  # fmt: skip
+
+_GONE = "the gap is not shown to be there where everything declared is hidden"
 
 QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
     "reliance": Question(
@@ -192,6 +194,17 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
                 inconclusive="errors are not shown to depend on it",
             ),
         ),
+    ),
+    "unexplained": Question(
+        "Unexplained gaps",
+        "Is a gap that is shown still there where everything declared is hidden? Then nothing declared explains it.",
+        "gaps with everything declared hidden",
+        explained=False,
+        of_columns=True,
+        put={
+            "text": replace(_OUTCOME, margin=None, condition="with every declared word hidden", inconclusive=_GONE),
+            "image": replace(_OUTCOME, margin=None, condition="with every declared region hidden", inconclusive=_GONE),
+        },
     ),
     "intervention": Question(
         "Swaps",

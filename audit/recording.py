@@ -9,6 +9,7 @@ import numpy as np
 from audit.provenance import provenance
 from audit.records import AuditRecord, DataRecord, Distribution, Exhibit, Finding, Gate, ModelRecord, ProtocolChange
 from audit.stats.cases import Evidence
+from audit.stats.effects import agreements
 from audit.stats.families import below_chance
 from audit.stats.rates import wilson
 from audit.stats.verdicts import exit_code
@@ -78,6 +79,7 @@ def make_record(
         distributions=answers.distributions,
         exhibits=exhibits,
         **parts,
+        agreement=agreements(evidence),
         gates=answers.gates,
         exit_code=exit_code(answers.gates, valid=not answers.faults),
         limits=LIMITS,

@@ -89,8 +89,43 @@ class Sensitivity(Entry):
     verdict: Verdict
 
 
+class Check(Entry):
+    """The finding's question asked of an intervention: how (`by`), what it gives in the place of relevance, and predictions it flips.
+
+    `flips` is the share of predictions that change beyond that of the control, where the question is about one feature alone.
+    """
+
+    by: str
+    estimate: Estimate
+    flips: Estimate | None = None
+
+
+class Agreement(Entry):
+    """How net relevance of a feature goes with what hiding it does (`by`), over examples and features that were hidden.
+
+    `spearman` is the rank correlation; `sign` how often the directions agree, of effects from .1 sd of the contrast logit.
+    """
+
+    composite: str
+    by: str
+    spearman: Estimate
+    sign: Estimate
+
+
+class Grade(StrEnum):
+    """How far a difference that is shown is backed by interventions; the first is the strongest."""
+
+    CONFIRMED = "confirmed"
+    SUPPORTED = "supported"
+    SUGGESTIVE = "suggestive"
+    REFUTED = "refuted by intervention"
+
+
 class Finding(Entry):
-    """One row of the verdict grid; `flips` are the entries of `sensitivity` under which the verdict, or its direction, is another."""
+    """One row of the verdict grid; `flips` are the entries of `sensitivity` under which the verdict, or its direction, is another.
+
+    `grade` is None where no difference is shown; `grounds` says in one sentence why it is what it is.
+    """
 
     id: str
     question: str
@@ -109,6 +144,9 @@ class Finding(Entry):
     needed_n: int | None = None
     null: tuple[float, ...] = ()
     sensitivity: tuple[Sensitivity, ...] = ()
+    checks: tuple[Check, ...] = ()
+    grade: Grade | None = None
+    grounds: str = ""
     details: dict[str, JsonValue] = {}
 
     @property
@@ -370,6 +408,7 @@ class AuditRecord(Entry):
     effects: tuple[TermEffect, ...] = ()
     distributions: tuple[Distribution, ...]
     exhibits: tuple[Exhibit, ...]
+    agreement: tuple[Agreement, ...] = ()
     gates: tuple[Gate, ...]
     exit_code: int
     limits: tuple[str, ...]

@@ -83,8 +83,8 @@ def _question(finding: Finding) -> str:
 
 
 def _verdict(finding: Finding) -> str:
-    """The verdict; a difference shown to be inside its margin says so, and so does one that another choice would change."""
-    fragile = ", fragile" if finding.fragile else ""
+    """The verdict; a difference shown to be inside its margin says so, and so does one that another choice would change, and its grade."""
+    fragile = (", fragile" if finding.fragile else "") + (f", {finding.grade.value}" if finding.grade else "")
     if finding.verdict is Verdict.DIFFERENT and finding.margin is not None:
         return (
             "DIFFERENT, inside margin" if within(finding.estimate, finding.margin) else "DIFFERENT, may exceed"

@@ -143,6 +143,26 @@ class SwapTable:
 
 @final
 @dataclass(frozen=True, slots=True)
+class EffectTable:
+    """What hiding a feature does to an example, by forward passes, under each fill that takes its place.
+
+    A feature is named by a region, or by attribute, group and term of its words, as far as they are told. `rows` `[m]` are the examples
+    of which some are hidden; by fill, `[m, features]`: `delta` is the contrast logit less that with the feature hidden, `control` the
+    same of something else as large, `flipped` and `control_flipped` whether the prediction changes (1 or 0); NaN where an example
+    lacks it. `predicted` by fill, `[n]`: the class predicted with everything declared hidden.
+    """
+
+    names: tuple[tuple[str, ...], ...]
+    rows: IntArray
+    delta: Mapping[str, FloatArray]
+    control: Mapping[str, FloatArray]
+    flipped: Mapping[str, FloatArray]
+    control_flipped: Mapping[str, FloatArray]
+    predicted: Mapping[str, IntArray]
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class MaskTable:
     """Region masks of n photographs at the model's input, as runs of pixels in row-major order; the last region is "outside".
 

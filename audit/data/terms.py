@@ -189,6 +189,19 @@ def words(text: str) -> list[tuple[int, int, str]]:
     return [(hit.start(), hit.end(), fold(hit.group()).removesuffix("'s")) for hit in WORDS.finditer(text)]
 
 
+def without(text: str, spans: Sequence[tuple[int, int]], token: str) -> str:
+    """The text with `token` in the place of each of the spans, which are in order; of an empty one the blank before it goes too.
+
+    >>> without("she saw her film", [(0, 3), (8, 11)], "[MASK]"), without("she saw her film", [(0, 3), (8, 11)], "")
+    ('[MASK] saw [MASK] film', 'saw film')
+    """
+    pieces, position = [], 0
+    for start, end in spans:
+        pieces += [text[position:start] if token else text[position:start].rstrip(), token]
+        position = end
+    return "".join([*pieces, text[position:]]).strip()
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Swap:

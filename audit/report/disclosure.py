@@ -14,12 +14,12 @@ from typing import Final, final
 
 from pydantic import JsonValue
 
-from audit.records import AuditRecord, Estimate, Finding, Verdict
+from audit.records import AuditRecord, Check, Estimate, Finding, Verdict
 from audit.report.rates import ERROR, OF_COLUMNS, compared, estimate_of, near, parts, rate_tables
 from audit.report.suppression import OF_A_RATE, counted, masked, outward, rare, shown_estimate, small, unvalued
 from audit.report.text import WITHHELD
 
-OF_RATES: Final = ("outcome", "link")
+OF_RATES: Final = ("outcome", "link", "unexplained")
 NOT_PEOPLE: Final = ("jitter in pixels", "twins flagged at .05 by the others")  # details
 SWAPPED: Final = "texts swapped"  # the total of what is swapped one way, "from A to B", and the other
 CHANGED: Final = (
@@ -28,6 +28,7 @@ CHANGED: Final = (
 )  # how many swaps change a prediction, and a p of those alone
 WITHIN: Final = ("odds ratio of an error", "p of equal odds", "p of one odds ratio")  # of errors by true class
 INTERVAL: Final = r" ?\(\d+ % interval [^)]*\)"  # of a difference, in a reason
+INTERVALS: Final = r" [+-]\d+\.\d+ \[[^\]]*\]"  # of checks, in the grounds of a grade
 ROUNDED: Final = "a rate has few events, or few others: the interval is rounded outwards"
 
 
@@ -142,16 +143,26 @@ def _finding(finding: Finding, k: int, *, counts: bool, events: bool, withheld: 
             each.model_copy(update={"estimate": shown_estimate(each.estimate, k, counts=False)})
             for each in finding.sensitivity
         ),
+        "checks": tuple(_check(each, k) for each in finding.checks),
     }
     if not counts:
         update["needed_n"] = None
     if small(finding.estimate.n, k) or rare(finding.estimate, k):
-        update |= _bare(finding) | {"second_opinion": (), "sensitivity": (), "null": ()}
+        update |= _bare(finding) | {"second_opinion": (), "sensitivity": (), "checks": (), "null": ()}
     elif events:
         update |= _bare(finding) | _rounded(finding, k)
     elif not counts and finding.question in OF_RATES:
         update["estimate"] = outward(shown_estimate(finding.estimate, k, counts=False), k / _fewest(finding))
+        update["checks"] = ()
     return finding.model_copy(update=update)
+
+
+def _check(check: Check, k: int) -> Check:
+    """Without counts: they would tell how many examples were not drawn, or have no control; without what few examples show."""
+    return check.model_copy(update={
+        "estimate": shown_estimate(check.estimate, k, counts=False),
+        "flips": None if check.flips is None else shown_estimate(check.flips, k, counts=False),
+    })  # fmt: skip
 
 
 def _bare(finding: Finding) -> dict[str, object]:
@@ -161,6 +172,7 @@ def _bare(finding: Finding) -> dict[str, object]:
         "details": {key: value for key, value in finding.details.items() if isinstance(value, str)},
         "detectable": None,
         "needed_n": None,
+        "grounds": re.sub(INTERVALS, "", finding.grounds),
         "reason": re.sub(INTERVAL, "", masked(finding.reason, 1, counts=False, names=finding.groups)),
     }
 
@@ -176,6 +188,7 @@ def _rounded(finding: Finding, k: int) -> dict[str, object]:
             each.model_copy(update={"estimate": unvalued(shown_estimate(each.estimate, k, counts=False), WITHHELD)})
             for each in finding.sensitivity
         ),
+        "checks": (),
     }
 
 

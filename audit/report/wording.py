@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from audit.questions import QUESTIONS
-from audit.records import AuditRecord, Estimate, Finding, Gate, Verdict
+from audit.records import AuditRecord, Estimate, Finding, Gate, Grade, Verdict
 from audit.report.text import WITHHELD, count, interval, listed, number, p_value, percent, plural
 
 
@@ -81,6 +81,11 @@ GLOSSARY: Final[dict[str, str]] = {
     "Swap": "a text is scored again with the words of one group replaced by those of another.",
     "Flip": "a swap that changes the predicted class.",
     "Cliff's delta": "P(a value of the first group is larger) minus P(it is smaller): 0 is no difference, ±1 is complete separation.",
+    "Hidden": "words masked or deleted, or a region filled with the photograph's mean, its blur or what surrounds it; the control hides as "
+    "much of something else in the same example.",
+    "Evidence grade": "confirmed: two interventions or more show the difference in its direction, none the other, and it is not "
+    "fragile; supported: they point the same way; suggestive: they differ, or none could be made; refuted by intervention: all show "
+    "the other direction.",
     "Fragile": "another choice than the config's (a term left out, unknown values on one side) would give another verdict.",
     "Gate": "a question whose worst verdict sets the exit code.",
     "Ledger": "the account of where the explained logit went: to the words, or to biases, norms, positions and other constants.",
@@ -177,6 +182,11 @@ def _accuracy(estimate: Estimate) -> str:
     return f"{interval(estimate)} ({percent(estimate.level)} interval, n = {count(estimate.n)})"
 
 
+def _graded(findings: Sequence[Finding]) -> str:
+    told = graded(findings)
+    return f" By interventions, of the differences shown: {told}." if told else ""
+
+
 def _most_severe(findings: Sequence[Finding]) -> str:
     shown = [finding for finding in findings if finding.verdict in SHOWN]
     if not shown:
@@ -184,7 +194,7 @@ def _most_severe(findings: Sequence[Finding]) -> str:
             f"No difference was shown in {plural(len(tested(findings)), 'tested finding')}; this does not say that there "
             "is none, except within the margin where the verdict is EQUIVALENT."
         )
-    return f"Most severe: {finding_sentence(min(shown, key=_rank))}"
+    return f"Most severe: {finding_sentence(min(shown, key=_rank))}{_graded(findings)}"
 
 
 def _rank(finding: Finding) -> tuple[int, float, str]:
@@ -249,6 +259,31 @@ def fragility(finding: Finding) -> str:
     if untested:
         said.append(f"Not testable: {listed(untested, 3)}")
     return ". ".join(said)
+
+
+def evidence(finding: Finding) -> str:
+    """Grade and grounds of a finding; empty where no difference is shown."""
+    return "" if finding.grade is None else f"Evidence: {finding.grade.value}; {finding.grounds}"
+
+
+def checked(finding: Finding) -> list[str]:
+    """What each intervention gives, with the predictions that it flips."""
+    return [
+        f"{check.by}: {interval(check.estimate)} {check.estimate.unit}, n = {count(check.estimate.n)}"
+        + (
+            f"; flips beyond the control {interval(check.flips)}"
+            if check.flips and check.flips.value is not None
+            else ""
+        )
+        for check in finding.checks
+        if check.estimate.value is not None
+    ]
+
+
+def graded(findings: Sequence[Finding]) -> str:
+    """How many findings have each grade, strongest first; empty where none has one."""
+    counts = Counter(finding.grade for finding in findings if finding.grade)
+    return listed([f"{counts[grade]} {grade.value}" for grade in Grade if counts[grade]])
 
 
 def detectable(finding: Finding) -> str:

@@ -14,12 +14,22 @@ from pydantic import JsonValue
 
 from audit.config import Config
 from audit.questions import QUESTIONS, Put
-from audit.records import Estimand, Estimate, Finding, Opinion, Sensitivity, Test, Verdict
+from audit.records import Check, Estimand, Estimate, Finding, Opinion, Sensitivity, Test, Verdict
 from audit.stats.draws import correction_of, needed_draws
 from audit.stats.intervals import missing
 from audit.stats.multiplicity import Correction, adjusted
 from audit.stats.verdicts import decide, detectable_beyond, detectable_effect, needed_n, standard_error
-from audit.tables import UNKNOWN, ExampleTable, FloatArray, GroupTable, IntArray, RegionTable, SwapTable, WordTable
+from audit.tables import (
+    UNKNOWN,
+    EffectTable,
+    ExampleTable,
+    FloatArray,
+    GroupTable,
+    IntArray,
+    RegionTable,
+    SwapTable,
+    WordTable,
+)
 
 LARGEST: Final = {"Cliff's delta": 1.0, "difference of rates": 1.0}  # effect there can be, by unit
 NO_GROUP: Final = ("(none)", "(several)", UNKNOWN)
@@ -31,7 +41,7 @@ class Evidence:
     """What the questions are asked of: texts have `words`, images `regions`; `classes[k]` names label k.
 
     `groups[c]` is relevance by word group or region under composite c, `mentions[attribute]` the group each text mentions;
-    `swaps[attribute]` are its interventions. `varied` are the `regions` under other masks, by what is changed.
+    `swaps[attribute]` and `effects` are its interventions. `varied` are the `regions` under other masks, by what is changed.
     """
 
     config: Config
@@ -45,6 +55,7 @@ class Evidence:
     classes: tuple[str, ...]
     regions: RegionTable | None = None
     varied: Mapping[str, RegionTable] = field(default_factory=dict)
+    effects: EffectTable | None = None
 
     @property
     def scale(self) -> float:
@@ -98,6 +109,7 @@ class Case:
     note: str = ""
     omnibus: float | None = None
     variants: tuple[Variant, ...] = ()
+    checks: tuple[Check, ...] = ()
     reach: Callable[[float], float] | None = None
 
 
@@ -188,6 +200,7 @@ def _finding(
         sensitivity=()
         if verdict is Verdict.NOT_TESTABLE
         else tuple(_varied(case, v, family, others, unsettled) for v in case.variants),
+        checks=case.checks,
         details=dict(case.details),
     )
 

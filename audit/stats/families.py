@@ -13,6 +13,7 @@ from audit.stats.outcomes import intervention_cases, link_cases, outcome_cases
 from audit.stats.placebos import Pool, build_pool
 from audit.stats.regions import region_direction_cases, region_reliance_cases
 from audit.stats.relevance_gaps import disparity_cases, error_cases
+from audit.stats.unexplained import unexplained_cases
 from audit.stats.word_groups import contrast_cases, direction_cases, reliance_cases
 
 
@@ -23,7 +24,8 @@ def answer(evidence: Evidence, *, seconds: dict[str, float] | None = None) -> tu
     for question, collectors in COLLECTORS.items():
         with timed({} if seconds is None else seconds, f"statistics.{question}"):
             findings += settle([case for collect in collectors for case in collect(evidence, pool)], evidence.config)
-    return tuple(findings)
+    with timed({} if seconds is None else seconds, "statistics.unexplained"):
+        return (*findings, *settle(unexplained_cases(evidence, findings), evidence.config))
 
 
 def below_chance(accuracy: Estimate, classes: Sequence[str]) -> tuple[str, ...]:

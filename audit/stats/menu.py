@@ -122,6 +122,7 @@ def page() -> str:
             *_settings(),
             "",
             CORRECTED,
+            CHECKED,
         ]
     )
 
@@ -192,6 +193,28 @@ over a year of weekly runs.
 
 Of k draws the smallest p is 1 / (k + 1), so a family of m tests needs k of at least m / alpha - 1: an audit that declares fewer placebos or
 permutations than the largest of its families needs is refused before anything is explained.
+"""
+
+
+CHECKED: Final = """\
+## Checks by intervention
+
+The question of a finding on relevance is asked again of what hiding its feature does to the contrast logit: words are masked, and deleted;
+a region is filled with the photograph's mean, with its blur, and with what surrounds it (normalised convolution, Knutsson and Westin
+1993). Hiding anything moves a logit, so each has its control in the same example: as many other words that no lexicon declares, or the
+mask moved to where it overlaps itself least. `checks.examples` of a feature, drawn at random, are hidden. What is compared is what the
+finding compares: the mean effect of a region or term; the mean size of the effect of a group's words; the difference between the words
+of two groups, and what swapping them does; Cliff's delta of the size between sides in the same strata.
+
+| grade of a difference that is shown | when |
+|---|---|
+| confirmed | two interventions or more have intervals on its side of 0, none on the other, and no other choice changes the verdict |
+| supported | all point in its direction, and it is fragile or fewer than two intervals leave out 0 |
+| suggestive | they point in different directions, or nothing could be hidden |
+| refuted by intervention | the intervals of all, two or more, lie on the other side of 0 |
+
+Findings that are read from predictions need no relevance, and count as confirmed. A gap of rates that is shown is asked for once more
+with everything declared hidden: where it is still there under every fill, nothing that was declared explains it.
 """
 
 

@@ -15,8 +15,9 @@ from pydantic import JsonValue
 
 from audit.config import FEWEST_TWINS
 from audit.questions import EXAMPLES, QUESTIONS
-from audit.records import Estimand, Estimate, Opinion
+from audit.records import Check, Estimand, Estimate, Opinion
 from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable, untested
+from audit.stats.effects import sizes
 from audit.stats.features import PARTS, Feature, features, measure
 from audit.stats.fractional import fractional_logit
 from audit.stats.groupings import Grouping, groupings
@@ -248,6 +249,7 @@ def _case(
         details={feature.kind: feature.name, **part, **matching, **found.details},
         note=note + found.note,
         omnibus=_omnibus(evidence, feature, grouping),
+        checks=_checks(evidence, feature, compared),
         variants=(
             *_supposed(evidence, feature, compared, sample, grouping),
             *(
@@ -255,6 +257,15 @@ def _case(
                 for changed, other in feature.varied.items()
             ),
         ),
+    )
+
+
+def _checks(evidence: Evidence, feature: Feature, compared: Comparison) -> tuple[Check, ...]:
+    """The sides compared, in the same strata, on the size of what hiding the feature does."""
+    values = sizes(evidence, (feature.name,)) if not feature.part else {}
+    hidden = replace(feature, values=values, twins=np.zeros((0, 0)), varied={})
+    return tuple(
+        Check(by=fill, estimate=sampled(evidence, hidden, compared, fill).effect().estimate(0.95)) for fill in values
     )
 
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from audit.config import Config
 from audit.questions import QUESTIONS
-from audit.records import Estimate, Opinion
+from audit.records import Check, Estimate, Opinion
 from audit.stats.cases import Case, Evidence, Variant, by_attribute, not_testable
+from audit.stats.effects import contrast_checks, mean_checks, signed, sizes
 from audit.stats.intervals import noting
 from audit.stats.nulls import (
     Design,
@@ -42,6 +43,7 @@ def reliance_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
                 _placebo_case(
                     "reliance", attribute, (group,), first, tests,
                     partial(_enriched, evidence, pool, kept),
+                    checks=mean_checks(evidence, (attribute, group), sizes(evidence, (attribute, group))),
                     variants=_leaving_out(evidence, pool, tests, (kept,)),
                 )
             )  # fmt: skip
@@ -66,6 +68,7 @@ def contrast_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
                     "contrast", attribute, (name, other), first, tests,
                     partial(_contrasted, evidence, pool, kept),
                     margin=evidence.config.margins.contrast,
+                    checks=contrast_checks(evidence, attribute, name, _others(groups, name, other)),
                     variants=_leaving_out(evidence, pool, tests, kept),
                 )
             )  # fmt: skip
@@ -119,6 +122,10 @@ def _term_case(evidence: Evidence, pool: Pool, attribute: str, group: str, kind:
         lambda level: push(
             pool, np.array([kind]), first, cluster=evidence.examples.cluster, scale=evidence.scale, level=level
         ),
+        checks=mean_checks(
+            evidence, (attribute, group, term), signed(evidence, (attribute, group, term)),
+            evidence.examples.label == evidence.classes.index(label),
+        ),
         feature=term, label=label,
     )  # fmt: skip
     return replace(case, id=f"direction.{key}", details={"term": term, "true class": label, **case.details})
@@ -137,7 +144,7 @@ def _design(evidence: Evidence) -> Design:
 def _placebo_case(
     question: str, attribute: str, groups: tuple[str, ...], first: str, tests: Mapping[str, PlaceboTest],
     estimate: Callable[[float], Estimate], margin: float | None = None,
-    variants: tuple[Variant, ...] = (), **named: str,
+    variants: tuple[Variant, ...] = (), checks: tuple[Check, ...] = (), **named: str,
 ) -> Case:  # fmt: skip
     """A finding needs every composite: p is the largest, and composites of opposite sign never make a difference."""
     put = QUESTIONS[question].put["text"]
@@ -154,6 +161,7 @@ def _placebo_case(
         estimate=lambda level: noting(estimate(level), tests[first].estimate.reason),
         margin=margin,
         variants=variants,
+        checks=checks,
         composite=first,
         resamples=len(tests[first].null),
         opinions=tuple(
@@ -212,6 +220,11 @@ def _pairs(groups: Mapping[str, IntArray]) -> list[tuple[tuple[str, IntArray], t
         for name, types in items
         if len(items) > 2
     ]
+
+
+def _others(groups: Mapping[str, IntArray], name: str, other: str) -> list[str]:
+    """The groups on the other side of a pair."""
+    return [group for group in groups if group != name] if other == "rest" else [other]
 
 
 def _untestable(

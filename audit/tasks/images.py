@@ -1,7 +1,7 @@
 """Audits of images: regions instead of word groups, masks swapped between photographs, twins as a reference, drawn maps."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, final
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from audit.checks.hiding import Hidden, effect_table
 from audit.config import Config, Preprocessing
 from audit.data.examples import Examples
 from audit.data.geometry import map_pixels, normalise
@@ -19,10 +20,10 @@ from audit.data.regions import Regions, build_regions
 from audit.loading import LoadedConfig
 from audit.models.image_models import ImageModel
 from audit.models.twins import reinitialised
-from audit.progress import timed
+from audit.progress import progress, timed
 from audit.records import Exhibit
 from audit.relevance import images as stage
-from audit.relevance.explainer import Advance, Explainer
+from audit.relevance.explainer import Advance, Explainer, contrast_logit
 from audit.relevance.images import (
     ExplainedImages,
     Photographs,
@@ -32,19 +33,21 @@ from audit.relevance.images import (
     explain_map,
     explain_sample,
 )
+from audit.relevance.scoring import score_images
 from audit.relevance.sums import Explained
 from audit.relevance.surroundings import Frame
 from audit.report.heatmaps import common_scale, encoded, overlay
 from audit.stats.cases import NO_GROUP, Evidence
 from audit.stats.groupings import joined_columns
 from audit.stats.mask_swap import swap_blocks
-from audit.tables import ExampleTable, FloatArray, IntArray, MaskTable
+from audit.tables import EffectTable, ExampleTable, FloatArray, IntArray, MaskTable
+from audit.tasks.image_effects import hidden_photographs, most_hidden
 from audit.tasks.image_explanation import load_explainer, look, normalised
 from audit.tasks.region_records import mean_maps, region_records, region_shares
 from audit.tasks.resolving import resolve_data
 from audit.tasks.task import Gallery, misclassified
 
-TWIN_SEED, SWAP_SEED, SHIFT_SEED = 1, 2, 3
+TWIN_SEED, SWAP_SEED, SHIFT_SEED, HIDING_SEED = 1, 2, 3, 4
 MOST_GROUPS = 12  # values of an attribute that get mean maps of their own
 
 
@@ -78,6 +81,12 @@ class ImageTask:
     @property
     def _sample_size(self) -> int:
         return min(len(self.data), self.config.statistics.twin_examples)
+
+    @property
+    def interventions(self) -> int:
+        """Forward passes with a region hidden."""
+        most = self.config.checks.examples
+        return most_hidden(self.masks, most) if most else 0
 
     @property
     def columns(self) -> dict[str, NDArray[np.str_]]:
@@ -170,7 +179,9 @@ class ImageTask:
         return Frame(groups, self.data.cluster)
 
     def evidence(self, explained: ExplainedImages, examples: ExampleTable) -> Evidence:
-        """Regions with their references; nothing is occluded yet."""
+        """Regions with their references, and what hiding them does."""
+        with timed(self.seconds, "interventions"):
+            effects = self._effects(explained.common.scores)
         return Evidence(
             config=self.config,
             examples=examples,
@@ -183,7 +194,25 @@ class ImageTask:
             classes=self.model.classes,
             regions=explained.regions,
             varied=explained.varied,
+            effects=effects,
         )
+
+    def _effects(self, scores: FloatArray) -> EffectTable | None:
+        most, size, names = self.config.checks.examples, self.config.model.batch_images, self.drawing.names[:-1]
+        if not most:
+            return None
+        hidden: list[Hidden] = []
+        rng = np.random.default_rng([self.config.seed, HIDING_SEED])
+
+        def inputs() -> Iterator[NDArray[np.float32]]:
+            for each, pixels in hidden_photographs(self.pixels, self.masks, names, most=most, rng=rng):
+                hidden.append(each)
+                yield pixels
+
+        with progress("regions hidden", self.interventions) as advance:
+            after = score_images(self.explainer, inputs(), size=size, advance=advance)
+        contrast = partial(contrast_logit, self.explainer)
+        return effect_table([(name,) for name in names], hidden, after, scores, contrast=contrast)
 
     def exhibits(self, examples: ExampleTable) -> Gallery:
         """Misclassified photographs, the most confident first, drawn on one scale."""

@@ -80,6 +80,11 @@ class Task(Protocol[E]):
         ...
 
     @property
+    def interventions(self) -> int:
+        """About how many forward passes the interventions take, one an input."""
+        ...
+
+    @property
     def columns(self) -> Mapping[str, NDArray[np.str_]]:
         """Group of each example by attribute, as the statistics will compare them."""
         ...

@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from audit.aggregation import count_terms, mentions
-from audit.checks.intervention import SwappedText, swap_effects
+from audit.checks.hiding import Feature, Hidden
+from audit.checks.intervention import SwappedText
 from audit.config import Config
 from audit.data.examples import Examples
-from audit.data.terms import Matcher, build_matcher, swap_terms, words
+from audit.data.terms import Matcher, build_matcher, words
 from audit.data.text import TextRow, load_texts
 from audit.errors import ConfigError
 from audit.loading import LoadedConfig
 from audit.models.huggingface import TextModel, load_text_model
-from audit.progress import progress, timed
+from audit.progress import timed
 from audit.records import Exhibit, Lexicon, TermCount
-from audit.relevance.explainer import Advance, Explainer, contrast_logit
+from audit.relevance.explainer import Advance, Explainer
 from audit.relevance.sums import Explained
 from audit.relevance.texts import (
     ExplainedTexts,
@@ -28,16 +29,17 @@ from audit.relevance.texts import (
     TextReader,
     explain_texts,
     explain_tokens,
-    score_texts,
     visible_ends,
 )
 from audit.stats.cases import Evidence
 from audit.stats.families import term_effects
 from audit.stats.groupings import joined_columns
-from audit.tables import ExampleTable, FloatArray, Match, SwapTable
+from audit.tables import ExampleTable, Match
 from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model
 from audit.tasks.task import Explanation, Gallery, misclassified, named
+from audit.tasks.text_effects import Scorer, hidden_texts, swapped_texts, text_fills
 
+HIDING_SEED = 4
 Declared = dict[tuple[str, str], tuple[str, ...]]
 
 
@@ -70,6 +72,21 @@ class TextTask:
     def explanations(self) -> int:
         """One a text and composite."""
         return len(self.data) * len(self.explainer.names)
+
+    @property
+    def interventions(self) -> int:
+        """Forward passes with words swapped or hidden."""
+        return sum(map(len, self._swapped.values())) + len({text for _, text in self.hidden()[1]})
+
+    @property
+    def _swapped(self) -> dict[str, list[SwappedText]]:
+        return {name: swapped_texts(self.texts, self.matches, lexicon) for name, lexicon in self.matcher.data.items()}
+
+    def hidden(self) -> tuple[list[Feature], list[tuple[Hidden, str]]]:
+        """What is hidden in which text, and the text then; nothing where `checks.examples` is 0."""
+        fills, most = text_fills(self.explainer.reader.tokenizer.mask_token), self.config.checks.examples
+        rng = np.random.default_rng([self.config.seed, HIDING_SEED])
+        return hidden_texts(self.texts, self.matches, fills, most=most, rng=rng) if most else ([], [])
 
     @property
     def _mentions(self) -> dict[str, NDArray[np.str_]]:
@@ -126,7 +143,8 @@ class TextTask:
     def evidence(self, explained: ExplainedTexts, examples: ExampleTable) -> Evidence:
         """Words, groups and the effects of swapped terms."""
         with timed(self.seconds, "interventions"):
-            swaps = _swaps(self, explained.common.scores)
+            score = Scorer(self.explainer, explained.common.scores, self.config.model.batch_tokens)
+            swaps, effects = score.swaps(self._swapped), score.effects(*self.hidden())
         return Evidence(
             config=self.config,
             examples=examples,
@@ -137,6 +155,7 @@ class TextTask:
             composites=self.explainer.names,
             favourable=self.explainer.favour,
             classes=self.model.classes,
+            effects=effects,
         )
 
     def exhibits(self, examples: ExampleTable) -> Gallery:
@@ -257,32 +276,6 @@ def _declared(matcher: Matcher, matches: Sequence[Sequence[Match]]) -> Declared:
         for m in row:
             declared.setdefault((m.attribute, m.group), {})[m.term] = None
     return {key: tuple(terms) for key, terms in declared.items()}
-
-
-def _swaps(task: TextTask, scores: FloatArray) -> dict[str, SwapTable]:
-    found = {attribute: _swapped(task, attribute) for attribute in task.matcher.data}
-    with progress("interventions", sum(map(len, found.values()))) as advance:
-        return {
-            attribute: swap_effects(
-                rows,
-                scores,
-                score=lambda texts: score_texts(
-                    task.explainer, texts, batch_tokens=task.config.model.batch_tokens, advance=advance
-                ),
-                contrast=lambda logits: contrast_logit(task.explainer, logits),
-            )
-            for attribute, rows in found.items()
-        }
-
-
-def _swapped(task: TextTask, attribute: str) -> list[SwappedText]:
-    lexicon = task.matcher.data[attribute]
-    swapped = [
-        (i, swap_terms(text, [m for m in found if m.attribute == attribute], lexicon))
-        for i, (text, found) in enumerate(zip(task.texts, task.matches, strict=True))
-        if any(m.attribute == attribute for m in found)
-    ]
-    return [SwappedText(i, swap.text, swap.source, swap.target) for i, swap in swapped if swap is not None]
 
 
 def _lexicons(task: TextTask, seen: set[tuple[str, str, str]]) -> tuple[Lexicon, ...]:

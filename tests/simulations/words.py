@@ -223,9 +223,10 @@ CASES: Final = (
 )  # fmt: skip
 
 
-def false_alarms(case: Pretend, n: int, *, snippets: int = SNIPPETS) -> Rate:
-    """How often p <= .05, of `n` pretend groups or pairs of every size in turn."""
-    world, rng, p = reviews(snippets), seeded("words", case.test, case.kind, str(case.neutral)), list[float | None]()
+def false_alarms(case: Pretend, n: int, *, snippets: int = SNIPPETS, again: str = "") -> Rate:
+    """How often p <= .05, of `n` pretend groups or pairs of every size in turn; `again` draws others."""
+    world, rng = reviews(snippets), seeded("words", case.test, case.kind, str(case.neutral), *filter(None, [again]))
+    p = list[float | None]()
     among = world.frequent[world.neutral[world.frequent]] if case.neutral else world.frequent
     for i in range(n):
         groups = PRETEND[case.kind](world, among, SIZES[i % len(SIZES)], rng)

@@ -232,7 +232,7 @@ def test_texts_are_asked_nothing_of_regions_and_images_nothing_of_words() -> Non
     assert term_effects(given, ("a", "b")) == ()
     assert set(share_means(given)) == {"marker", "other", "outside"}
     without = replace(given, regions=None)
-    assert asked(without) == {} and set(COLLECTORS) == set(QUESTIONS)
+    assert asked(without) == {} and set(COLLECTORS) | {"unexplained"} == set(QUESTIONS)
 
 
 def people(

@@ -1,0 +1,64 @@
+"""How far interventions back a difference that is shown, in one grade and the sentence that gives its grounds."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from audit.questions import QUESTIONS
+from audit.records import Check, Finding, Grade, Verdict
+
+SHOWN: Final = (Verdict.BREACH, Verdict.DIFFERENT)
+ENOUGH: Final = 2  # interventions that must show a difference to confirm it
+
+
+def graded(finding: Finding) -> Finding:
+    """With its grade; unchanged where no difference is shown."""
+    if finding.verdict not in SHOWN:
+        return finding
+    grade, grounds = _grade(finding)
+    return finding.model_copy(update={"grade": grade, "grounds": grounds})
+
+
+def _grade(finding: Finding) -> tuple[Grade, str]:
+    if not QUESTIONS[finding.question].explained:
+        return Grade.CONFIRMED, "it is read from predictions, without relevance between"
+    known = [check for check in finding.checks if check.estimate.value is not None and check.estimate.low is not None]
+    if not known:
+        return Grade.SUGGESTIVE, "no intervention could be made"
+    sign = np.sign((finding.estimate.value or 0.0) - _origin(finding))
+    same = [check for check in known if _side(check) == sign]
+    other = [check for check in known if _side(check) == -sign]
+    along = [check for check in known if np.sign(check.estimate.value or 0.0) == sign]
+    if len(other) == len(known) and len(other) >= ENOUGH:
+        return Grade.REFUTED, f"every intervention shows the opposite direction: {_names(other)}"
+    if other:
+        return Grade.SUGGESTIVE, f"interventions contradict: {_names(other)} against it" + (
+            f", {_names(same)} with it" if same else ""
+        )
+    if len(same) >= ENOUGH and not finding.fragile:
+        return Grade.CONFIRMED, f"interventions show it in the same direction: {_names(same)}"
+    if len(along) == len(known):
+        if finding.fragile and len(same) >= ENOUGH:
+            return Grade.SUPPORTED, f"interventions show it in the same direction ({_names(same)}), but it is fragile"
+        shown = f"shown by {_names(same)} alone" if same else "none shown alone"
+        return Grade.SUPPORTED, f"interventions point in the same direction, {shown}"
+    return Grade.SUGGESTIVE, "interventions show no direction: their intervals hold 0 and their signs differ"
+
+
+def _origin(finding: Finding) -> float:
+    """The value of no difference: of a ratio 1."""
+    return 1.0 if finding.estimate.unit == "ratio" else 0.0
+
+
+def _side(check: Check) -> float:
+    """The direction that the interval shows; 0 where it holds 0."""
+    low, high = check.estimate.low or 0.0, check.estimate.high or 0.0
+    return 1.0 if low > 0 else -1.0 if high < 0 else 0.0
+
+
+def _names(checks: Sequence[Check]) -> str:
+    return ", ".join(
+        f"{check.by} {check.estimate.value:+.2f} [{check.estimate.low:+.2f}, {check.estimate.high:+.2f}]"
+        for check in checks
+    )
