@@ -359,7 +359,10 @@ class Margins(Block):
     """The largest difference that does not matter, agreed before the run."""
 
     contrast: Positive = Field(0.1, description="group contrast, in standard deviations of the contrast logit")
-    swap: Positive = Field(0.1, description="mean effect of swapping a term, in standard deviations of the logit")
+    swap: Positive = Field(
+        0.1,
+        description="mean effect of swapping a term, or of hiding one or a region, in standard deviations of the logit",
+    )
     flips: Fraction = Field(0.05, description="share of predictions that a swap flips")
     outcome: Fraction = Field(0.05, description="difference of two rates")
     disparity: Fraction = Field(0.147, description="Cliff's delta")

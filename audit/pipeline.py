@@ -89,7 +89,7 @@ def _answers(task: Task[Any], explained: Explained, evidence: Evidence) -> Answe
     config, first = task.loaded.config, evidence.composites[0]
     broken = faults(explained.ledger())
     found = withhold(answer(evidence, seconds=task.seconds), broken, RELEVANCE_QUESTIONS)
-    findings = tuple(map(graded, found))
+    findings = tuple(graded(each, config.margins) for each in found)
     return Answers(
         findings=findings,
         gates=tuple(gate_state(question, findings) for question in config.gates),

@@ -83,9 +83,9 @@ GLOSSARY: Final[dict[str, str]] = {
     "Cliff's delta": "P(a value of the first group is larger) minus P(it is smaller): 0 is no difference, ±1 is complete separation.",
     "Hidden": "words masked or deleted, or a region filled with the photograph's mean, its blur or what surrounds it; the control hides as "
     "much of something else in the same example.",
-    "Evidence grade": "confirmed: two interventions or more show the difference in its direction, none the other, and it is not "
-    "fragile; supported: they point the same way; suggestive: they differ, or none could be made; refuted by intervention: all show "
-    "the other direction.",
+    "Evidence grade": "confirmed: two interventions or more show the difference in its direction, with an effect of at least its "
+    "margin, none the other, and it is not fragile; supported: they point the same way; suggestive: they differ, or none could be "
+    "made; refuted by intervention: all show the other direction.",
     "Fragile": "another choice than the config's (a term left out, unknown values on one side) would give another verdict.",
     "Gate": "a question whose worst verdict sets the exit code.",
     "Ledger": "the account of where the explained logit went: to the words, or to biases, norms, positions and other constants.",

@@ -5,22 +5,27 @@ from typing import Final
 
 import numpy as np
 
+from audit.config import Margins
 from audit.questions import QUESTIONS
 from audit.records import Check, Finding, Grade, Verdict
 
 SHOWN: Final = (Verdict.BREACH, Verdict.DIFFERENT)
 ENOUGH: Final = 2  # interventions that must show a difference to confirm it
+MARGIN: Final = {
+    "Cliff's delta": "disparity",
+    "sd of the contrast logit": "swap",
+}  # by unit of a check; of rates: outcome
 
 
-def graded(finding: Finding) -> Finding:
+def graded(finding: Finding, margins: Margins) -> Finding:
     """With its grade; unchanged where no difference is shown."""
     if finding.verdict not in SHOWN:
         return finding
-    grade, grounds = _grade(finding)
+    grade, grounds = _grade(finding, margins)
     return finding.model_copy(update={"grade": grade, "grounds": grounds})
 
 
-def _grade(finding: Finding) -> tuple[Grade, str]:
+def _grade(finding: Finding, margins: Margins) -> tuple[Grade, str]:
     if not QUESTIONS[finding.question].explained:
         return Grade.CONFIRMED, "it is read from predictions, without relevance between"
     known = [check for check in finding.checks if check.estimate.value is not None and check.estimate.low is not None]
@@ -36,11 +41,14 @@ def _grade(finding: Finding) -> tuple[Grade, str]:
         return Grade.SUGGESTIVE, f"interventions contradict: {_names(other)} against it" + (
             f", {_names(same)} with it" if same else ""
         )
-    if len(same) >= ENOUGH and not finding.fragile:
-        return Grade.CONFIRMED, f"interventions show it in the same direction: {_names(same)}"
+    if len(same) >= ENOUGH:
+        told = f"interventions show it in the same direction: {_names(same)}"
+        small = len(_beyond(same, margins)) < ENOUGH
+        but = (
+            "; but it is fragile" if finding.fragile else "; but the effect is smaller than its margin" if small else ""
+        )
+        return (Grade.SUPPORTED if but else Grade.CONFIRMED), told + but
     if len(along) == len(known):
-        if finding.fragile and len(same) >= ENOUGH:
-            return Grade.SUPPORTED, f"interventions show it in the same direction ({_names(same)}), but it is fragile"
         shown = f"shown by {_names(same)} alone" if same else "none shown alone"
         return Grade.SUPPORTED, f"interventions point in the same direction, {shown}"
     return Grade.SUGGESTIVE, "interventions show no direction: their intervals hold 0 and their signs differ"
@@ -55,6 +63,14 @@ def _side(check: Check) -> float:
     """The direction that the interval shows; 0 where it holds 0."""
     low, high = check.estimate.low or 0.0, check.estimate.high or 0.0
     return 1.0 if low > 0 else -1.0 if high < 0 else 0.0
+
+
+def _beyond(checks: Sequence[Check], margins: Margins) -> list[Check]:
+    """Those whose effect is at least the margin of its unit."""
+    return [
+        check for check in checks
+        if abs(check.estimate.value or 0.0) >= getattr(margins, MARGIN.get(check.estimate.unit, "outcome"))
+    ]  # fmt: skip
 
 
 def _names(checks: Sequence[Check]) -> str:

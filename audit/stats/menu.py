@@ -208,13 +208,15 @@ of two groups, and what swapping them does; Cliff's delta of the size between si
 
 | grade of a difference that is shown | when |
 |---|---|
-| confirmed | two interventions or more have intervals on its side of 0, none on the other, and no other choice changes the verdict |
-| supported | all point in its direction, and it is fragile or fewer than two intervals leave out 0 |
+| confirmed | two interventions or more have intervals on its side of 0 and effects of at least their margin, none the other side |
+| supported | all point in its direction, and it is fragile, the effects are smaller, or fewer than two intervals leave out 0 |
 | suggestive | they point in different directions, or nothing could be hidden |
 | refuted by intervention | the intervals of all, two or more, lie on the other side of 0 |
 
-Findings that are read from predictions need no relevance, and count as confirmed. A gap of rates that is shown is asked for once more
-with everything declared hidden: where it is still there under every fill, nothing that was declared explains it.
+The margin of an effect is `margins.swap` in sd of the contrast logit, `margins.disparity` of Cliff's delta, `margins.outcome` of rates. A
+finding is fragile where another choice changes its verdict. Findings that are read from predictions need no relevance, and count as
+confirmed. A gap of rates that is shown is asked for once more with everything declared hidden: where it is still there under every fill,
+nothing that was declared explains it.
 """
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.checks.hiding import EVERYTHING, Hidden
-from audit.data.infill import FILLS, hide, moved
+from audit.data.infill import FILLS, fills, moved
 from audit.data.masks import drawn
 from audit.tables import IntArray, MaskTable
 
@@ -23,16 +23,15 @@ def hidden_photographs(
         if not declared.any():
             continue
         (pixels,) = load(np.array([i]))
-        everything = np.asarray(declared.any(axis=0))
-        yield from ((Hidden(i, EVERYTHING, fill), hide(pixels, everything, fill)) for fill in FILLS)
+        hiding, everything = fills(pixels), np.asarray(declared.any(axis=0))
+        yield from ((Hidden(i, EVERYTHING, name), hide(everything)) for name, hide in hiding.items())
         for name, mask in zip(names, declared, strict=True) if i in chosen else ():
             for control, place in ((False, mask), (True, moved(mask, rng))):
                 if place is not None and place.any():
-                    yield from ((Hidden(i, (name,), fill, control), hide(pixels, place, fill)) for fill in FILLS)
+                    yield from ((Hidden(i, (name,), fill, control), hide(place)) for fill, hide in hiding.items())
 
 
 def most_hidden(masks: MaskTable, most: int) -> int:
-    """About how many inputs there are; fewer where a mask cannot be moved."""
-    declared = masks.area[:, :-1] > 0
-    held = int(declared.sum() * min(1.0, most / max(1, len(declared))))
-    return len(FILLS) * (int(declared.any(axis=1).sum()) + 2 * held)
+    """How many inputs there are at most: fewer where a mask cannot be moved, or where photographs with fewer regions are drawn."""
+    declared = np.sort((masks.area[:, :-1] > 0).sum(axis=1))[::-1]
+    return len(FILLS) * int((declared > 0).sum() + 2 * declared[:most].sum())

@@ -22,7 +22,7 @@ from audit.cli import main
 from audit.models.builtin import save_photograph_model
 from audit.models.marked_photographs import train, write_photographs
 from audit.pipeline import Run, run
-from audit.records import Verdict
+from audit.records import Grade, Verdict
 from audit.store.runs import verify
 from bench.marker import config as marker_config
 
@@ -260,12 +260,14 @@ def test_the_marker_is_named_for_the_network_that_learned_it_and_not_for_its_twi
         save_photograph_model(place, train(seed, marked=marked))
         path = marker_config(place, twins=0, gates=["reliance"])
         record = run(path, output=place / "runs").record
-        verdicts[marked] = (
-            next(f.verdict for f in record.findings if f.id == "reliance.regions.marker"),
-            record.exit_code,
-        )
-    assert verdicts[True] == (Verdict.BREACH, 3)
-    assert verdicts[False][0] is not Verdict.BREACH and verdicts[False][1] != 3
+        finding = next(f for f in record.findings if f.id == "reliance.regions.marker")
+        verdicts[marked] = finding.verdict, finding.grade, record.exit_code
+    assert verdicts[True] == (Verdict.BREACH, Grade.CONFIRMED, 3)
+    assert (
+        verdicts[False][0] is not Verdict.BREACH
+        and verdicts[False][1] is not Grade.CONFIRMED
+        and verdicts[False][2] != 3
+    )
 
 
 @pytest.mark.skipif(not FACES.is_file(), reason="the photographs of faces are not there (../shared/data/lfw_gender)")

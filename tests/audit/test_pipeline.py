@@ -181,6 +181,22 @@ def test_findings_can_be_recomputed_from_the_examples_table(project: Project) ->
     assert {"cluster", "confidence"} <= set(table.columns) and table["cluster"].nunique() <= len(table)
 
 
+def test_findings_on_relevance_carry_what_hiding_their_words_does(project: Project) -> None:
+    record = run(project()).record
+    rows = {finding.id: finding for finding in record.findings}
+    contrast = rows["contrast.gender.female-male"]
+    assert [check.by for check in contrast.checks] == ["masked", "deleted", "words swapped"]
+    assert contrast.checks[-1].estimate.value == pytest.approx(rows["intervention.gender.female-male"].estimate.value)
+    assert all(check.estimate.n for check in rows["reliance.gender.female"].checks)
+    assert {(each.composite, each.by) for each in record.agreement} == {
+        (composite, fill) for composite in record.config["relevance"]["composites"] for fill in ("masked", "deleted")
+    }
+    none = run(project(checks={"examples": 0})).record
+    assert none.agreement == () and not any(
+        finding.checks for finding in none.findings if finding.question != "contrast"
+    )
+
+
 def test_unknown_attribute_values_are_counted_never_dropped(project: Project) -> None:
     rows = [
         {
