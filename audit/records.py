@@ -1,6 +1,7 @@
 """The versioned record that every report is rendered from: frozen pydantic models, written to `audit.json`."""
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -15,6 +16,10 @@ class Verdict(StrEnum):
     EQUIVALENT = "EQUIVALENT"
     INCONCLUSIVE = "INCONCLUSIVE"
     NOT_TESTABLE = "NOT TESTABLE"
+
+
+SHOWN: Final = (Verdict.BREACH, Verdict.DIFFERENT)
+"""Verdicts under which a difference is shown."""
 
 
 class Entry(BaseModel):
@@ -160,7 +165,7 @@ class Finding(Entry):
 
     def _turned(self, other: Sensitivity) -> bool:
         one, two = self.estimate.value, other.estimate.value
-        shown = {self.verdict, other.verdict} <= {Verdict.BREACH, Verdict.DIFFERENT}
+        shown = {self.verdict, other.verdict} <= set(SHOWN)
         return shown and one is not None and two is not None and one * two < 0
 
     @property

@@ -7,9 +7,20 @@ from typing import Any, Final, final
 import yaml
 from pydantic import JsonValue, ValidationError
 
-from audit.records import AuditRecord, Estimate, Exhibit, Finding, Lexicon, RegionShare, TermCount, Token, Verdict
+from audit.records import (
+    SHOWN,
+    AuditRecord,
+    Estimate,
+    Exhibit,
+    Finding,
+    Lexicon,
+    RegionShare,
+    TermCount,
+    Token,
+    Verdict,
+)
 from audit.report.text import count, interval, number, p_value
-from audit.report.wording import SEVERITY, SHOWN
+from audit.report.wording import SEVERITY
 
 MOST_TOKENS, MOST_TOKENS_EACH = 30_000, 1_500
 MOST_TERMS, TOP_TERMS = 500, 12

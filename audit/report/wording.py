@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from audit.questions import QUESTIONS
-from audit.records import AuditRecord, Estimate, Finding, Gate, Grade, Verdict
+from audit.records import SHOWN, AuditRecord, Estimate, Finding, Gate, Grade, Verdict
 from audit.report.text import WITHHELD, count, interval, listed, number, p_value, percent, plural
 
 
@@ -45,7 +45,6 @@ GATES: Final[dict[str, tuple[Verdict, str]]] = {
     "inconclusive": (Verdict.INCONCLUSIVE, "at least one finding is not shown to lie inside its margin"),
     "not tested": (Verdict.NOT_TESTABLE, "no finding of this question could be tested"),
 }
-SHOWN: Final = (Verdict.BREACH, Verdict.DIFFERENT)  # a difference is
 LINKS: Final[dict[tuple[bool, bool], str]] = {  # is a gap in errors shown, and a disparity of relevance
     (True, True): "gap with disparity of relevance",
     (True, False): "gap, no measured disparity of relevance: look elsewhere",

@@ -7,9 +7,8 @@ import numpy as np
 
 from audit.config import Margins
 from audit.questions import QUESTIONS
-from audit.records import Check, Finding, Grade, Verdict
+from audit.records import SHOWN, Check, Finding, Grade
 
-SHOWN: Final = (Verdict.BREACH, Verdict.DIFFERENT)
 ENOUGH: Final = 2  # interventions that must show a difference to confirm it
 MARGIN: Final = {
     "Cliff's delta": "disparity",

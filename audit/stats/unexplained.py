@@ -6,48 +6,47 @@ from typing import Final
 import numpy as np
 
 from audit.questions import QUESTIONS
-from audit.records import Check, Finding, Verdict
+from audit.records import SHOWN, Check, Finding
 from audit.stats.cases import Case, Evidence
-from audit.stats.groupings import groupings
+from audit.stats.groupings import Grouping, groupings
 from audit.stats.multiplicity import every
 from audit.stats.performance import Gap, outcome_gaps
+from audit.tables import EffectTable
 
-SHOWN: Final = (Verdict.BREACH, Verdict.DIFFERENT)
-OF_PREDICTIONS: Final = (
-    "selection rate",
-    "false positive rate",
-    "false negative rate",
-)  # a model that answers alike has no gap in them
+OF_PREDICTIONS: Final = ("selection rate", "false positive rate", "false negative rate")
+"""A model that answers alike has no gap in these."""
 
 
 def unexplained_cases(evidence: Evidence, findings: Sequence[Finding]) -> Sequence[Case]:
     """Each gap that is shown, with every declared word or region hidden; all fills must show it, and in its direction."""
-    if evidence.effects is None:
+    gaps = [
+        each for each in findings
+        if each.question == "outcome" and each.verdict in SHOWN and each.details.get("measure") in OF_PREDICTIONS
+    ]  # fmt: skip
+    if evidence.effects is None or not gaps:
         return ()
-    attributes, cases = {grouping.attribute: grouping.column for grouping in groupings(evidence)}, list[Case]()
-    for finding in findings:
-        measure, examples = str(finding.details.get("measure")), evidence.examples
-        if finding.question != "outcome" or finding.verdict not in SHOWN or measure not in OF_PREDICTIONS:
-            continue
-        found = {
-            fill: outcome_gaps(
-                examples.label, predicted, attributes[finding.attribute], [(finding.groups[0], finding.groups[1])],
-                favourable=evidence.favourable, cluster=examples.cluster, measures=(measure,),
-                min_group_size=evidence.config.statistics.min_group_size, among=_among(evidence, finding.attribute),
-            )[0]
-            for fill, predicted in evidence.effects.predicted.items()
-        }  # fmt: skip
-        cases.append(_case(evidence, finding, measure, found))
-    return cases
+    known = {grouping.attribute: grouping for grouping in groupings(evidence)}
+    return [
+        _case(evidence, each, _still_there(evidence, evidence.effects, each, known[each.attribute])) for each in gaps
+    ]
 
 
-def _among(evidence: Evidence, attribute: str) -> tuple[str, ...]:
-    return next(grouping.names for grouping in groupings(evidence) if grouping.attribute == attribute)
+def _still_there(evidence: Evidence, effects: EffectTable, finding: Finding, grouping: Grouping) -> dict[str, Gap]:
+    """The same gap by fill."""
+    pair, measure = (finding.groups[0], finding.groups[1]), str(finding.details["measure"])
+    return {
+        fill: outcome_gaps(
+            evidence.examples.label, predicted, grouping.column, [pair], favourable=evidence.favourable,
+            cluster=evidence.examples.cluster, min_group_size=evidence.config.statistics.min_group_size,
+            among=grouping.names, measures=(measure,),
+        )[0]
+        for fill, predicted in effects.predicted.items()
+    }  # fmt: skip
 
 
-def _case(evidence: Evidence, finding: Finding, measure: str, found: dict[str, Gap]) -> Case:
+def _case(evidence: Evidence, finding: Finding, found: dict[str, Gap]) -> Case:
     put = QUESTIONS["unexplained"].put[evidence.config.task]
-    first, (name, other) = next(iter(found.values())), finding.groups
+    first, (name, other), measure = next(iter(found.values())), finding.groups, str(finding.details["measure"])
     values = [finding.estimate.value or 0.0, *(gap.difference().value or 0.0 for gap in found.values())]
     return Case(
         id=finding.id.replace("outcome.", "unexplained.", 1),

@@ -86,7 +86,10 @@ class TextTask:
         """What is hidden in which text, and the text then; nothing where `checks.examples` is 0."""
         fills, most = text_fills(self.explainer.reader.tokenizer.mask_token), self.config.checks.examples
         rng = np.random.default_rng([self.config.seed, HIDING_SEED])
-        return hidden_texts(self.texts, self.matches, fills, most=most, rng=rng) if most else ([], [])
+        if not most:
+            return [], []
+        seen = [text[:end] for text, end in zip(self.texts, visible_ends(self.explainer, self.texts), strict=True)]
+        return hidden_texts(seen, self.matches, fills, most=most, rng=rng)
 
     @property
     def _mentions(self) -> dict[str, NDArray[np.str_]]:
