@@ -351,7 +351,7 @@ class Checks(Block):
     examples: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         300,
         description="examples, drawn at random, in which the words of a group or term, or a region, are hidden, and something else of "
-        "their size; 0: none, and nothing is confirmed",
+        "their size; 0: none, and no finding on relevance is confirmed",
     )
 
 

@@ -197,7 +197,7 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
     ),
     "unexplained": Question(
         "Unexplained gaps",
-        "Is a gap that is shown still there where everything declared is hidden? Then nothing declared explains it.",
+        "Is a gap in predictions still there where everything declared is hidden? Then what is declared does not explain all of it.",
         "gaps with everything declared hidden",
         explained=False,
         of_columns=True,

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.provenance import provenance
 from audit.records import AuditRecord, DataRecord, Distribution, Exhibit, Finding, Gate, ModelRecord, ProtocolChange
@@ -130,7 +131,8 @@ def example_frame(evidence: Evidence) -> "pd.DataFrame":
     """A row per example in the columns of the contract, and whatever else a finding on it can be recomputed from.
 
     That is: cluster, confidence and covariates, shares and net relevance under every other composite (`share.NAME@COMPOSITE`), the
-    group that a text mentions, and what a swap to a group's words does to the contrast logit and the prediction.
+    group that a text mentions, what a swap to a group's words does to the contrast logit and the prediction, and what hiding does:
+    `hidden.NAME@FILL` and its control on the contrast logit, and the class predicted with everything declared hidden.
     """
     import pandas as pd
 
@@ -161,7 +163,22 @@ def example_frame(evidence: Evidence) -> "pd.DataFrame":
             after = np.full(len(effect), None, dtype=object)
             after[swaps.example[rows]] = names[swaps.predicted[rows]]
             columns |= {f"swap.{attribute}.{target}": effect, f"swap_predicted.{attribute}.{target}": after}
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns | _hidden(evidence, names))
+
+
+def _hidden(evidence: Evidence, classes: NDArray[np.str_]) -> dict[str, object]:
+    table, columns = evidence.effects, dict[str, object]()
+    if table is None:
+        return columns
+    groups = [(k, name) for k, name in enumerate(table.names) if len(name) < 3]  # terms would be hundreds of columns
+    for fill, predicted in table.predicted.items():
+        columns[f"hidden_predicted@{fill}"] = classes[predicted]
+        for k, name in groups:
+            for measure, values in (("hidden", table.delta[fill]), ("hidden_control", table.control[fill])):
+                whole = np.full(len(predicted), np.nan)
+                whole[table.rows] = values[:, k]
+                columns[f"{measure}.{'.'.join(name)}@{fill}"] = whole
+    return columns
 
 
 def _by_group(groups: GroupTable, measure: str, under: str) -> dict[str, object]:

@@ -149,11 +149,13 @@ class EffectTable:
     A feature is named by a region, or by attribute, group and term of its words, as far as they are told. `rows` `[m]` are the examples
     of which some are hidden; by fill, `[m, features]`: `delta` is the contrast logit less that with the feature hidden, `control` the
     same of something else as large, `flipped` and `control_flipped` whether the prediction changes (1 or 0); NaN where an example
-    lacks it. `predicted` by fill, `[n]`: the class predicted with everything declared hidden.
+    lacks it. `pieces` `[m, features]` are the words hidden, of a region 1. `predicted` by fill, `[n]`: the class predicted with
+    everything declared hidden.
     """
 
     names: tuple[tuple[str, ...], ...]
     rows: IntArray
+    pieces: FloatArray
     delta: Mapping[str, FloatArray]
     control: Mapping[str, FloatArray]
     flipped: Mapping[str, FloatArray]

@@ -49,7 +49,9 @@ def shown_findings(
             or _one_way(each, k)
         )
         measured = each.attribute in (told.errors if each.details.get("measure", ERROR) == ERROR else told.rates)
-        events = each.question in OF_RATES and (measured or any(rare(e, k) for e in _inside(each)))
+        events = each.question == "unexplained" or (
+            each.question in OF_RATES and (measured or any(rare(e, k) for e in _inside(each)))
+        )
         withheld = (CHANGED if compared(each) in changed else ()) + (WITHIN if each.attribute in told.rates else ())
         shown.append(_finding(each, k, counts=not (hidden or events), events=events, withheld=withheld))
     return tuple(shown)
@@ -144,6 +146,7 @@ def _finding(finding: Finding, k: int, *, counts: bool, events: bool, withheld: 
             for each in finding.sensitivity
         ),
         "checks": tuple(_check(each, k) for each in finding.checks),
+        "grounds": _grounds(finding, k),
     }
     if not counts:
         update["needed_n"] = None
@@ -158,11 +161,22 @@ def _finding(finding: Finding, k: int, *, counts: bool, events: bool, withheld: 
 
 
 def _check(check: Check, k: int) -> Check:
-    """Without counts: they would tell how many examples were not drawn, or have no control; without what few examples show."""
+    """Without counts: they would tell how many examples were not drawn, or have no control; without what few examples show.
+
+    Flips are shown where k or more, beyond those of the control, change their prediction.
+    """
+    flips = check.flips
+    few = flips is None or flips.value is None or abs(flips.value) * (flips.n or 0) < k
     return check.model_copy(update={
         "estimate": shown_estimate(check.estimate, k, counts=False),
-        "flips": None if check.flips is None else shown_estimate(check.flips, k, counts=False),
+        "flips": None if few or flips is None else shown_estimate(flips, k, counts=False),
     })  # fmt: skip
+
+
+def _grounds(finding: Finding, k: int) -> str:
+    """Without the numbers of checks, where one is of few examples."""
+    few = any(small(check.estimate.n, k) for check in finding.checks)
+    return masked(re.sub(INTERVALS, "", finding.grounds) if few else finding.grounds, k, counts=not few)
 
 
 def _bare(finding: Finding) -> dict[str, object]:

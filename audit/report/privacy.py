@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from audit.records import (
+    Agreement,
     AuditRecord,
     DataRecord,
     Distribution,
@@ -75,6 +76,13 @@ def _suppressed(record: AuditRecord, k: int) -> AuditRecord:
             "distributions": tuple(_merged(d, k) for d in record.distributions if _many(d, data.used, absent, k)),
         }
     )
+
+
+def _agreement(each: Agreement, k: int) -> Agreement:
+    """Without counts: where few examples lack a region, they would tell how many."""
+    return each.model_copy(update={
+        "spearman": shown_estimate(each.spearman, k, counts=False), "sign": shown_estimate(each.sign, k, counts=False),
+    })  # fmt: skip
 
 
 def _of_all(estimate: Estimate, used: int, k: int) -> Estimate:

@@ -183,7 +183,7 @@ def _accuracy(estimate: Estimate) -> str:
 
 def _graded(findings: Sequence[Finding]) -> str:
     told = graded(findings)
-    return f" By interventions, of the differences shown: {told}." if told else ""
+    return f" Of the differences of relevance, by intervention: {told}." if told else ""
 
 
 def _most_severe(findings: Sequence[Finding]) -> str:
@@ -280,8 +280,8 @@ def checked(finding: Finding) -> list[str]:
 
 
 def graded(findings: Sequence[Finding]) -> str:
-    """How many findings have each grade, strongest first; empty where none has one."""
-    counts = Counter(finding.grade for finding in findings if finding.grade)
+    """How many findings on relevance have each grade, strongest first; empty where none has one."""
+    counts = Counter(each.grade for each in findings if each.grade and QUESTIONS[each.question].explained)
     return listed([f"{counts[grade]} {grade.value}" for grade in Grade if counts[grade]])
 
 

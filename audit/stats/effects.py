@@ -1,71 +1,103 @@
 """Checks of findings: the question of a finding, asked of what hiding its feature does in the place of relevance."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from audit.records import Agreement, Check, Estimate
 from audit.stats.cases import Evidence
-from audit.stats.intervals import BoolArray, difference_interval, mean_interval
+from audit.stats.intervals import BoolArray, difference_interval, mean_interval, missing, units
 from audit.stats.rates import wilson
 from audit.stats.tests import ranks
-from audit.tables import EffectTable, FloatArray, IntArray
+from audit.tables import EffectTable, FloatArray, IntArray, SwapTable
 
 UNIT: Final = "sd of the contrast logit"
 FLIPS: Final = "share of predictions that change, beyond the control"
 CLEAR: Final = 0.1  # sd of the contrast logit, from which an effect has a direction
 SWAPPED: Final = "words swapped"
 Name = tuple[str, ...]
-Less = Callable[[FloatArray, FloatArray], FloatArray]
+Tables = Callable[[EffectTable], tuple[Mapping[str, FloatArray], Mapping[str, FloatArray]]]
+SIGNS: Final[Mapping[str, Callable[[FloatArray], FloatArray]]] = MappingProxyType({
+    "|R|": np.abs,
+    "R+": lambda effect: np.maximum(effect, 0),
+    "R-": lambda effect: np.maximum(-effect, 0),
+    "net": lambda effect: effect,
+})  # fmt: skip
+"""From an effect to the part of it that a sign policy compares."""
 
 
-def signed(evidence: Evidence, name: Name) -> dict[str, FloatArray]:
-    """By fill, `[n]`: what the feature adds to the contrast logit beyond its control, in sd; NaN where nothing was hidden."""
-    scale = evidence.scale
-    return _by_fill(evidence, name, lambda t: (t.delta, t.control), lambda own, control: (own - control) / scale)
+def effects(evidence: Evidence, name: Name, sign: str = "net", *, each: bool = False) -> dict[str, FloatArray]:
+    """By fill, `[n]`: what hiding a feature takes from the contrast logit beyond its control, in sd; NaN where nothing was hidden.
 
-
-def sizes(evidence: Evidence, name: Name) -> dict[str, FloatArray]:
-    """The same of the sizes of both."""
-    scale = evidence.scale
-    return _by_fill(
-        evidence, name, lambda t: (t.delta, t.control), lambda own, control: (np.abs(own) - np.abs(control)) / scale
-    )
+    `sign` is the policy that both are measured by; `each`: per word that was hidden.
+    """
+    found = _by_fill(evidence, name, lambda table: (table.delta, table.control), SIGNS[sign])
+    pieces = _pieces(evidence, name) if each else np.ones(len(evidence.examples.label))
+    return {fill: values / evidence.scale / pieces for fill, values in found.items()}
 
 
 def mean_checks(
     evidence: Evidence, name: Name, values: Mapping[str, FloatArray], rows: BoolArray | None = None
 ) -> tuple[Check, ...]:
     """The mean over the rows under each fill, and the flips."""
-    flips = _by_fill(evidence, name, lambda t: (t.flipped, t.control_flipped), np.subtract)
+    flips = _by_fill(evidence, name, lambda table: (table.flipped, table.control_flipped), SIGNS["net"])
     asked = np.full(len(evidence.examples.label), True) if rows is None else rows
     cluster = evidence.examples.cluster[asked]
     return tuple(
         Check(
             by=fill,
-            estimate=mean_interval(each[asked], cluster=cluster, unit=UNIT),
-            flips=mean_interval(flips[fill][asked], cluster=cluster, unit=FLIPS),
+            estimate=_enough(evidence, mean_interval(each[asked], cluster=cluster, unit=UNIT)),
+            flips=_enough(evidence, mean_interval(flips[fill][asked], cluster=cluster, unit=FLIPS)),
         )
         for fill, each in values.items()
     )
 
 
+def _enough(evidence: Evidence, estimate: Estimate, fewest: int | None = None) -> Estimate:
+    """Nothing is said of fewer independent units (`fewest` a side) than a comparison of groups needs."""
+    smallest, held = evidence.config.statistics.min_group_size, fewest or estimate.clusters or 0
+    if estimate.value is None or held >= smallest:
+        return estimate
+    reason = f"hidden in {held} independent examples; {smallest} are needed"
+    return missing(reason, level=estimate.level, unit=estimate.unit, n=estimate.n or 0, dropped=estimate.dropped)
+
+
 def contrast_checks(evidence: Evidence, attribute: str, group: str, others: Sequence[str]) -> tuple[Check, ...]:
-    """The words of a group less those of the others: hidden, and swapped where there is one other group."""
-    one, rest = signed(evidence, (attribute, group)), [signed(evidence, (attribute, other)) for other in others]
+    """A word of a group less one of the others: hidden, and swapped where there is one other group."""
+    one = effects(evidence, (attribute, group), each=True)
+    rest = [effects(evidence, (attribute, other), each=True) for other in others]
     found = [
         Check(by=fill, estimate=_difference(evidence, values, [each[fill] for each in rest if each]))
         for fill, values in one.items()
     ]
     table = evidence.swaps.get(attribute)
     if table is not None and len(others) == 1:
-        forward = (table.source == others[0]) & (table.target == group)
-        rows = forward | ((table.source == group) & (table.target == others[0]))
-        delta = (np.where(forward, table.delta, -table.delta) / evidence.scale)[rows]
+        rows, delta = swapped(table, group, others[0])
         cluster = evidence.examples.cluster[table.example[rows]]
-        found.append(Check(by=SWAPPED, estimate=mean_interval(delta, cluster=cluster, unit=UNIT)))
+        estimate = mean_interval(delta / evidence.scale, cluster=cluster, unit=UNIT)
+        found.append(Check(by=SWAPPED, estimate=_enough(evidence, estimate)))
     return tuple(found)
+
+
+def swapped(table: SwapTable, name: str, other: str) -> tuple[BoolArray, FloatArray]:
+    """The rows of the swaps between two groups, and the effect on the contrast logit of words of the first in place of the second's."""
+    forward = (table.source == other) & (table.target == name)
+    rows = forward | ((table.source == name) & (table.target == other))
+    return rows, np.where(forward, table.delta, -table.delta)[rows]
+
+
+def _difference(evidence: Evidence, one: FloatArray, others: Sequence[FloatArray]) -> Estimate:
+    values, cluster = np.concatenate([one, *others]), np.tile(evidence.examples.cluster, 1 + len(others))
+    side, known = np.arange(len(values)) < len(one), np.isfinite(values)
+    fewest = min(units(cluster[known & part]) for part in (side, ~side))
+    found = difference_interval(values, side, cluster=cluster, unit=UNIT)
+    return (
+        found
+        if fewest >= evidence.config.statistics.min_group_size
+        else _enough(evidence, found.model_copy(update={"clusters": fewest}))
+    )
 
 
 def agreements(evidence: Evidence) -> tuple[Agreement, ...]:
@@ -73,11 +105,11 @@ def agreements(evidence: Evidence) -> tuple[Agreement, ...]:
     found = []
     for composite, table in evidence.groups.items():
         names = [(name,) if evidence.regions else tuple(name.rsplit(".", 1)) for name in table.names]
-        effects = [signed(evidence, name) for name in names]
+        hidden = [effects(evidence, name) for name in names]
         for fill in evidence.effects.delta if evidence.effects else ():
             pairs = [
                 (table.net[:, k], each[fill], evidence.examples.cluster)
-                for k, each in enumerate(effects)
+                for k, each in enumerate(hidden)
                 if fill in each
             ]
             if pairs:
@@ -107,22 +139,27 @@ def _standard_ranks(values: FloatArray) -> FloatArray:
     return (found - found.mean()) / spread if spread else np.full(len(found), np.nan)
 
 
-def _difference(evidence: Evidence, one: FloatArray, others: Sequence[FloatArray]) -> Estimate:
-    values, cluster = np.concatenate([one, *others]), np.tile(evidence.examples.cluster, 1 + len(others))
-    return difference_interval(values, np.arange(len(values)) < len(one), cluster=cluster, unit=UNIT)
-
-
 def _by_fill(
-    evidence: Evidence,
-    name: Name,
-    tables: Callable[[EffectTable], tuple[Mapping[str, FloatArray], Mapping[str, FloatArray]]],
-    less: Less,
+    evidence: Evidence, name: Name, tables: Tables, sign: Callable[[FloatArray], FloatArray]
 ) -> dict[str, FloatArray]:
     table, found = evidence.effects, dict[str, FloatArray]()
     if table is None or name not in table.names:
         return found
     column, (own, control) = table.names.index(name), tables(table)
     for fill, values in own.items():
-        found[fill] = np.full(len(evidence.examples.label), np.nan)
-        found[fill][table.rows] = less(values[:, column], control[fill][:, column])
+        found[fill] = _whole(evidence, table, sign(values[:, column]) - sign(control[fill][:, column]))
+    return found
+
+
+def _pieces(evidence: Evidence, name: Name) -> FloatArray:
+    table = evidence.effects
+    if table is None or name not in table.names:
+        return np.ones(len(evidence.examples.label))
+    return _whole(evidence, table, table.pieces[:, table.names.index(name)])
+
+
+def _whole(evidence: Evidence, table: EffectTable, values: FloatArray) -> FloatArray:
+    """`[n]` from the rows of the table."""
+    found = np.full(len(evidence.examples.label), np.nan)
+    found[table.rows] = values
     return found

@@ -29,8 +29,10 @@ def _grade(finding: Finding, margins: Margins) -> tuple[Grade, str]:
         return Grade.CONFIRMED, "it is read from predictions, without relevance between"
     known = [check for check in finding.checks if check.estimate.value is not None and check.estimate.low is not None]
     if not known:
-        return Grade.SUGGESTIVE, "no intervention could be made"
-    sign = np.sign((finding.estimate.value or 0.0) - _origin(finding))
+        few = next((check.estimate.reason for check in finding.checks if check.estimate.reason), "")
+        part = "its parts are not checked by intervention, see the whole" if "part" in finding.details else ""
+        return Grade.SUGGESTIVE, few or part or "no intervention could be made"
+    sign = _sign(finding)
     same = [check for check in known if _side(check) == sign]
     other = [check for check in known if _side(check) == -sign]
     along = [check for check in known if np.sign(check.estimate.value or 0.0) == sign]
@@ -50,12 +52,12 @@ def _grade(finding: Finding, margins: Margins) -> tuple[Grade, str]:
     if len(along) == len(known):
         shown = f"shown by {_names(same)} alone" if same else "none shown alone"
         return Grade.SUPPORTED, f"interventions point in the same direction, {shown}"
-    return Grade.SUGGESTIVE, "interventions show no direction: their intervals hold 0 and their signs differ"
+    return Grade.SUGGESTIVE, "interventions do not agree on a direction: some point the other way, none is shown to"
 
 
-def _origin(finding: Finding) -> float:
-    """The value of no difference: of a ratio 1."""
-    return 1.0 if finding.estimate.unit == "ratio" else 0.0
+def _sign(finding: Finding) -> float:
+    """Its direction; a ratio that is shown is always one of more relevance than placebos have."""
+    return 1.0 if finding.estimate.unit == "ratio" else float(np.sign(finding.estimate.value or 0.0))
 
 
 def _side(check: Check) -> float:

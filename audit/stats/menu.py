@@ -204,7 +204,8 @@ a region is filled with the photograph's mean, with its blur, and with what surr
 1993). Hiding anything moves a logit, so each has its control in the same example: as many other words that no lexicon declares, or the
 mask moved to where it overlaps itself least. `checks.examples` of a feature, drawn at random, are hidden. What is compared is what the
 finding compares: the mean effect of a region or term; the mean size of the effect of a group's words; the difference between the words
-of two groups, and what swapping them does; Cliff's delta of the size between sides in the same strata.
+of two groups, and what swapping them does; Cliff's delta of the size between sides in strata of the same kind.
+Words count each, as in the finding; nothing is said of fewer than `statistics.min_group_size` independent examples.
 
 | grade of a difference that is shown | when |
 |---|---|
@@ -215,8 +216,9 @@ of two groups, and what swapping them does; Cliff's delta of the size between si
 
 The margin of an effect is `margins.swap` in sd of the contrast logit, `margins.disparity` of Cliff's delta, `margins.outcome` of rates. A
 finding is fragile where another choice changes its verdict. Findings that are read from predictions need no relevance, and count as
-confirmed. A gap of rates that is shown is asked for once more with everything declared hidden: where it is still there under every fill,
-nothing that was declared explains it.
+confirmed; the link of relevance and errors is checked by thirds of the effect, and the parts of shares that are often 0 are not checked.
+A gap in selection, false positive or false negative rates that is shown is asked for once more with everything declared hidden: where it
+is still there under every fill, what was declared does not explain all of it (a selection rate may also follow true base rates).
 """
 
 

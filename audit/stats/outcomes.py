@@ -11,17 +11,19 @@ from pydantic import JsonValue
 from scipy import special
 
 from audit.questions import QUESTIONS
+from audit.records import Check
 from audit.stats.cases import Case, Evidence, Variant, not_testable
 from audit.stats.counts import mcnemar
+from audit.stats.effects import effects, swapped
 from audit.stats.features import Feature, features, measure
 from audit.stats.groupings import Grouping, groupings
 from audit.stats.intervals import BoolArray, mean_interval
 from audit.stats.performance import MEASURES, Gap, equal_rates, outcome_gaps
 from audit.stats.placebos import Pool
-from audit.stats.rates import rate, wilson
+from audit.stats.rates import RateGap, rate, wilson
 from audit.stats.stratified import common_odds
 from audit.stats.tests import omnibus, sign_flip
-from audit.tables import IntArray, SwapTable
+from audit.tables import FloatArray, IntArray, SwapTable
 
 THIRDS: Final = ("third with least relevance there", "middle third", "third with most")
 
@@ -48,9 +50,8 @@ def intervention_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
 
 def _swap_cases(evidence: Evidence, attribute: str, table: SwapTable, name: str, other: str) -> list[Case]:
     """Two cases a pair: mean effect on the contrast logit, and how often the prediction flips."""
-    forward = (table.source == other) & (table.target == name)
-    rows = forward | ((table.source == name) & (table.target == other))
-    delta = (np.where(forward, table.delta, -table.delta) / evidence.scale)[rows]
+    forward, (rows, effect) = table.source == other, swapped(table, name, other)
+    delta = effect / evidence.scale
     flipped = (table.predicted != evidence.examples.predicted[table.example])[rows]
     cluster = evidence.examples.cluster[table.example[rows]]
     margins, resamples = evidence.config.margins, evidence.config.statistics.permutations
@@ -220,18 +221,40 @@ def link_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
     return cases
 
 
-def _link_case(evidence: Evidence, grouping: Grouping, feature: Feature, name: str) -> Case | None:
-    examples, task = evidence.examples, evidence.config.task
-    values = feature.values[evidence.composites[0]]
+def _thirds(
+    evidence: Evidence, grouping: Grouping, name: str, values: FloatArray
+) -> tuple[BoolArray, IntArray, IntArray] | None:
+    """Of a group's examples that have a value: which are wrong, their third, their cluster; None where a third is too small."""
+    examples = evidence.examples
     held = np.flatnonzero((grouping.column == name) & np.isfinite(values))
-    cuts = np.quantile(values[held], (1 / 3, 2 / 3)) if len(held) else np.zeros(2)
-    third = np.searchsorted(cuts, values[held])
+    third = np.searchsorted(np.quantile(values[held], (1 / 3, 2 / 3)) if len(held) else np.zeros(2), values[held])
     if min(np.bincount(third, minlength=3)) < evidence.config.statistics.min_group_size:
         return None
-    wrong, unit = examples.label[held] != examples.predicted[held], examples.cluster[held]
+    return examples.label[held] != examples.predicted[held], third, examples.cluster[held]
+
+
+def _ends(wrong: BoolArray, third: IntArray, cluster: IntArray) -> tuple[RateGap, float | None, str]:
+    """Errors in the last third against the first."""
     ends = third != 1
-    event, most, cluster = wrong[ends], third[ends] == 2, unit[ends]
-    gap, p, test = equal_rates(event, most, cluster=cluster)
+    return equal_rates(wrong[ends], third[ends] == 2, cluster=cluster[ends])
+
+
+def _link_checks(evidence: Evidence, grouping: Grouping, feature: Feature, name: str, unit: str) -> tuple[Check, ...]:
+    """The same thirds by what hiding the feature does."""
+    hidden = effects(evidence, (feature.name,), evidence.config.statistics.sign)
+    thirds = {fill: _thirds(evidence, grouping, name, values) for fill, values in hidden.items()}
+    return tuple(
+        Check(by=fill, estimate=_ends(*found)[0].estimate(0.95, unit=unit)) for fill, found in thirds.items() if found
+    )
+
+
+def _link_case(evidence: Evidence, grouping: Grouping, feature: Feature, name: str) -> Case | None:
+    task, values = evidence.config.task, feature.values[evidence.composites[0]]
+    thirds = _thirds(evidence, grouping, name, values)
+    if thirds is None:
+        return None
+    wrong, third, unit = thirds
+    gap, p, test = _ends(*thirds)
     put = QUESTIONS["link"].put[task]
     rates = {
         word: wilson(wrong[third == i], cluster=unit[third == i], unit="error rate") for i, word in enumerate(THIRDS)
@@ -248,6 +271,7 @@ def _link_case(evidence: Evidence, grouping: Grouping, feature: Feature, name: s
         p=p,
         estimate=lambda level: gap.estimate(level, unit=put.scale),
         composite=evidence.composites[0],
+        checks=_link_checks(evidence, grouping, feature, name, put.scale),
         details={
             feature.kind: feature.name,
             **{f"error rate, {word}": rate.model_dump() for word, rate in rates.items()},

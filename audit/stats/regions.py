@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from audit.questions import QUESTIONS
 from audit.records import Estimand, Estimate, Opinion
 from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable, untested
-from audit.stats.effects import mean_checks, signed
+from audit.stats.effects import effects, mean_checks
 from audit.stats.intervals import BoolArray, mean_interval
 from audit.stats.mask_swap import MaskSwap, mask_swap
 from audit.stats.multiplicity import every
@@ -144,7 +144,7 @@ def _case(
             if test is not first
         ),
         null=first.null[:SHOWN],
-        checks=mean_checks(evidence, (regions.names[r],), signed(evidence, (regions.names[r],)), held),
+        checks=mean_checks(evidence, (regions.names[r],), effects(evidence, (regions.names[r],)), held),
         note="; ".join(filter(None, (DISAGREE if agreed == 1.0 and len(tests) > 1 else "", note))),
         variants=tuple(_redrawn(evidence, *other, r, held, key) for other in evidence.varied.items()),
         **own,

@@ -17,11 +17,11 @@ from audit.config import FEWEST_TWINS
 from audit.questions import EXAMPLES, QUESTIONS
 from audit.records import Check, Estimand, Estimate, Opinion
 from audit.stats.cases import Case, Evidence, Variant, by_reason, not_testable, untested
-from audit.stats.effects import sizes
+from audit.stats.effects import effects
 from audit.stats.features import PARTS, Feature, features, measure
 from audit.stats.fractional import fractional_logit
 from audit.stats.groupings import Grouping, groupings
-from audit.stats.intervals import BoolArray, noting
+from audit.stats.intervals import BoolArray, missing, noting
 from audit.stats.matching import (
     LIMIT,
     Comparison,
@@ -35,7 +35,7 @@ from audit.stats.matching import (
 )
 from audit.stats.multiplicity import every
 from audit.stats.placebos import Pool
-from audit.stats.tests import RankEffect, omnibus
+from audit.stats.tests import UNIT, RankEffect, omnibus
 from audit.stats.twins import referenced, twin_details
 from audit.tables import FloatArray, IntArray
 
@@ -261,12 +261,16 @@ def _case(
 
 
 def _checks(evidence: Evidence, feature: Feature, compared: Comparison) -> tuple[Check, ...]:
-    """The sides compared, in the same strata, on the size of what hiding the feature does."""
-    values = sizes(evidence, (feature.name,)) if not feature.part else {}
+    """The sides compared, in strata of the same kind, on what hiding the feature does; of the whole values, not of their parts."""
+    values = {} if feature.part else effects(evidence, (feature.name,), evidence.config.statistics.sign)
     hidden = replace(feature, values=values, twins=np.zeros((0, 0)), varied={})
-    return tuple(
-        Check(by=fill, estimate=sampled(evidence, hidden, compared, fill).effect().estimate(0.95)) for fill in values
-    )
+    return tuple(Check(by=fill, estimate=_compared(evidence, hidden, compared, fill)) for fill in values)
+
+
+def _compared(evidence: Evidence, hidden: Feature, compared: Comparison, fill: str) -> Estimate:
+    sample = sampled(evidence, hidden, compared, fill)
+    reason = incomparable(evidence, compared, sample)
+    return missing(reason, level=0.95, unit=UNIT) if reason else sample.effect().estimate(0.95)
 
 
 def _again(

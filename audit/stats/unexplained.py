@@ -54,10 +54,13 @@ def _case(evidence: Evidence, finding: Finding, found: dict[str, Gap]) -> Case:
         attribute=finding.attribute,
         groups=finding.groups,
         estimand=put.estimand(evidence.config.task, measure=measure, group=name, other=other),
-        test=f"{first.test}, larger p of {len(found)} fills",
-        p=every([gap.p for gap in found.values()], map(float, np.sign(values))),
+        test=f"{first.test}, largest p of {len(found)} fills and of the gap with nothing hidden (adjusted)",
+        p=every([finding.test.p_adjusted, *(gap.p for gap in found.values())], map(float, np.sign(values))),
         estimate=first.difference,
-        details={"measure": measure},
+        details={
+            "measure": measure,
+            "rate": first.rates[0].model_dump(),
+            "reference rate": first.rates[1].model_dump(),
+        },
         checks=tuple(Check(by=fill, estimate=gap.difference()) for fill, gap in found.items()),
-        omnibus=finding.test.p_adjusted,
     )

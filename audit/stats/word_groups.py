@@ -10,7 +10,7 @@ from audit.config import Config
 from audit.questions import QUESTIONS
 from audit.records import Check, Estimate, Opinion
 from audit.stats.cases import Case, Evidence, Variant, by_attribute, not_testable
-from audit.stats.effects import contrast_checks, mean_checks, signed, sizes
+from audit.stats.effects import contrast_checks, effects, mean_checks
 from audit.stats.intervals import noting
 from audit.stats.nulls import (
     Design,
@@ -43,7 +43,9 @@ def reliance_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
                 _placebo_case(
                     "reliance", attribute, (group,), first, tests,
                     partial(_enriched, evidence, pool, kept),
-                    checks=mean_checks(evidence, (attribute, group), sizes(evidence, (attribute, group))),
+                    checks=mean_checks(
+                        evidence, (attribute, group), effects(evidence, (attribute, group), "|R|", each=True)
+                    ),
                     variants=_leaving_out(evidence, pool, tests, (kept,)),
                 )
             )  # fmt: skip
@@ -68,7 +70,7 @@ def contrast_cases(evidence: Evidence, pool: Pool | None) -> Sequence[Case]:
                     "contrast", attribute, (name, other), first, tests,
                     partial(_contrasted, evidence, pool, kept),
                     margin=evidence.config.margins.contrast,
-                    checks=contrast_checks(evidence, attribute, name, _others(groups, name, other)),
+                    checks=contrast_checks(evidence, attribute, name, _others(testable, name, other)),
                     variants=_leaving_out(evidence, pool, tests, kept),
                 )
             )  # fmt: skip
@@ -123,7 +125,7 @@ def _term_case(evidence: Evidence, pool: Pool, attribute: str, group: str, kind:
             pool, np.array([kind]), first, cluster=evidence.examples.cluster, scale=evidence.scale, level=level
         ),
         checks=mean_checks(
-            evidence, (attribute, group, term), signed(evidence, (attribute, group, term)),
+            evidence, (attribute, group, term), effects(evidence, (attribute, group, term), each=True),
             evidence.examples.label == evidence.classes.index(label),
         ),
         feature=term, label=label,

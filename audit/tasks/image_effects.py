@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.checks.hiding import EVERYTHING, Hidden
+from audit.checks.hiding import EVERYTHING, Feature, Hidden
 from audit.data.infill import FILLS, fills, moved
 from audit.data.masks import drawn
 from audit.tables import IntArray, MaskTable
@@ -14,24 +14,32 @@ Inputs = NDArray[np.float32]
 
 
 def hidden_photographs(
-    load: Callable[[IntArray], Inputs], masks: MaskTable, names: tuple[str, ...], *, most: int, rng: np.random.Generator
+    load: Callable[[IntArray], Inputs],
+    masks: MaskTable,
+    names: tuple[str, ...],
+    *,
+    most: int,
+    draws: Callable[[Feature], np.random.Generator],
 ) -> Iterator[tuple[Hidden, Inputs]]:
-    """Each hidden input `[channels, H, W]`: of `most` photographs, drawn at random, by region; everything of all photographs."""
-    chosen = set(rng.permutation(len(masks.area))[:most].tolist())
-    for i in range(len(masks.area)):
+    """Each hidden input `[channels, H, W]`: of `most` photographs that hold a region, drawn at random; everything of all photographs."""
+    rngs = {name: draws((name,)) for name in names}
+    chosen = {
+        name: set(rng.permutation(np.flatnonzero(masks.area[:, r]))[:most].tolist())
+        for r, (name, rng) in enumerate(rngs.items())
+    }
+    for i in np.flatnonzero(masks.area[:, :-1].any(axis=1)).tolist():
         declared = drawn(masks, i)[:-1]
-        if not declared.any():
-            continue
         (pixels,) = load(np.array([i]))
         hiding, everything = fills(pixels), np.asarray(declared.any(axis=0))
-        yield from ((Hidden(i, EVERYTHING, name), hide(everything)) for name, hide in hiding.items())
-        for name, mask in zip(names, declared, strict=True) if i in chosen else ():
-            for control, place in ((False, mask), (True, moved(mask, rng))):
-                if place is not None and place.any():
+        yield from ((Hidden(i, EVERYTHING, fill), hide(everything)) for fill, hide in hiding.items())
+        for name, mask in zip(names, declared, strict=True):
+            for control in (False, True) if i in chosen[name] else ():
+                place = moved(mask, rngs[name]) if control else mask
+                if place is not None:
                     yield from ((Hidden(i, (name,), fill, control), hide(place)) for fill, hide in hiding.items())
 
 
 def most_hidden(masks: MaskTable, most: int) -> int:
-    """How many inputs there are at most: fewer where a mask cannot be moved, or where photographs with fewer regions are drawn."""
-    declared = np.sort((masks.area[:, :-1] > 0).sum(axis=1))[::-1]
-    return len(FILLS) * int((declared > 0).sum() + 2 * declared[:most].sum())
+    """How many inputs there are at most: fewer where a mask cannot be moved."""
+    held = masks.area[:, :-1] > 0
+    return len(FILLS) * int(held.any(axis=1).sum() + 2 * np.minimum(held.sum(axis=0), most).sum())

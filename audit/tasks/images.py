@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from audit.checks.hiding import Hidden, effect_table
+from audit.checks.hiding import Hidden, effect_table, generators
 from audit.config import Config, Preprocessing
 from audit.data.examples import Examples
 from audit.data.geometry import map_pixels, normalise
@@ -47,7 +47,7 @@ from audit.tasks.region_records import mean_maps, region_records, region_shares
 from audit.tasks.resolving import resolve_data
 from audit.tasks.task import Gallery, misclassified
 
-TWIN_SEED, SWAP_SEED, SHIFT_SEED, HIDING_SEED = 1, 2, 3, 4
+TWIN_SEED, SWAP_SEED, SHIFT_SEED = 1, 2, 3
 MOST_GROUPS = 12  # values of an attribute that get mean maps of their own
 
 
@@ -202,10 +202,10 @@ class ImageTask:
         if not most:
             return None
         hidden: list[Hidden] = []
-        rng = np.random.default_rng([self.config.seed, HIDING_SEED])
+        draws = generators(self.config.seed)
 
         def inputs() -> Iterator[NDArray[np.float32]]:
-            for each, pixels in hidden_photographs(self.pixels, self.masks, names, most=most, rng=rng):
+            for each, pixels in hidden_photographs(self.pixels, self.masks, names, most=most, draws=draws):
                 hidden.append(each)
                 yield pixels
 

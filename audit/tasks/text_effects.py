@@ -1,6 +1,6 @@
 """Interventions on texts: declared terms swapped, and the words of an attribute, group or term hidden, or as many other words."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, final
@@ -32,25 +32,25 @@ def hidden_texts(
     fills: Mapping[str, str],
     *,
     most: int,
-    rng: np.random.Generator,
+    draws: Callable[[Feature], np.random.Generator],
 ) -> tuple[list[Feature], list[tuple[Hidden, str]]]:
     """Features that some text holds, and each hidden input: of `most` texts of a feature, drawn at random; everything of all texts."""
-    held = _held(matches)
-    chosen = {name: rng.permutation(rows)[:most].tolist() for name, rows in sorted(held.items())}
-    inputs = [
-        (Hidden(i, name, fill, control), without(texts[i], spans, token))
-        for name, rows in chosen.items()
-        for i in rows
-        for control, spans in _spans(texts[i], matches[i], name, rng)
-        for fill, token in fills.items()
-    ]
+    inputs, held = list[tuple[Hidden, str]](), _held(matches)
+    for name, rows in sorted(held.items()):
+        rng = draws(name)
+        for i in rng.permutation(rows)[:most].tolist():
+            for control, spans, pieces in _spans(texts[i], matches[i], name, rng):
+                inputs += [
+                    (Hidden(i, name, fill, control, pieces), without(texts[i], spans, token))
+                    for fill, token in fills.items()
+                ]
     inputs += [
         (Hidden(i, EVERYTHING, fill), without(texts[i], _merged(found), token))
         for i, found in enumerate(matches)
         for fill, token in fills.items()
         if found
     ]
-    return list(chosen), inputs
+    return sorted(held), inputs
 
 
 def swapped_texts(texts: Sequence[str], matches: Sequence[Sequence[Match]], lexicon: LexiconData) -> list[SwappedText]:
@@ -84,8 +84,6 @@ class Scorer:
 
     def effects(self, names: Sequence[Feature], inputs: Sequence[tuple[Hidden, str]]) -> EffectTable | None:
         """The effect of hiding words; None where nothing is."""
-        if not names:
-            return None
         distinct = {text: i for i, text in enumerate(dict.fromkeys(text for _, text in inputs))}
         with progress("words hidden", len(distinct)) as advance:
             after = self._read(list(distinct), advance=advance)
@@ -111,15 +109,24 @@ def _held(matches: Sequence[Sequence[Match]]) -> dict[Feature, list[int]]:
 
 def _spans(
     text: str, matches: Sequence[Match], name: Feature, rng: np.random.Generator
-) -> Iterator[tuple[bool, list[Span]]]:
-    """The feature's own spans, then its control's: as many words that no lexicon declares, none where the text has too few."""
+) -> Iterator[tuple[bool, list[Span], int]]:
+    """The feature's own spans, then its control's, with how many words they hold.
+
+    The control is as many runs of words that no lexicon declares, each as long as its span; none where the text has too few.
+    """
     own = _merged([m for m in matches if (m.attribute, m.group, m.term)[: len(name)] == name])
-    yield False, own
     every, declared = [(start, end) for start, end, _ in words(text)], _merged(matches)
-    size = max(1, sum(_overlap(word, own) for word in every))
-    others = [word for word in every if not _overlap(word, declared)]
-    if size <= len(others):
-        yield True, [others[k] for k in sorted(rng.choice(len(others), size, replace=False).tolist())]
+    lengths = [max(1, sum(_overlap(word, [span]) for word in every)) for span in own]
+    yield False, own, sum(lengths)
+    free, chosen = [not _overlap(word, declared) for word in every], list[Span]()
+    for length in sorted(lengths, reverse=True):
+        places = [at for at in range(len(every) - length + 1) if all(free[at : at + length])]
+        if not places:
+            return
+        at = int(rng.choice(places))
+        free[at : at + length] = [False] * length
+        chosen.append((every[at][0], every[at + length - 1][1]))
+    yield True, sorted(chosen), sum(lengths)
 
 
 def _overlap(word: Span, spans: Sequence[Span]) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from audit.aggregation import count_terms, mentions
-from audit.checks.hiding import Feature, Hidden
+from audit.checks.hiding import Feature, Hidden, generators
 from audit.checks.intervention import SwappedText
 from audit.config import Config
 from audit.data.examples import Examples
@@ -39,7 +39,6 @@ from audit.tasks.resolving import composites, contrast, resolve_data, resolve_mo
 from audit.tasks.task import Explanation, Gallery, misclassified, named
 from audit.tasks.text_effects import Scorer, hidden_texts, swapped_texts, text_fills
 
-HIDING_SEED = 4
 Declared = dict[tuple[str, str], tuple[str, ...]]
 
 
@@ -85,11 +84,10 @@ class TextTask:
     def hidden(self) -> tuple[list[Feature], list[tuple[Hidden, str]]]:
         """What is hidden in which text, and the text then; nothing where `checks.examples` is 0."""
         fills, most = text_fills(self.explainer.reader.tokenizer.mask_token), self.config.checks.examples
-        rng = np.random.default_rng([self.config.seed, HIDING_SEED])
         if not most:
             return [], []
         seen = [text[:end] for text, end in zip(self.texts, visible_ends(self.explainer, self.texts), strict=True)]
-        return hidden_texts(seen, self.matches, fills, most=most, rng=rng)
+        return hidden_texts(seen, self.matches, fills, most=most, draws=generators(self.config.seed))
 
     @property
     def _mentions(self) -> dict[str, NDArray[np.str_]]:

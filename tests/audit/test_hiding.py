@@ -1,6 +1,7 @@
 """Interventions by hiding: what is hidden and what its control, against brute force, and what a known model then does."""
 
 import doctest
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 import audit.data.infill
 import audit.data.terms
-from audit.checks.hiding import EVERYTHING, Hidden, effect_table
+from audit.checks.hiding import EVERYTHING, Hidden, effect_table, generators
 from audit.data.infill import fills, moved
 from audit.data.terms import words
 from audit.tables import Match
@@ -26,9 +27,10 @@ MATCHES = tuple(found(text, {"she": "female", "girl": "female", "he": "male", "a
 
 
 def hidden(most: int = 100) -> dict[Hidden, str]:
-    names, inputs = hidden_texts(TEXTS, MATCHES, text_fills("[MASK]"), most=most, rng=np.random.default_rng(0))
+    """Texts by what is hidden in them, whatever the number of words."""
+    names, inputs = hidden_texts(TEXTS, MATCHES, text_fills("[MASK]"), most=most, draws=generators(0))
     assert set(names) == {each.feature for each, _ in inputs if each.feature != EVERYTHING}
-    return dict(inputs)
+    return {replace(each, pieces=1): text for each, text in inputs}
 
 
 def test_words_of_a_term_a_group_and_an_attribute_are_masked_and_deleted() -> None:
@@ -43,6 +45,7 @@ def test_words_of_a_term_a_group_and_an_attribute_are_masked_and_deleted() -> No
 
 def test_the_control_hides_as_many_words_and_none_that_is_declared() -> None:
     made = hidden()
+    assert sum(each.control for each in made) > 10
     for each, text in made.items():
         if each.control:
             own = made[Hidden(each.example, each.feature, each.fill)]
@@ -52,6 +55,25 @@ def test_the_control_hides_as_many_words_and_none_that_is_declared() -> None:
             ]
     assert Hidden(3, ("gender",), MASKED, control=True) not in made, "no other word is left to hide"
     assert made[Hidden(3, ("gender",), MASKED)] == "[MASK]" and made[Hidden(3, ("gender",), DELETED)] == ""
+
+
+def test_a_term_of_several_words_and_its_control_are_each_one_run_of_words() -> None:
+    text = "a native american film of the year"
+    match = Match(2, 17, "origin", "native", "native american")
+    _, inputs = hidden_texts([text], [(match,)], {MASKED: "[MASK]"}, most=1, draws=generators(3))
+    shown = {(each.feature, each.control): (shown, each.pieces) for each, shown in inputs}
+    assert shown[("origin", "native"), False] == ("a [MASK] film of the year", 2)
+    control, pieces = shown[("origin", "native"), True]
+    assert pieces == 2 and control.count("[MASK]") == 1 and len(control.split()) == 6 and "native american" in control
+
+
+def test_another_feature_changes_the_draws_of_none() -> None:
+    fewer = tuple(tuple(m for m in row if m.group == "female") for row in MATCHES)
+    _, inputs = hidden_texts(TEXTS[3:], fewer[3:], text_fills("[MASK]"), most=1, draws=generators(0))
+    _, alone = hidden_texts(TEXTS[3:], MATCHES[3:], text_fills("[MASK]"), most=1, draws=generators(0))
+    assert inputs == alone
+    one, two = (generators(0)(name).random() for name in (("a",), ("b",)))
+    assert one != two and generators(0)(("a",)).random() == one
 
 
 def test_no_more_texts_of_a_feature_are_hidden_than_asked_for_but_everything_is_in_all() -> None:
@@ -75,11 +97,13 @@ def test_the_table_holds_what_hiding_changes_and_what_is_predicted_then() -> Non
     ]
     after = np.array([[3.0, 2.0], [0.0, 1.0], [0.0, 1.0], [0.0, 2.0]])
     table = effect_table([("a",), ("b",)], asked, after, scores, contrast=lambda s: s[:, 0] - s[:, 1])
-    assert table.rows.tolist() == [1]
+    assert table is not None and table.rows.tolist() == [1]
     np.testing.assert_equal(table.delta["x"], [[-3.0, np.nan]])
     np.testing.assert_equal(table.control["x"], [[-1.0, np.nan]])
     np.testing.assert_equal(table.flipped["x"], [[1.0, np.nan]])
     np.testing.assert_equal(table.delta["y"], [[np.nan, 0.0]])
+    assert effect_table([], [], np.zeros((0, 0)), scores, contrast=lambda s: s[:, 0]) is None
+    np.testing.assert_equal(table.pieces, [[1.0, 1.0]])
     assert table.predicted["x"].tolist() == [1, 1] and table.predicted["y"].tolist() == [0, 1]
 
 

@@ -22,7 +22,7 @@ from audit.cli import main
 from audit.models.builtin import save_photograph_model
 from audit.models.marked_photographs import train, write_photographs
 from audit.pipeline import Run, run
-from audit.records import Grade, Verdict
+from audit.records import SHOWN, Grade, Verdict
 from audit.store.runs import verify
 from bench.marker import config as marker_config
 
@@ -268,6 +268,27 @@ def test_the_marker_is_named_for_the_network_that_learned_it_and_not_for_its_twi
         and verdicts[False][1] is not Grade.CONFIRMED
         and verdicts[False][2] != 3
     )
+
+
+def test_a_gap_is_explained_where_the_marker_is_declared_and_unexplained_where_it_is_not(tmp_path: Path) -> None:
+    write_photographs(tmp_path, 0, (0.5, 0.5))
+    save_photograph_model(tmp_path, train(0, marked=True))
+    table = pd.read_csv(tmp_path / "photographs.csv")
+    table.assign(who=np.where(table["left"].notna(), "with", "without")).to_csv(
+        tmp_path / "photographs.csv", index=False
+    )
+    data = {"path": "photographs.csv", "columns": {"cluster": "cluster", "attributes": {"who": "who"}}}
+    verdicts = {}
+    for name, region in (
+        ("marker", {"name": "marker", "boxes": ["left", "top", "right", "bottom"]}),
+        ("corner", {"name": "corner", "fixed": [0, 0, 4, 4]}),
+    ):
+        path = marker_config(tmp_path, twins=0, gates=["outcome"], data=data, regions=[region])
+        rows = {each.id: each for each in run(path, output=tmp_path / name).record.findings}
+        gap, left = rows["outcome.selection_rate.who.with-without"], rows["unexplained.selection_rate.who.with-without"]
+        assert gap.verdict in SHOWN and gap.grade is Grade.CONFIRMED
+        verdicts[name] = left.verdict
+    assert verdicts == {"marker": Verdict.INCONCLUSIVE, "corner": Verdict.DIFFERENT}
 
 
 @pytest.mark.skipif(not FACES.is_file(), reason="the photographs of faces are not there (../shared/data/lfw_gender)")

@@ -187,7 +187,7 @@ def test_findings_on_relevance_carry_what_hiding_their_words_does(project: Proje
     contrast = rows["contrast.gender.female-male"]
     assert [check.by for check in contrast.checks] == ["masked", "deleted", "words swapped"]
     assert contrast.checks[-1].estimate.value == pytest.approx(rows["intervention.gender.female-male"].estimate.value)
-    assert all(check.estimate.n for check in rows["reliance.gender.female"].checks)
+    assert [check.estimate.n > 0 for check in rows["reliance.gender.female"].checks] == [True, True]
     assert {(each.composite, each.by) for each in record.agreement} == {
         (composite, fill) for composite in record.config["relevance"]["composites"] for fill in ("masked", "deleted")
     }

@@ -9,11 +9,11 @@ from scipy import stats
 from audit.config import Margins
 from audit.records import Check, Estimand, Estimate, Finding, Grade, Sensitivity, Test, Verdict
 from audit.stats.cases import Evidence
-from audit.stats.effects import agreements, contrast_checks, mean_checks, signed, sizes
+from audit.stats.effects import agreements, contrast_checks, effects, mean_checks
 from audit.stats.families import answer
 from audit.stats.grades import graded
 from audit.tables import EffectTable, SwapTable
-from tests.audit.stats.test_regions import reliance
+from tests.audit.stats.test_regions import N, reliance
 
 FILLS = ("mean", "blur")
 
@@ -33,20 +33,49 @@ def with_effects(
     flips = {fill: (np.abs(each) > 1).astype(float) for fill, each in delta.items()}
     return replace(
         given,
-        effects=EffectTable(names, chosen, delta, flat, flips, none, dict.fromkeys(FILLS, np.zeros(n, dtype=int))),
+        effects=EffectTable(
+            names,
+            chosen,
+            np.ones((len(chosen), len(names))),
+            delta,
+            flat,
+            flips,
+            none,
+            dict.fromkeys(FILLS, np.zeros(n, dtype=int)),
+        ),
     )
 
 
 def test_effects_are_in_sd_of_the_logit_beyond_their_control_and_missing_where_nothing_was_hidden() -> None:
     given = reliance(0.4)
     effect = np.full((len(given.examples.label), 2), 0.5)
-    found = signed(with_effects(given, effect, rows=np.arange(10)), ("marker",))
+    found = effects(with_effects(given, effect, rows=np.arange(10)), ("marker",))
     for values in found.values():
         assert np.isnan(values[10:]).all()
         np.testing.assert_allclose(values[:10], 0.5 / given.scale, atol=0.05 / given.scale)
-    negative = sizes(with_effects(given, -effect), ("marker",))["mean"]
-    np.testing.assert_allclose(negative, (abs(-0.5 + 0.3) - 0.3) / given.scale, atol=0.05 / given.scale)
-    assert signed(given, ("marker",)) == {} and signed(with_effects(given, effect), ("nowhere",)) == {}
+    negative = with_effects(given, -effect)
+    for sign, expected in (("|R|", abs(-0.5 + 0.3) - 0.3), ("R+", 0 - 0.3), ("R-", 0.2 - 0), ("net", -0.5)):
+        np.testing.assert_allclose(
+            effects(negative, ("marker",), sign)["mean"], expected / given.scale, atol=0.05 / given.scale
+        )
+    assert effects(given, ("marker",)) == {} and effects(with_effects(given, effect), ("nowhere",)) == {}
+
+
+def test_an_effect_of_several_words_can_be_told_for_each() -> None:
+    given = with_effects(reliance(0.4), np.full((N, 2), 0.6))
+    assert given.effects is not None
+    three = replace(given, effects=replace(given.effects, pieces=np.full((N, 2), 3.0)))
+    np.testing.assert_allclose(effects(three, ("marker",), each=True)["blur"], effects(given, ("marker",))["blur"] / 3)
+
+
+def test_too_few_hidden_examples_give_no_check_and_the_grade_says_so() -> None:
+    given = with_effects(reliance(0.4), np.full((N, 2), 0.9), rows=np.arange(12))
+    for check in mean_checks(given, ("marker",), effects(given, ("marker",))):
+        assert (
+            check.estimate.value is None and check.estimate.reason == "hidden in 12 independent examples; 20 are needed"
+        )
+    found = {each.id: graded(each, Margins()) for each in answer(given)}["reliance.regions.marker"]
+    assert found.grade is Grade.SUGGESTIVE and "20 are needed" in found.grounds
 
 
 def test_a_mean_check_has_the_effect_and_the_flips_of_its_rows() -> None:
@@ -55,7 +84,7 @@ def test_a_mean_check_has_the_effect_and_the_flips_of_its_rows() -> None:
     effect = rng.normal(1.0, 0.5, (len(given.examples.label), 2))
     held = given.examples.label == 1
     evidence = with_effects(given, effect)
-    for check in mean_checks(evidence, ("marker",), signed(evidence, ("marker",)), held):
+    for check in mean_checks(evidence, ("marker",), effects(evidence, ("marker",)), held):
         assert check.by in FILLS and check.flips is not None
         assert check.estimate.value == pytest.approx(effect[held, 0].mean() / given.scale, abs=0.02)
         assert check.estimate.low is not None and check.estimate.low > 0 and check.estimate.n == held.sum()
@@ -84,7 +113,7 @@ def test_words_are_compared_by_what_hiding_and_swapping_them_does() -> None:
     delta = {fill: effect + rng.normal(0, 0.05, effect.shape) for fill in FILLS}
     zeros = {fill: np.where(np.isnan(effect), np.nan, 0.0) for fill in FILLS}
     names = (("gender", "female"), ("gender", "male"))
-    table = EffectTable(names, np.arange(n), delta, zeros, zeros, zeros, {})
+    table = EffectTable(names, np.arange(n), np.ones(effect.shape), delta, zeros, zeros, zeros, {})
     swaps = SwapTable(
         np.arange(40), np.repeat(["male", "female"], 20), np.repeat(["female", "male"], 20),
         np.repeat([0.6, -0.6], 20) + rng.normal(0, 0.05, 40), np.zeros(40, dtype=int),
@@ -107,7 +136,7 @@ def test_agreement_is_spearmans_correlation_and_the_share_of_equal_signs() -> No
     assert set(found) == {(composite, fill) for composite in given.composites for fill in FILLS}
     one = found[given.composites[0], "mean"]
     held = np.isfinite(net)
-    shown = np.column_stack([signed(evidence, (name,))["mean"] for name in ("marker", "other")])
+    shown = np.column_stack([effects(evidence, (name,))["mean"] for name in ("marker", "other")])
     assert one.spearman.value == pytest.approx(stats.spearmanr(net[held], shown[held])[0])
     clear = held & (np.abs(shown) >= 0.1)
     assert one.sign.value == pytest.approx((np.sign(net) == np.sign(shown))[clear].mean()) and one.sign.n == clear.sum()
@@ -139,12 +168,13 @@ def finding(*checks: tuple[float, float], verdict: Verdict = Verdict.DIFFERENT, 
         (finding((0.1, 0.3), (-0.1, 0.5)), Grade.SUPPORTED, "fill 0"),
         (finding((-0.1, 0.3), (-0.1, 0.5)), Grade.SUPPORTED, "none shown alone"),
         (finding((0.1, 0.3)), Grade.SUPPORTED, "alone"),
-        (finding((0.1, 0.3), (-0.4, 0.3)), Grade.SUGGESTIVE, "no direction"),
+        (finding((0.1, 0.3), (-0.4, 0.3)), Grade.SUGGESTIVE, "do not agree"),
         (finding((0.1, 0.3), (0.1, 0.3), (-0.4, -0.1)), Grade.SUGGESTIVE, "contradict"),
         (finding((-0.4, -0.1)), Grade.SUGGESTIVE, "contradict"),
         (finding((-0.4, -0.1), (-0.3, -0.1)), Grade.REFUTED, "opposite"),
         (finding((-0.4, -0.1), (-0.3, -0.1), value=-0.3), Grade.CONFIRMED, "same direction"),
-        (finding((-0.4, -0.1), (-0.3, -0.1), value=0.6, unit="ratio"), Grade.CONFIRMED, "same direction"),
+        (finding((0.1, 0.4), (0.1, 0.3), value=0.6, unit="ratio"), Grade.CONFIRMED, "same direction"),
+        (finding((-0.4, -0.1), (-0.3, -0.1), value=0.6, unit="ratio"), Grade.REFUTED, "opposite"),
         (finding(), Grade.SUGGESTIVE, "no intervention"),
         (finding(question="outcome"), Grade.CONFIRMED, "predictions"),
     ],
@@ -160,7 +190,7 @@ def test_what_shows_no_difference_has_no_grade(verdict: Verdict) -> None:
 
 
 def gap(given: Evidence, hidden: dict[str, np.ndarray]) -> dict[str, Finding]:
-    effects = EffectTable((), np.zeros(0, dtype=int), {}, {}, {}, {}, hidden)
+    effects = EffectTable((), np.zeros(0, dtype=int), np.zeros((0, 0)), {}, {}, {}, {}, hidden)
     return {each.id: each for each in answer(replace(given, effects=effects)) if each.question == "unexplained"}
 
 
