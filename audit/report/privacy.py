@@ -65,12 +65,7 @@ def _suppressed(record: AuditRecord, k: int) -> AuditRecord:
             "concentration": {name: _of_all(each, data.used, k) for name, each in record.concentration.items()},
             "maps": _maps(record, groups, labels, k),
             "ledger": _ledger(record.ledger, groups, k),
-            "agreement": tuple(
-                each.model_copy(
-                    update={"spearman": shown_estimate(each.spearman, k), "sign": shown_estimate(each.sign, k)}
-                )
-                for each in record.agreement
-            ),
+            "agreement": tuple(_agreement(each, k) for each in record.agreement),
             "findings": shown_findings(record, groups, absent, k),
             "warnings": tuple(_warning(each, k, hidden=unsure) for each in record.warnings),
             "distributions": tuple(_merged(d, k) for d in record.distributions if _many(d, data.used, absent, k)),

@@ -8,9 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.records import (
+    Agreement,
     AuditRecord,
+    Check,
     Distribution,
     Estimate,
+    Grade,
     LedgerSummary,
     MeanMap,
     RegionRecord,
@@ -295,3 +298,51 @@ def test_the_size_of_a_variant_does_not_tell_how_few_examples_it_leaves_out():
 def test_numbers_that_count_no_people_stay(reason: str):
     assert masked(reason, 5) == masked(reason, 5, counts=False) == reason
     assert masked(f"{reason}; leaves out 3 a", 5) == f"{reason}; leaves out <5 a"
+
+
+def checked(*, n: int, flips: float) -> AuditRecord:
+    """A finding that `n` hidden examples check, one on a gap with everything hidden, and how often relevance agrees with hiding."""
+    own = finding(
+        "reliance", "regions", ("hat",), estimate(0.3, 0.1, n=297), Verdict.BREACH, "r", p=0.01, adjusted=0.01, m=1,
+        family="reliance", margin=0.1, estimand="x",
+    )  # fmt: skip
+    check = Check(by="mean", estimate=estimate(0.31, 0.26, n=n), flips=estimate(flips, 0.01, n=300))
+    graded = own.model_copy(
+        update={
+            "checks": (check,),
+            "grade": Grade.SUPPORTED,
+            "grounds": "they point the same way, mean +0.31 [+0.05, +0.57]",
+        }
+    )
+    rate, other = (
+        estimate(value, 0.05, n=200, kind="Wilson, effective n", unit="selection rate") for value in (0.185, 0.4)
+    )
+    gap = finding(
+        "unexplained", "who", ("a", "b"), estimate(-0.215, 0.1, n=400, unit="difference in selection rate"), Verdict.DIFFERENT, "r",
+        p=0.01, adjusted=0.01, m=1, family="gaps", margin=None, estimand="x",
+        details={"measure": "selection rate", "rate": rate.model_dump(), "reference rate": other.model_dump()},
+    ).model_copy(update={"checks": (Check(by="mean", estimate=estimate(-0.215, 0.1, n=400)),)})  # fmt: skip
+    agreement = Agreement(
+        composite="c",
+        by="mean",
+        spearman=estimate(0.5, 0.1, n=297),
+        sign=estimate(0.9, 0.05, n=297, kind="Wilson, effective n"),
+    )
+    return record_with({"smallest_cell": 5}, findings=(graded, gap), agreement=(agreement,))
+
+
+def test_interventions_tell_no_count_and_nothing_that_few_examples_show():
+    own, gap = published(checked(n=4, flips=2 / 300)).findings
+    assert own.checks[0].estimate.value is None and "0.31" not in own.grounds and "0.05" not in own.grounds
+    assert own.checks[0].flips is None, "2 of 300 predictions flip"
+    shown, _ = published(checked(n=60, flips=0.2)).findings
+    assert shown.checks[0].estimate.value == 0.31 and "+0.31" in shown.grounds and shown.checks[0].estimate.n is None
+    assert shown.checks[0].flips is not None and shown.checks[0].flips.n is None
+    assert gap.estimate.value is None and gap.checks == () and gap.test.p is None
+    assert (gap.estimate.low, gap.estimate.high) == (-0.35, -0.1), "rounded outwards to steps of .05"
+    (agreement,) = published(checked(n=4, flips=0.0)).agreement
+    assert agreement.spearman.n is None and agreement.sign.n is None and agreement.sign.low is None
+    assert (
+        "+0.31"
+        in published(record_with({"smallest_cell": 1}, findings=checked(n=4, flips=0.0).findings)).findings[0].grounds
+    )
