@@ -248,8 +248,8 @@ SECTIONS: Final = (
     ),
     Section(
         "1,000,000 rows x 20 groups",
-        "Every question of an audit with one attribute and one feature under two composites, without interventions: seconds, and peak MiB of a process of its "
-        "own, making the rows included. Asked: all below 60 s and 2,048 MiB. Full profile only.",
+        "Every question of an audit with one attribute and one feature under two composites, without interventions: seconds, and peak "
+        "MiB of a process of its own, making the rows included. Asked: all below 60 s and 2,048 MiB. Full profile only.",
         ("question", "findings", "seconds", "MiB", "fits"),
         _scale_lines,
     ),

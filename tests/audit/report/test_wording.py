@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import audit.report.backing as backing
 import audit.report.text
 import audit.report.wording as wording
 from audit.records import Gate, Sensitivity, Verdict
@@ -86,7 +87,7 @@ def test_a_choice_that_leaves_nothing_to_test_is_named_and_is_no_other_verdict()
     )
     flipped = same.model_copy(update={"verdict": Verdict.EQUIVALENT})
     said = {
-        name: wording.fragility(finding.model_copy(update={"sensitivity": given}))
+        name: backing.fragility(finding.model_copy(update={"sensitivity": given}))
         for name, given in (("none", ()), ("untested", (other,)), ("one", (same, other)), ("flips", (flipped, other)))
     }
     assert said["none"] == "" and said["untested"] == "Not testable: masks shrunk by 1 pixel"
@@ -116,8 +117,8 @@ def test_fragile_findings_are_counted_where_verdicts_are():
     moved = steady.model_copy(
         update={"sensitivity": (Sensitivity(changed="x", estimate=steady.estimate, verdict=other),)}
     )
-    assert wording.fragile([steady]) == "" and wording.fragile([moved]) == ", fragile"
-    assert wording.fragile([steady, moved, moved]) == ", 2 fragile"
+    assert backing.fragile([steady]) == "" and backing.fragile([moved]) == ", fragile"
+    assert backing.fragile([steady, moved, moved]) == ", 2 fragile"
 
 
 def test_limits_name_composites_under_which_little_reaches_the_inputs():
