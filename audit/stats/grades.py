@@ -8,12 +8,10 @@ import numpy as np
 from audit.config import Margins
 from audit.questions import QUESTIONS
 from audit.records import SHOWN, Check, Finding, Grade
+from audit.stats import effects, tests
 
 ENOUGH: Final = 2  # interventions that must show a difference to confirm it
-MARGIN: Final = {
-    "Cliff's delta": "disparity",
-    "sd of the contrast logit": "swap",
-}  # by unit of a check; of rates: outcome
+MARGIN: Final = {tests.UNIT: "disparity", effects.UNIT: "swap"}  # by unit of a check; of rates: outcome
 
 
 def graded(finding: Finding, margins: Margins) -> Finding:
