@@ -281,7 +281,7 @@ def test_a_gap_is_explained_where_the_marker_is_declared_and_unexplained_where_i
     verdicts = {}
     for name, region in (
         ("marker", {"name": "marker", "boxes": ["left", "top", "right", "bottom"]}),
-        ("corner", {"name": "corner", "fixed": [0, 0, 4, 4]}),
+        ("corner", {"name": "corner", "fixed": [[0, 0, 4, 4]]}),
     ):
         path = marker_config(tmp_path, twins=0, gates=["outcome"], data=data, regions=[region])
         rows = {each.id: each for each in run(path, output=tmp_path / name).record.findings}
