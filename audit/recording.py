@@ -175,9 +175,7 @@ def _hidden(evidence: Evidence, classes: NDArray[np.str_]) -> dict[str, object]:
         columns[f"hidden_predicted@{fill}"] = classes[predicted]
         for k, name in groups:
             for measure, values in (("hidden", table.delta[fill]), ("hidden_control", table.control[fill])):
-                whole = np.full(len(predicted), np.nan)
-                whole[table.rows] = values[:, k]
-                columns[f"{measure}.{'.'.join(name)}@{fill}"] = whole
+                columns[f"{measure}.{'.'.join(name)}@{fill}"] = table.whole(values[:, k], len(predicted))
     return columns
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
+FeatureName = tuple[str, ...]  # a region, or attribute, group and term of words, as far as they are told
 UNKNOWN: Final = "unknown"  # the group of an example whose attribute is missing
 TIMES: Final = " × "  # between the parts of a crossed attribute, and of its groups
 
@@ -146,14 +147,13 @@ class SwapTable:
 class EffectTable:
     """What hiding a feature does to an example, by forward passes, under each fill that takes its place.
 
-    A feature is named by a region, or by attribute, group and term of its words, as far as they are told. `rows` `[m]` are the examples
-    of which some are hidden; by fill, `[m, features]`: `delta` is the contrast logit less that with the feature hidden, `control` the
-    same of something else as large, `flipped` and `control_flipped` whether the prediction changes (1 or 0); NaN where an example
-    lacks it. `pieces` `[m, features]` are the words hidden, of a region 1. `predicted` by fill, `[n]`: the class predicted with
-    everything declared hidden.
+    `rows` `[m]` are the examples of which some are hidden; by fill, `[m, features]`: `delta` is the contrast logit less that with the
+    feature hidden, `control` the same of something else as large, `flipped` and `control_flipped` whether the prediction changes (1 or
+    0); NaN where an example lacks it. `pieces` `[m, features]` are the words hidden, of a region 1. `predicted` by fill, `[n]`: the class
+    predicted with everything declared hidden.
     """
 
-    names: tuple[tuple[str, ...], ...]
+    names: tuple[FeatureName, ...]
     rows: IntArray
     pieces: FloatArray
     delta: Mapping[str, FloatArray]
@@ -161,6 +161,12 @@ class EffectTable:
     flipped: Mapping[str, FloatArray]
     control_flipped: Mapping[str, FloatArray]
     predicted: Mapping[str, IntArray]
+
+    def whole(self, values: FloatArray, n: int) -> FloatArray:
+        """`[n]` of all examples from the values `[m]` of the rows, NaN elsewhere."""
+        found = np.full(n, np.nan)
+        found[self.rows] = values
+        return found
 
 
 @final

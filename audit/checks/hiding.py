@@ -11,11 +11,10 @@ from typing import Final, final
 
 import numpy as np
 
-from audit.tables import EffectTable, FloatArray
+from audit.tables import EffectTable, FeatureName, FloatArray
 
-Feature = tuple[str, ...]
 HIDING_SEED: Final = 4
-EVERYTHING: Feature = ()  # all that is declared
+EVERYTHING: FeatureName = ()  # all that is declared
 
 
 @final
@@ -24,19 +23,19 @@ class Hidden:
     """Example `example` with `feature`, of so many `pieces`, hidden under `fill`, or something else as large where it is the `control`."""
 
     example: int
-    feature: Feature
+    feature: FeatureName
     fill: str
     control: bool = False
     pieces: int = 1
 
 
-def generators(seed: int) -> Callable[[Feature], np.random.Generator]:
+def generators(seed: int) -> Callable[[FeatureName], np.random.Generator]:
     """A generator for each feature, so that declaring another one changes the draws of none."""
     return lambda feature: np.random.default_rng([seed, HIDING_SEED, zlib.crc32("\0".join(feature).encode())])
 
 
 def effect_table(
-    names: Sequence[Feature],
+    names: Sequence[FeatureName],
     hidden: Sequence[Hidden],
     after: FloatArray,
     scores: FloatArray,

@@ -1,48 +1,41 @@
 """Checks of findings: the question of a finding, asked of what hiding its feature does in the place of relevance."""
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from audit.records import Agreement, Check, Estimate
 from audit.stats.cases import Evidence
+from audit.stats.features import SIGNS
 from audit.stats.intervals import BoolArray, difference_interval, mean_interval, missing, units
 from audit.stats.rates import wilson
 from audit.stats.tests import ranks
-from audit.tables import EffectTable, FloatArray, IntArray, SwapTable
+from audit.tables import EffectTable, FeatureName, FloatArray, IntArray, SwapTable
 
 UNIT: Final = "sd of the contrast logit"
 FLIPS: Final = "share of predictions that change, beyond the control"
 CLEAR: Final = 0.1  # sd of the contrast logit, from which an effect has a direction
 SWAPPED: Final = "words swapped"
-Name = tuple[str, ...]
 Tables = Callable[[EffectTable], tuple[Mapping[str, FloatArray], Mapping[str, FloatArray]]]
-SIGNS: Final[Mapping[str, Callable[[FloatArray], FloatArray]]] = MappingProxyType({
-    "|R|": np.abs,
-    "R+": lambda effect: np.maximum(effect, 0),
-    "R-": lambda effect: np.maximum(-effect, 0),
-    "net": lambda effect: effect,
-})  # fmt: skip
-"""From an effect to the part of it that a sign policy compares."""
 
 
-def effects(evidence: Evidence, name: Name, sign: str = "net", *, each: bool = False) -> dict[str, FloatArray]:
+def effects(evidence: Evidence, name: FeatureName, sign: str = "net", *, each: bool = False) -> dict[str, FloatArray]:
     """By fill, `[n]`: what hiding a feature takes from the contrast logit beyond its control, in sd; NaN where nothing was hidden.
 
     `sign` is the policy that both are measured by; `each`: per word that was hidden.
     """
-    found = _by_fill(evidence, name, lambda table: (table.delta, table.control), SIGNS[sign])
-    pieces = _pieces(evidence, name) if each else np.ones(len(evidence.examples.label))
+    found = _by_fill(evidence, name, lambda table: (table.delta, table.control), sign)
+    table, n = evidence.effects, len(evidence.examples.label)
+    pieces = table.whole(table.pieces[:, table.names.index(name)], n) if each and table and found else np.ones(n)
     return {fill: values / evidence.scale / pieces for fill, values in found.items()}
 
 
 def mean_checks(
-    evidence: Evidence, name: Name, values: Mapping[str, FloatArray], rows: BoolArray | None = None
+    evidence: Evidence, name: FeatureName, values: Mapping[str, FloatArray], rows: BoolArray | None = None
 ) -> tuple[Check, ...]:
     """The mean over the rows under each fill, and the flips."""
-    flips = _by_fill(evidence, name, lambda table: (table.flipped, table.control_flipped), SIGNS["net"])
+    flips = _by_fill(evidence, name, lambda table: (table.flipped, table.control_flipped), "net")
     asked = np.full(len(evidence.examples.label), True) if rows is None else rows
     cluster = evidence.examples.cluster[asked]
     return tuple(
@@ -139,27 +132,13 @@ def _standard_ranks(values: FloatArray) -> FloatArray:
     return (found - found.mean()) / spread if spread else np.full(len(found), np.nan)
 
 
-def _by_fill(
-    evidence: Evidence, name: Name, tables: Tables, sign: Callable[[FloatArray], FloatArray]
-) -> dict[str, FloatArray]:
-    table, found = evidence.effects, dict[str, FloatArray]()
+def _by_fill(evidence: Evidence, name: FeatureName, tables: Tables, sign: str) -> dict[str, FloatArray]:
+    """Own less control, both by a sign policy, which takes a size and a signed value."""
+    table, n, signed = evidence.effects, len(evidence.examples.label), SIGNS[sign]
     if table is None or name not in table.names:
-        return found
+        return {}
     column, (own, control) = table.names.index(name), tables(table)
-    for fill, values in own.items():
-        found[fill] = _whole(evidence, table, sign(values[:, column]) - sign(control[fill][:, column]))
-    return found
-
-
-def _pieces(evidence: Evidence, name: Name) -> FloatArray:
-    table = evidence.effects
-    if table is None or name not in table.names:
-        return np.ones(len(evidence.examples.label))
-    return _whole(evidence, table, table.pieces[:, table.names.index(name)])
-
-
-def _whole(evidence: Evidence, table: EffectTable, values: FloatArray) -> FloatArray:
-    """`[n]` from the rows of the table."""
-    found = np.full(len(evidence.examples.label), np.nan)
-    found[table.rows] = values
-    return found
+    pairs = {fill: (values[:, column], control[fill][:, column]) for fill, values in own.items()}
+    return {
+        fill: table.whole(signed(np.abs(one), one) - signed(np.abs(two), two), n) for fill, (one, two) in pairs.items()
+    }

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.checks.hiding import EVERYTHING, Feature, Hidden
+from audit.checks.hiding import EVERYTHING, Hidden
 from audit.data.infill import FILLS, fills, moved
 from audit.data.masks import drawn
-from audit.tables import IntArray, MaskTable
+from audit.tables import FeatureName, IntArray, MaskTable
 
 Inputs = NDArray[np.float32]
 
@@ -19,7 +19,7 @@ def hidden_photographs(
     names: tuple[str, ...],
     *,
     most: int,
-    draws: Callable[[Feature], np.random.Generator],
+    draws: Callable[[FeatureName], np.random.Generator],
 ) -> Iterator[tuple[Hidden, Inputs]]:
     """Each hidden input `[channels, H, W]`: of `most` photographs that hold a region, drawn at random; everything of all photographs."""
     rngs = {name: draws((name,)) for name in names}

@@ -7,14 +7,14 @@ from typing import Final, final
 
 import numpy as np
 
-from audit.checks.hiding import EVERYTHING, Feature, Hidden, effect_table
+from audit.checks.hiding import EVERYTHING, Hidden, effect_table
 from audit.checks.intervention import SwappedText, swap_effects
 from audit.data.lexicon_file import LexiconData
 from audit.data.terms import swap_terms, without, words
 from audit.progress import progress
 from audit.relevance.explainer import Advance, contrast_logit
 from audit.relevance.texts import TextExplainer, score_texts
-from audit.tables import EffectTable, FloatArray, Match, SwapTable
+from audit.tables import EffectTable, FeatureName, FloatArray, Match, SwapTable
 
 DELETED: Final = "deleted"
 MASKED: Final = "masked"
@@ -32,8 +32,8 @@ def hidden_texts(
     fills: Mapping[str, str],
     *,
     most: int,
-    draws: Callable[[Feature], np.random.Generator],
-) -> tuple[list[Feature], list[tuple[Hidden, str]]]:
+    draws: Callable[[FeatureName], np.random.Generator],
+) -> tuple[list[FeatureName], list[tuple[Hidden, str]]]:
     """Features that some text holds, and each hidden input: of `most` texts of a feature, drawn at random; everything of all texts."""
     inputs, held = list[tuple[Hidden, str]](), _held(matches)
     for name, rows in sorted(held.items()):
@@ -82,7 +82,7 @@ class Scorer:
                 for attribute, rows in swapped.items()
             }
 
-    def effects(self, names: Sequence[Feature], inputs: Sequence[tuple[Hidden, str]]) -> EffectTable | None:
+    def effects(self, names: Sequence[FeatureName], inputs: Sequence[tuple[Hidden, str]]) -> EffectTable | None:
         """The effect of hiding words; None where nothing is."""
         distinct = {text: i for i, text in enumerate(dict.fromkeys(text for _, text in inputs))}
         with progress("words hidden", len(distinct)) as advance:
@@ -97,9 +97,9 @@ class Scorer:
         return contrast_logit(self.explainer, logits)
 
 
-def _held(matches: Sequence[Sequence[Match]]) -> dict[Feature, list[int]]:
+def _held(matches: Sequence[Sequence[Match]]) -> dict[FeatureName, list[int]]:
     """Which texts hold an attribute, a group, a term."""
-    held: dict[Feature, list[int]] = {}
+    held: dict[FeatureName, list[int]] = {}
     for i, found in enumerate(matches):
         keys = {(m.attribute, m.group, m.term)[:depth] for m in found for depth in (1, 2, 3)}
         for key in keys:
@@ -108,7 +108,7 @@ def _held(matches: Sequence[Sequence[Match]]) -> dict[Feature, list[int]]:
 
 
 def _spans(
-    text: str, matches: Sequence[Match], name: Feature, rng: np.random.Generator
+    text: str, matches: Sequence[Match], name: FeatureName, rng: np.random.Generator
 ) -> Iterator[tuple[bool, list[Span], int]]:
     """The feature's own spans, then its control's, with how many words they hold.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from audit.aggregation import count_terms, mentions
-from audit.checks.hiding import Feature, Hidden, generators
+from audit.checks.hiding import Hidden, generators
 from audit.checks.intervention import SwappedText
 from audit.config import Config
 from audit.data.examples import Examples
@@ -34,7 +34,7 @@ from audit.relevance.texts import (
 from audit.stats.cases import Evidence
 from audit.stats.families import term_effects
 from audit.stats.groupings import joined_columns
-from audit.tables import ExampleTable, Match
+from audit.tables import ExampleTable, FeatureName, Match
 from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model
 from audit.tasks.task import Explanation, Gallery, misclassified, named
 from audit.tasks.text_effects import Scorer, hidden_texts, swapped_texts, text_fills
@@ -45,13 +45,14 @@ Declared = dict[tuple[str, str], tuple[str, ...]]
 @final
 @dataclass(frozen=True, slots=True)
 class TextTask:
-    """Model, data and lexicons are loaded, and every declared term is found."""
+    """Model, data and lexicons are loaded, and every declared term is found; of each text the model reads what is before its end."""
 
     noun: ClassVar[str] = "text"
     loaded: LoadedConfig
     model: TextModel
     data: Examples[TextRow]
     matcher: Matcher
+    ends: tuple[int, ...]
     matches: tuple[tuple[Match, ...], ...]
     declared: Declared
     explainer: TextExplainer
@@ -81,12 +82,12 @@ class TextTask:
     def _swapped(self) -> dict[str, list[SwappedText]]:
         return {name: swapped_texts(self.texts, self.matches, lexicon) for name, lexicon in self.matcher.data.items()}
 
-    def hidden(self) -> tuple[list[Feature], list[tuple[Hidden, str]]]:
+    def hidden(self) -> tuple[list[FeatureName], list[tuple[Hidden, str]]]:
         """What is hidden in which text, and the text then; nothing where `checks.examples` is 0."""
         fills, most = text_fills(self.explainer.reader.tokenizer.mask_token), self.config.checks.examples
         if not most:
             return [], []
-        seen = [text[:end] for text, end in zip(self.texts, visible_ends(self.explainer, self.texts), strict=True)]
+        seen = [text[:end] for text, end in zip(self.texts, self.ends, strict=True)]
         return hidden_texts(seen, self.matches, fills, most=most, draws=generators(self.config.seed))
 
     @property
@@ -230,8 +231,9 @@ def load_text_task(loaded: LoadedConfig) -> TextTask:
         data = load_texts(
             config.data, resolve_data(loaded), classes=model.classes, labels=config.model.labels, seed=config.seed
         )
-        matches = _matches(config, matcher, data, explainer)
-    return TextTask(loaded, model, data, matcher, matches, _declared(matcher, matches), explainer, seconds)
+        ends = tuple(visible_ends(explainer, [row.text for row in data.payload]))
+        matches = _matches(config, matcher, data, ends)
+    return TextTask(loaded, model, data, matcher, ends, matches, _declared(matcher, matches), explainer, seconds)
 
 
 def explain_text(loaded: LoadedConfig, text: str, target: str | None) -> Explanation:
@@ -255,10 +257,9 @@ def _load_model(loaded: LoadedConfig) -> tuple[TextModel, TextExplainer, Matcher
 
 
 def _matches(
-    config: Config, matcher: Matcher, data: Examples[TextRow], explainer: TextExplainer
+    config: Config, matcher: Matcher, data: Examples[TextRow], ends: Sequence[int]
 ) -> tuple[tuple[Match, ...], ...]:
     """Declared terms of each text, as far as the model reads it: what truncation cuts off can have no effect."""
-    ends = visible_ends(explainer, [row.text for row in data.payload])
     allowed = {block.attribute: block.only for block in config.groups if block.spans}
     return tuple(
         tuple(
