@@ -346,7 +346,12 @@ class Statistics(Block):
 
 
 class Checks(Block):
-    """Interventions that findings on relevance are checked by."""
+    """Interventions that findings on relevance are checked by, and whether the explanation itself is valid."""
+
+    validity: Annotated[int, Field(ge=20, le=100_000)] = Field(
+        60,
+        description="examples, drawn at random, on which the explanation itself is tested: is what it calls relevant what the model uses?",
+    )
 
     examples: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         300,

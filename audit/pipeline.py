@@ -9,7 +9,6 @@ from tempfile import gettempdir
 from typing import Any, final
 
 from audit.aggregation import distributions
-from audit.checks.validity import faults
 from audit.data.examples import write_quarantine
 from audit.errors import DataError, OutputError
 from audit.loading import load_config
@@ -24,9 +23,10 @@ from audit.report.render import render
 from audit.stats.cases import Evidence
 from audit.stats.families import answer, share_means
 from audit.stats.grades import graded
+from audit.stats.validity import faults, validity_checks
 from audit.stats.verdicts import gate_state, withhold
 from audit.store.runs import new_run_folder, write_manifest, write_maps, write_record
-from audit.tables import ExampleTable
+from audit.tables import ExampleTable, ValidityTable
 from audit.tasks.resolving import resolve_data
 from audit.tasks.task import Gallery, Task
 
@@ -51,9 +51,10 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
     folder = new_run_folder(folder_of, loaded.config.name, start.run_id)
     explained = _explain(task)
     examples = _examples(task, explained.common)
+    validity = _validity(task, examples)
     evidence = task.evidence(explained, examples)
     with timed(task.seconds, "statistics"):
-        answers = _answers(task, explained.common, evidence)
+        answers = _answers(task, explained.common, evidence, validity)
     with timed(task.seconds, "exhibits"):
         gallery = task.exhibits(examples)
     record = make_record(start, task, explained, evidence, answers, gallery.exhibits)
@@ -64,6 +65,11 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
 def _explain(task: Task[Any]) -> Any:
     with _disk(gettempdir()), timed(task.seconds, "relevance"), progress("relevance", task.explanations) as advance:
         return task.explain(advance=advance)
+
+
+def _validity(task: Task[Any], examples: ExampleTable) -> ValidityTable:
+    with timed(task.seconds, "validity"), progress("validity", task.flips) as advance:
+        return task.validity(examples.scores, advance)
 
 
 def _examples(task: Task[Any], explained: Explained) -> ExampleTable:
@@ -85,15 +91,17 @@ def _examples(task: Task[Any], explained: Explained) -> ExampleTable:
     )
 
 
-def _answers(task: Task[Any], explained: Explained, evidence: Evidence) -> Answers:
+def _answers(task: Task[Any], explained: Explained, evidence: Evidence, validity: ValidityTable) -> Answers:
     config, first = task.loaded.config, evidence.composites[0]
-    broken = faults(explained.ledger())
+    checks = validity_checks(validity, evidence.examples.cluster, evidence.scale)
+    broken = faults(checks, explained.ledger())
     found = withhold(answer(evidence, seconds=task.seconds), broken, RELEVANCE_QUESTIONS)
     findings = tuple(graded(each, config.margins) for each in found)
     return Answers(
         findings=findings,
         gates=tuple(gate_state(question, findings) for question in config.gates),
         distributions=distributions(evidence.groups[first], first, share_means(evidence)),
+        validity=checks,
         faults=broken,
     )
 

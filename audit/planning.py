@@ -78,7 +78,8 @@ def print_plan(made: Plan) -> None:
     for warning in made.warnings:
         console.print(f"WARNING (from {SAMPLE} {task.noun}s): {warning}", style="bold", markup=False)
     console.print(f"estimated time of the relevance stage: {made.seconds:.0f} s")
-    console.print(f"interventions: about {count(task.interventions)} forward passes of one {task.noun} more")
+    passes = f"{count(task.interventions)} for interventions, {count(task.flips)} for the validity of the explanation"
+    console.print(f"forward passes of one {task.noun} beside it, about: {passes}")
 
 
 def _print_outlook(console: Console, made: Plan) -> None:

@@ -1,4 +1,4 @@
-"""The questions an audit asks, in one literal table that computation, record, report, config and documentation share."""
+"""The questions an audit asks, and what it requires of explanations: literal tables for computation, record, report and docs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -221,6 +221,50 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
                 draws="permutations",
             )
         },
+    ),
+})  # fmt: skip
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What is asked, in words; `above` is what the whole interval must exceed (None: nothing), `fault` what is wrong where it does not."""
+
+    title: str
+    asks: str
+    above: float | None
+    fault: str = ""
+
+
+REQUIREMENTS: Final[Mapping[str, Requirement]] = MappingProxyType({
+    "random order": Requirement(
+        "Own relevance against a random order",
+        "Features hidden in the order of their relevance: does the logit fall more than in random order (0)?",
+        0.0, "hiding what is relevant moves the logit no more than hiding at random",
+    ),
+    "mean map": Requirement(
+        "Own relevance against the mean map of others of the class",
+        "More than in the order of the mean map of other examples of the class, which knows nothing of this one?",
+        0.0, "the relevance of an example tells no more of it than the mean map of other examples of its class",
+    ),
+    "re-initialised copy": Requirement(
+        "Own relevance against the map of a re-initialised copy",
+        "More than in the order that a copy of the model with random weights gives, which shows what the input alone does?",
+        0.0, "the map of a model with random weights serves as well, so the map does not show what was learnt",
+    ),
+    "noise": Requirement(
+        "Stability under tiny noise",
+        "Does the map stay what it is under noise of one grey level, or of 1 % of the embeddings?",
+        0.8, "noise too small to see changes the map",
+    ),
+    "composites": Requirement(
+        "Agreement of composites", "Do other rules rank the features of an example alike?", 0.0,
+        "rules contradict each other on what is relevant",
+    ),
+    "likeness of the copy": Requirement(
+        "Likeness of the re-initialised copy's map",
+        "How alike do the model and its copy rank features? Near 0 the map shows what was learnt.",
+        None,
     ),
 })  # fmt: skip
 

@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.provenance import provenance
-from audit.records import AuditRecord, DataRecord, Distribution, Exhibit, Finding, Gate, ModelRecord, ProtocolChange
+from audit.records import (
+    AuditRecord,
+    DataRecord,
+    Distribution,
+    Exhibit,
+    Finding,
+    Gate,
+    ModelRecord,
+    ProtocolChange,
+    ValidityCheck,
+)
 from audit.stats.cases import Evidence
 from audit.stats.effects import agreements
 from audit.stats.families import below_chance
@@ -54,6 +64,7 @@ class Answers:
     findings: tuple[Finding, ...]
     gates: tuple[Gate, ...]
     distributions: tuple[Distribution, ...]
+    validity: tuple[ValidityCheck, ...]
     faults: tuple[str, ...]
 
 
@@ -81,6 +92,7 @@ def make_record(
         exhibits=exhibits,
         **parts,
         agreement=agreements(evidence),
+        validity=answers.validity,
         gates=answers.gates,
         exit_code=exit_code(answers.gates, valid=not answers.faults),
         limits=LIMITS,

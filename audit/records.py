@@ -117,6 +117,18 @@ class Agreement(Entry):
     sign: Estimate
 
 
+class ValidityCheck(Entry):
+    """One thing asked of the explanation itself, on a sample: `asks` is its key in `audit.questions.REQUIREMENTS`.
+
+    `by` is a fill or a composite. `holds` is None where it is not required, or there is too little to say; then `estimate` tells why.
+    """
+
+    asks: str
+    by: str
+    estimate: Estimate
+    holds: bool | None
+
+
 class Grade(StrEnum):
     """How far a difference that is shown is backed by interventions; the first is the strongest."""
 
@@ -414,6 +426,7 @@ class AuditRecord(Entry):
     distributions: tuple[Distribution, ...]
     exhibits: tuple[Exhibit, ...]
     agreement: tuple[Agreement, ...] = ()
+    validity: tuple[ValidityCheck, ...] = ()
     gates: tuple[Gate, ...]
     exit_code: int
     limits: tuple[str, ...]

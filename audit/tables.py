@@ -171,6 +171,23 @@ class EffectTable:
 
 @final
 @dataclass(frozen=True, slots=True)
+class ValidityTable:
+    """What asking the explanation itself gave on a sample, the examples `rows` `[m]`; all values are `[m]`.
+
+    `area[order][fill]`: how much more the explained logit falls, towards the other side, when features go in this order than in the
+    reverse, area between the two curves in logits. Rank correlations of the first composite's map over the features of an example,
+    NaN where there is none: with that under tiny `noise`, of a re-initialised `copy`, and under the other `composites`.
+    """
+
+    rows: IntArray
+    area: Mapping[str, Mapping[str, FloatArray]]
+    noise: FloatArray
+    copy: FloatArray
+    composites: Mapping[str, FloatArray]
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class MaskTable:
     """Region masks of n photographs at the model's input, as runs of pixels in row-major order; the last region is "outside".
 

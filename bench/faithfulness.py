@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lrp
+from audit.checks.flipping import Maps, areas, orders
 from audit.errors import AuditError
 from bench.flippable import BATCH, Images, Texts, gender_case, imagenet_case, review_case, vit_case
-from bench.flipping import Maps, areas, mean_interval, orders
+from bench.intervals import mean_interval
 from bench.photographs import FACES
 
 Case = Images | Texts

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
+from audit.checks.flipping import Flipped, Maps
 from audit.config import Model
 from audit.models.builtin import builtin_data, builtin_model
 from audit.models.huggingface import load_text_model
-from bench.flipping import Flipped, Maps
 from bench.models import efficientnet_lite0, gender_network, small_vit
 from bench.photographs import Photographs, faces, scenes
 

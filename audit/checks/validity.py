@@ -1,28 +1,130 @@
-"""Whether the explanation itself can be trusted: only then may relevance carry a verdict (exit code 4 otherwise)."""
+"""Validity of the explanation itself, measured on a sample: does hiding what is relevant change what the model says?
 
-from collections.abc import Sequence
-from typing import Final
+The order in which features are hidden is that of the relevance under test, of the mean map of other examples of the class, which
+alone beats a random order (0 by symmetry), and of a re-initialised copy of the model, whose map shows what the input alone gives.
+Cost: 12 forward passes an example and fill, and a map an example for a copy, the noise and each composite.
+"""
 
-from audit.records import LedgerSummary
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
 
-OPEN_LEDGER: Final = (
-    0.05  # share of the sum of |terms| that no entry explains, median over examples; float32 closes to 1e-7
-)
-EMPTY_MAPS: Final = 0.1  # share of examples whose relevance is 0 everywhere
-NO_LEDGER: Final = ("gradient_x_input",)  # the plain gradient conserves nothing, so its ledger cannot close
+import numpy as np
+from scipy import stats
+
+from audit.checks.flipping import Flipped, Maps, areas, orders
+from audit.config import Config
+from audit.tables import FloatArray, IntArray, ValidityTable
+
+OWN: Final = "own relevance"
+MEAN_MAP: Final = "mean map of others of the class"
+COPY: Final = "map of a re-initialised copy"
+VALIDITY_SEED: Final = 5
+STEPS: Final = 3  # the curves are read at a third and two thirds of the features
+COPIES: Final = 3  # each explains a third of the sample
+BINS: Final = 10  # of a mean map over features that are not the same in every example
 
 
-def faults(ledger: Sequence[LedgerSummary]) -> tuple[str, ...]:
-    """What makes the explanation invalid, one sentence each; empty when it is valid."""
-    found = [
-        f"the ledger of {summary.composite} leaves {summary.closure_median:.3f} of the logit's terms unexplained "
-        f"(median; at most {OPEN_LEDGER:g} is valid)"
-        for summary in ledger
-        if summary.composite not in NO_LEDGER and not summary.closure_median <= OPEN_LEDGER
-    ]
-    emptiest = max(ledger, key=lambda summary: (summary.empty_maps or 0) / (summary.n or 1))
-    if (emptiest.empty_maps or 0) > EMPTY_MAPS * (emptiest.n or 1):
-        found.append(
-            f"{emptiest.empty_maps} of {emptiest.n} examples have no relevance anywhere (at most {EMPTY_MAPS:.0%} is valid)"
-        )
-    return tuple(found)
+class Specimens(Protocol):
+    """A sample of examples cut into features that can be hidden: words of a text, cells of a photograph."""
+
+    @property
+    def rows(self) -> IntArray:
+        """Which examples `[m]`."""
+        ...
+
+    @property
+    def fills(self) -> tuple[str, ...]:
+        """What can take the place of a hidden feature, by name."""
+        ...
+
+    @property
+    def composites(self) -> tuple[str, ...]:
+        """The first gives effect sizes."""
+        ...
+
+    def maps(self, composite: str) -> Maps:
+        """Relevance for the contrast logit by feature."""
+        ...
+
+    def contrast(self, hidden: Flipped, fill: str) -> FloatArray:
+        """Contrast logit `[m]` with the marked features of each example hidden; forward passes only."""
+        ...
+
+    def reinitialised(self, seed: int) -> "Specimens":
+        """The same inputs to a copy of the model with random weights."""
+        ...
+
+    def noisy(self, rng: np.random.Generator) -> "Specimens":
+        """The same inputs under noise that is too small to see."""
+        ...
+
+
+def sampled(n: int, config: Config) -> IntArray:
+    """The declared number of examples of `n`, drawn by a generator of its own, in order."""
+    rng = np.random.default_rng([config.seed, VALIDITY_SEED])
+    return np.sort(rng.permutation(n)[: config.checks.validity])
+
+
+def forward_passes(sample: int, fills: int) -> int:
+    """How many the measuring takes, one an example."""
+    return sample * fills * 3 * 2 * (STEPS - 1)
+
+
+def measure(
+    specimens: Specimens, margin: FloatArray, *, seed: int, advance: Callable[[int], None] = lambda n: None
+) -> ValidityTable:
+    """What the sample shows; `margin` `[m]` are its contrast logits."""
+    side, (first, *others) = np.where(margin < 0, -1.0, 1.0), specimens.composites
+    own = _towards(specimens.maps(first), side)
+    made = [_towards(specimens.reinitialised(seed + k).maps(first), side) for k in range(1, COPIES + 1)]
+    copies = [made[i % COPIES][i] for i in range(len(side))]
+    noisy = specimens.noisy(np.random.default_rng([seed, VALIDITY_SEED])).maps(first)
+
+    def score(hidden: Flipped, fill: str) -> FloatArray:
+        advance(len(side))
+        return side * specimens.contrast(hidden, fill)
+
+    return ValidityTable(
+        rows=specimens.rows,
+        area={
+            order: {
+                fill: areas(partial(score, fill=fill), orders(maps, seed=seed), STEPS) for fill in specimens.fills
+            }
+            for order, maps in {OWN: own, MEAN_MAP: mean_maps(own, side), COPY: copies}.items()
+        },
+        noise=_correlations(own, _towards(noisy, side)),
+        copy=_correlations(own, copies),
+        composites={name: _correlations(own, _towards(specimens.maps(name), side)) for name in others},
+    )  # fmt: skip
+
+
+def _towards(maps: Maps, side: FloatArray) -> list[FloatArray]:
+    """Relevance for the side on which the logit lies, over sum |R|."""
+    return [s * values / max(float(np.abs(values).sum()), 1e-30) for values, s in zip(maps, side, strict=True)]
+
+
+def mean_maps(maps: Maps, side: FloatArray) -> list[FloatArray]:
+    """For each example the mean map of the others on its side, feature by feature, or by place where numbers of features differ."""
+    lengths = {len(values) for values in maps}
+    bins = lengths.pop() if len(lengths) == 1 else BINS
+    places = [np.arange(len(values)) * bins // max(len(values), 1) for values in maps]
+    sums = np.stack([np.bincount(at, values, bins) for at, values in zip(places, maps, strict=True)])
+    counts = np.stack([np.bincount(at, minlength=bins) for at in places]).astype(float)
+    found = []
+    for i, at in enumerate(places):
+        others = (side == side[i]) & (np.arange(len(maps)) != i)
+        total, n = sums[others].sum(0), counts[others].sum(0)
+        found.append(np.divide(total, n, out=np.zeros(bins), where=n > 0)[at])
+    return found
+
+
+def _correlations(one: Maps, other: Maps) -> FloatArray:
+    """Spearman's of each example's features; NaN where a map is constant or has fewer than three."""
+    return np.array([_spearman(a, b) for a, b in zip(one, other, strict=True)])
+
+
+def _spearman(one: FloatArray, other: FloatArray) -> float:
+    if len(one) < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return float("nan")
+    return float(stats.spearmanr(one, other).statistic)

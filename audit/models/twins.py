@@ -2,12 +2,18 @@
 
 import copy
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 EPSILON = 1e-5
+NOISE = 0.01
 
 
 def reinitialised(model: nn.Module, seed: int, batches: Iterable[Tensor]) -> nn.Module:
@@ -35,6 +41,15 @@ def reinitialised(model: nn.Module, seed: int, batches: Iterable[Tensor]) -> nn.
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
     return twin.eval()
+
+
+def with_noisy_embeddings(model: "PreTrainedModel", rng: np.random.Generator) -> "PreTrainedModel":
+    """A copy whose table of word embeddings carries normal noise of `NOISE` of its standard deviation."""
+    made = copy.deepcopy(model)
+    with torch.no_grad():
+        weight = cast(Tensor, made.get_input_embeddings().weight)
+        weight += NOISE * weight.std() * torch.from_numpy(rng.standard_normal(tuple(weight.shape))).to(weight)
+    return made
 
 
 def _reset(module: nn.Module) -> None:

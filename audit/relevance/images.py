@@ -140,8 +140,14 @@ def explain_map(
     explainer: Explainer[Any], inputs: NDArray[np.float32], *, target: Any, composite: Any
 ) -> tuple[FloatArray, Any]:
     """The map `[H, W]` of one photograph `[1, channels, H, W]` for `target`, and the engine's `lrp.Relevance`."""
-    (result,) = attribute(explainer.model, _on_device(explainer, inputs), target, [composite])
+    (result,) = attribute(explainer.model, on_device(explainer, inputs), target, [composite])
     return result.values[0].sum(0).double().cpu().numpy(), result
+
+
+def pixel_relevance(explainer: Explainer[Any], inputs: NDArray[np.float32], composite: Any) -> FloatArray:
+    """Relevance `[n, H, W]` of inputs `[n, channels, H, W]` for the contrast, summed over channels."""
+    (result,) = attribute(explainer.model, on_device(explainer, inputs), explainer.target, [composite])
+    return np.asarray(result.values.sum(1).double().cpu().numpy())
 
 
 @final
@@ -227,13 +233,14 @@ def _table(regions: Regions, masks: MaskTable, plain: _Within, swapped: _Within,
 
 def _explained(explainer: Explainer[Any], inputs: NDArray[np.float32], sums: Sums, batch: Sequence[int]) -> FloatArray:
     """Maps `[composites, batch, pixels]`: relevance summed over channels."""
-    pixels = _on_device(explainer, inputs)
+    pixels = on_device(explainer, inputs)
     found = attribute(explainer.model, pixels, explainer.target, list(explainer.composites.values()))
     sums.add_batch(batch, found)
     return np.stack([f.values.sum(1).flatten(1).double().cpu().numpy() for f in found])
 
 
-def _on_device(explainer: Explainer[Any], inputs: NDArray[np.float32]) -> "Tensor":
+def on_device(explainer: Explainer[Any], inputs: NDArray[np.float32]) -> "Tensor":
+    """The inputs where the model is."""
     import torch
 
     return torch.from_numpy(inputs).to(next(explainer.model.parameters()).device)
@@ -269,7 +276,7 @@ def _reference(
         moved = None if shifted is None else _kept(shifted, twins.rows)
     first = dict([next(iter(explainer.composites.items()))])
     for k in range(twins.count):
-        batches = (_on_device(explainer, inputs) for _, inputs in _loaded(seen.load, twins.rows, work.batch_images))
+        batches = (on_device(explainer, inputs) for _, inputs in _loaded(seen.load, twins.rows, work.batch_images))
         twin = replace(explainer, model=twins.make(twins.seed + k, batches), composites=first)
         plain = _pass(twin, seen, still, twins.rows, work)
         swapped = plain if moved is None else _pass(twin, moved, regions, twins.rows, work)

@@ -135,6 +135,19 @@ def score_texts(
     return scores
 
 
+def token_relevance(
+    explainer: TextExplainer, texts: Sequence[str], composite: Any, *, batch_tokens: int
+) -> list[tuple[IntArray, FloatArray]]:
+    """For each text the ends of its tokens in characters and their relevance for the contrast, `[tokens]` each, special ones left out."""
+    found: dict[int, tuple[IntArray, FloatArray]] = {}
+    for batch in _batches(np.minimum(_lengths(explainer, texts), explainer.reader.max_length), batch_tokens):
+        inputs, offsets, real = encode(explainer, [texts[i] for i in batch])
+        (result,) = attribute(explainer.model, inputs, explainer.target, [composite])
+        values = result.values.float().cpu().numpy().astype(float)
+        found.update((i, (offsets[row][real[row]][:, 1], values[row][real[row]])) for row, i in enumerate(batch))
+    return [found[i] for i in range(len(texts))]
+
+
 def visible_ends(explainer: TextExplainer, texts: Sequence[str]) -> list[int]:
     """How many characters of each text the model reads; all of them unless it is truncated."""
     ends = [len(text) for text in texts]

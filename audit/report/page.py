@@ -33,7 +33,7 @@ CONTENTS: Final = (
     ("findings", "Findings"), ("detectable", "What could have been found"), ("placebos", "Placebos"),
     ("classes", "Terms by class"), ("regions", "Regions"),
     ("share", "Shares"), ("terms", "Terms found"), ("examples", "Misclassified examples"), ("data", "Data and model"),
-    ("ledger", "Ledger"), ("limits", "Limits"), ("provenance", "Provenance"), ("glossary", "Glossary"),
+    ("validity", "Validity"), ("ledger", "Ledger"), ("limits", "Limits"), ("provenance", "Provenance"), ("glossary", "Glossary"),
 )  # fmt: skip
 OF_TEXTS, OF_IMAGES = ("classes", "terms"), ("regions",)
 RATES = ("rate", "reference rate")

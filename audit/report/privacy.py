@@ -23,6 +23,7 @@ from audit.records import (
     RegionRecord,
     TermCount,
     TermEffect,
+    ValidityCheck,
 )
 from audit.report.disclosure import shown_findings
 from audit.report.page import hashes_ids, smallest_cell
@@ -65,12 +66,18 @@ def _suppressed(record: AuditRecord, k: int) -> AuditRecord:
             "concentration": {name: _of_all(each, data.used, k) for name, each in record.concentration.items()},
             "maps": _maps(record, groups, labels, k),
             "ledger": _ledger(record.ledger, groups, k),
+            "validity": tuple(_validity(each, k) for each in record.validity),
             "agreement": tuple(_agreement(each, k) for each in record.agreement),
             "findings": shown_findings(record, groups, absent, k),
             "warnings": tuple(_warning(each, k, hidden=unsure) for each in record.warnings),
             "distributions": tuple(_merged(d, k) for d in record.distributions if _many(d, data.used, absent, k)),
         }
     )
+
+
+def _validity(each: ValidityCheck, k: int) -> ValidityCheck:
+    """Without counts: they would tell how few have no map."""
+    return each.model_copy(update={"estimate": shown_estimate(each.estimate, k, counts=False)})
 
 
 def _agreement(each: Agreement, k: int) -> Agreement:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from audit.questions import QUESTIONS
+from audit.questions import QUESTIONS, REQUIREMENTS, Requirement
 from audit.records import SHOWN, AuditRecord, Estimate, Finding, Gate, Verdict
 from audit.report.backing import fragile, graded
 from audit.report.text import WITHHELD, count, interval, listed, number, p_value, percent, plural
@@ -148,6 +148,11 @@ def question_title(question: str) -> str:
 def question_asks(question: str) -> str:
     """The question in one sentence."""
     return QUESTIONS[question].asks if question in QUESTIONS else ""
+
+
+def requirement(asks: str) -> Requirement:
+    """What is asked of the explanation, in words; of a later version its key alone."""
+    return REQUIREMENTS.get(asks, Requirement(asks, "", None))
 
 
 def not_asked(asked: Collection[str], *, images: bool) -> list[str]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from audit.checks.hiding import Hidden, effect_table, generators
+from audit.checks.validity import forward_passes, measure, sampled
 from audit.config import Config, Preprocessing
 from audit.data.examples import Examples
 from audit.data.geometry import map_pixels, normalise
@@ -40,9 +41,10 @@ from audit.report.heatmaps import common_scale, encoded, overlay
 from audit.stats.cases import NO_GROUP, Evidence
 from audit.stats.groupings import joined_columns
 from audit.stats.mask_swap import swap_blocks
-from audit.tables import EffectTable, ExampleTable, FloatArray, IntArray, MaskTable
+from audit.tables import EffectTable, ExampleTable, FloatArray, IntArray, MaskTable, ValidityTable
 from audit.tasks.image_effects import hidden_photographs, most_hidden
 from audit.tasks.image_explanation import load_explainer, look, normalised
+from audit.tasks.image_specimens import FILLS, ImageSpecimens
 from audit.tasks.region_records import mean_maps, region_records, region_shares
 from audit.tasks.resolving import resolve_data
 from audit.tasks.task import Gallery, misclassified
@@ -87,6 +89,11 @@ class ImageTask:
         """Forward passes with a region hidden."""
         most = self.config.checks.examples
         return most_hidden(self.masks, most) if most else 0
+
+    @property
+    def flips(self) -> int:
+        """Forward passes that the validity of the explanation takes."""
+        return forward_passes(len(sampled(len(self.data), self.config)), len(FILLS))
 
     @property
     def columns(self) -> dict[str, NDArray[np.str_]]:
@@ -213,6 +220,13 @@ class ImageTask:
             after = score_images(self.explainer, inputs(), size=size, advance=advance)
         contrast = partial(contrast_logit, self.explainer)
         return effect_table([(name,) for name in names], hidden, after, scores, contrast=contrast)
+
+    def validity(self, scores: FloatArray, advance: Advance = lambda n: None) -> ValidityTable:
+        """What asking the explanation itself gives on a sample of photographs."""
+        rows = sampled(len(self.data), self.config)
+        specimens = ImageSpecimens(self.explainer, rows, self.pixels, self.config.model.batch_images)
+        margin = contrast_logit(self.explainer, scores[rows])
+        return measure(specimens, margin, seed=self.config.seed, advance=advance)
 
     def exhibits(self, examples: ExampleTable) -> Gallery:
         """Misclassified photographs, the most confident first, drawn on one scale."""

@@ -14,7 +14,7 @@ from audit.records import Exhibit, RegionShare, Token
 from audit.relevance.explainer import Advance, Explainer
 from audit.relevance.sums import Explained
 from audit.stats.cases import Evidence
-from audit.tables import ExampleTable, FloatArray
+from audit.tables import ExampleTable, FloatArray, ValidityTable
 from audit.tasks.resolving import class_index
 
 
@@ -85,6 +85,11 @@ class Task(Protocol[E]):
         ...
 
     @property
+    def flips(self) -> int:
+        """How many forward passes the validity of the explanation takes, one an input."""
+        ...
+
+    @property
     def columns(self) -> Mapping[str, NDArray[np.str_]]:
         """Group of each example by attribute, as the statistics will compare them."""
         ...
@@ -110,6 +115,10 @@ class Task(Protocol[E]):
 
     def sample(self, chosen: Sequence[int]) -> Explained:
         """Relevance of the chosen examples alone."""
+        ...
+
+    def validity(self, scores: FloatArray, advance: Advance = ...) -> ValidityTable:
+        """What asking the explanation itself gives on a sample; `scores` `[examples, classes]` are the logits of all."""
         ...
 
     def evidence(self, explained: E, examples: ExampleTable) -> Evidence:

@@ -12,6 +12,7 @@ from rich.table import Table
 from audit.aggregation import count_terms, mentions
 from audit.checks.hiding import Hidden, generators
 from audit.checks.intervention import SwappedText
+from audit.checks.validity import forward_passes, measure, sampled
 from audit.config import Config
 from audit.data.examples import Examples
 from audit.data.terms import Matcher, build_matcher, words
@@ -21,7 +22,7 @@ from audit.loading import LoadedConfig
 from audit.models.huggingface import TextModel, load_text_model
 from audit.progress import timed
 from audit.records import Exhibit, Lexicon, TermCount
-from audit.relevance.explainer import Advance, Explainer
+from audit.relevance.explainer import Advance, Explainer, contrast_logit
 from audit.relevance.sums import Explained
 from audit.relevance.texts import (
     ExplainedTexts,
@@ -34,10 +35,11 @@ from audit.relevance.texts import (
 from audit.stats.cases import Evidence
 from audit.stats.families import term_effects
 from audit.stats.groupings import joined_columns
-from audit.tables import ExampleTable, FeatureName, Match
+from audit.tables import ExampleTable, FeatureName, FloatArray, Match, ValidityTable
 from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model
 from audit.tasks.task import Explanation, Gallery, misclassified, named
 from audit.tasks.text_effects import Scorer, hidden_texts, swapped_texts, text_fills
+from audit.tasks.text_specimens import TextSpecimens
 
 Declared = dict[tuple[str, str], tuple[str, ...]]
 
@@ -93,6 +95,13 @@ class TextTask:
     @property
     def _mentions(self) -> dict[str, NDArray[np.str_]]:
         return {name: mentions(self.matches, name) for name in dict.fromkeys(name for name, _ in self.declared)}
+
+    @property
+    def flips(self) -> int:
+        """Forward passes that the validity of the explanation takes."""
+        return forward_passes(
+            len(sampled(len(self.data), self.config)), len(text_fills(self.explainer.reader.tokenizer.mask_token))
+        )
 
     @property
     def columns(self) -> dict[str, NDArray[np.str_]]:
@@ -159,6 +168,15 @@ class TextTask:
             classes=self.model.classes,
             effects=effects,
         )
+
+    def validity(self, scores: FloatArray, advance: Advance = lambda n: None) -> ValidityTable:
+        """What asking the explanation itself gives on a sample of texts."""
+        rows, reader = sampled(len(self.data), self.config), self.explainer.reader
+        seen = [self.texts[i][: self.ends[i]] for i in rows]
+        fills, size = text_fills(reader.tokenizer.mask_token), self.config.model.batch_tokens
+        margin = contrast_logit(self.explainer, scores[rows])
+        specimens = TextSpecimens(self.explainer, rows, seen, fills, size)
+        return measure(specimens, margin, seed=self.config.seed, advance=advance)
 
     def exhibits(self, examples: ExampleTable) -> Gallery:
         """Misclassified texts, those that mention a declared term first, then the most confident."""

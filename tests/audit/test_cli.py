@@ -203,7 +203,7 @@ def test_check_prints_the_plan_and_writes_nothing(project: Project, tmp_path: Pa
         "cp_lrp: every operation has a rule",
         "enough terms",
         "estimated time",
-        "interventions: about",
+        "for interventions, ",
     ):
         assert phrase in result.output
     assert not (tmp_path / "out").exists()

@@ -13,11 +13,11 @@ import yaml
 from safetensors.numpy import load_file
 
 import audit
-from audit.checks.validity import faults
 from audit.data import lexicon_file
 from audit.pipeline import run
 from audit.questions import QUESTIONS
 from audit.records import LedgerSummary, Verdict
+from audit.stats.validity import faults
 from audit.store.runs import verify
 
 Project = Callable[..., Path]
@@ -307,7 +307,7 @@ def test_an_explanation_without_relevance_gives_no_verdict_and_exits_4(project: 
 @pytest.mark.parametrize(("closure", "valid"), [(1e-7, True), (0.04, True), (0.06, False), (float("nan"), False)])
 def test_a_ledger_that_does_not_close_is_a_fault(closure: float, valid: bool) -> None:
     summary = LedgerSummary(composite="cp_lrp", entries={}, closure_median=closure, closure_max=closure, n=10)
-    assert (faults([summary]) == ()) is valid
+    assert (faults((), [summary]) == ()) is valid
     baseline = summary.model_copy(update={"composite": "gradient_x_input", "empty_maps": 1})
-    assert faults([baseline]) == ()
-    assert len(faults([baseline, summary.model_copy(update={"empty_maps": 2})])) == 1 + (not valid)
+    assert faults((), [baseline]) == ()
+    assert len(faults((), [baseline, summary.model_copy(update={"empty_maps": 2})])) == 1 + (not valid)

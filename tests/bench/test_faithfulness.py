@@ -7,7 +7,7 @@ import lrp
 from audit.errors import AuditError
 from bench.faithfulness import ROWS, measure, verdict
 from bench.flippable import review_case
-from bench.flipping import mean_interval
+from bench.intervals import mean_interval
 
 
 def test_every_composite_has_a_row() -> None:

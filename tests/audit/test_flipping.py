@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.flipping import Flipped, Score, areas, mean_interval, orders
+from audit.checks.flipping import Flipped, Score, areas, orders
+from bench.intervals import mean_interval
 
 
 def linear_score(weights: NDArray[np.float64]) -> Score:

@@ -5,37 +5,15 @@ Cost: 2 (steps - 1) scores per example, map and fill.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-Maps = Sequence[NDArray[np.float64]]
+from audit.tables import FloatArray
+
+Maps = Sequence[FloatArray]
 Flipped = Sequence[NDArray[np.bool_]]
-Score = Callable[[Flipped], NDArray[np.float64]]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean over `n` independent examples with its 95 % t interval; without an interval (NaN) below two examples."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.3f} [{self.low:+.3f} {self.high:+.3f}]"
-
-
-def mean_interval(values: NDArray[np.float64]) -> Interval:
-    """95 % t interval of the mean; every value is one independent example."""
-    n, mean = len(values), float(np.mean(values))
-    half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
-    return Interval(mean, mean - half, mean + half, n)
+Score = Callable[[Flipped], FloatArray]
 
 
 def orders(maps: Maps, *, seed: int) -> list[NDArray[np.int64]]:
@@ -44,7 +22,7 @@ def orders(maps: Maps, *, seed: int) -> list[NDArray[np.int64]]:
     return [np.lexsort((rng.permutation(len(values)), -values)) for values in maps]
 
 
-def areas(score: Score, order: Sequence[NDArray[np.int64]], steps: int) -> NDArray[np.float64]:
+def areas(score: Score, order: Sequence[NDArray[np.int64]], steps: int) -> FloatArray:
     """Area between the two curves of each example, in units of the score.
 
     The curves run over the share of regions that are flipped, in `steps` equal steps; they meet at 0 and at 1, so that only
@@ -55,7 +33,7 @@ def areas(score: Score, order: Sequence[NDArray[np.int64]], steps: int) -> NDArr
         first = score([_marked(regions, step / steps) for regions in order])
         last = score([_marked(regions[::-1], step / steps) for regions in order])
         gaps.append(last - first)
-    return np.sum(gaps, axis=0) / steps
+    return np.asarray(np.sum(gaps, axis=0) / steps)
 
 
 def _marked(order: NDArray[np.int64], share: float) -> NDArray[np.bool_]:

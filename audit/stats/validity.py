@@ -1,0 +1,90 @@
+"""Whether the explanation itself can be trusted: only then may relevance carry a verdict (exit code 4 otherwise)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from audit.questions import REQUIREMENTS
+from audit.records import Estimate, LedgerSummary, ValidityCheck
+from audit.stats.intervals import mean_interval, missing
+from audit.tables import FloatArray, IntArray, ValidityTable
+
+OPEN_LEDGER: Final = (
+    0.05  # share of the sum of |terms| that no entry explains, median over examples; float32 closes to 1e-7
+)
+EMPTY_MAPS: Final = 0.1  # share of examples whose relevance is 0 everywhere
+NO_LEDGER: Final = ("gradient_x_input",)  # the plain gradient conserves nothing, so its ledger cannot close
+FEWEST: Final = 20  # independent examples, below which nothing is required
+AREA: Final = "area between the curves, sd of the contrast logit"
+CORRELATION: Final = "rank correlation over features"
+
+
+def validity_checks(table: ValidityTable, cluster: IntArray, scale: float) -> tuple[ValidityCheck, ...]:
+    """Each requirement by fill or composite; `cluster` `[n]` of all examples, `scale` the sd of the contrast logit."""
+    return tuple(
+        _check(asks, by, values, cluster[table.rows], unit=AREA if asks in _areas(table, scale) else CORRELATION)
+        for asks, found in {**_areas(table, scale), **_correlations(table)}.items()
+        for by, values in found.items()
+    )
+
+
+def _areas(table: ValidityTable, scale: float) -> dict[str, dict[str, FloatArray]]:
+    own, mean_map, copy = table.area.values()
+    return {
+        "random order": {fill: values / scale for fill, values in own.items()},
+        "mean map": {fill: (values - mean_map[fill]) / scale for fill, values in own.items()},
+        "re-initialised copy": {fill: (values - copy[fill]) / scale for fill, values in own.items()},
+    }
+
+
+def _correlations(table: ValidityTable) -> dict[str, dict[str, FloatArray]]:
+    return {
+        "noise": {"noise": table.noise},
+        "composites": dict(table.composites),
+        "likeness of the copy": {"copy": table.copy},
+    }
+
+
+def _check(asks: str, by: str, values: FloatArray, cluster: IntArray, *, unit: str) -> ValidityCheck:
+    estimate, above = mean_interval(values, cluster=cluster, unit=unit), REQUIREMENTS[asks].above
+    if (estimate.clusters or 0) < FEWEST:
+        reason = f"{estimate.clusters or 0} independent examples with a map; {FEWEST} are needed"
+        estimate = missing(reason, level=estimate.level, unit=unit, n=int(np.isfinite(values).sum()))
+    least = estimate.value if estimate.low is None else estimate.low  # values that are all equal have no interval
+    holds = None if above is None or least is None else least > above
+    return ValidityCheck(asks=asks, by=by, estimate=estimate, holds=holds)
+
+
+def faults(checks: Sequence[ValidityCheck], ledger: Sequence[LedgerSummary]) -> tuple[str, ...]:
+    """What makes the explanation invalid, one sentence each; empty when it is valid."""
+    return (*_ledger_faults(ledger), *_shown_faults(checks))
+
+
+def _shown_faults(checks: Sequence[ValidityCheck]) -> Iterator[str]:
+    for each in checks:
+        if each.holds is False:
+            needed, found = REQUIREMENTS[each.asks], each.estimate
+            yield (
+                f"{needed.fault} ({each.by}: {_shown(found)}, {found.unit}; the whole interval must exceed {needed.above:g})"
+            )
+
+
+def _shown(found: Estimate) -> str:
+    between = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
+    return f"{found.value:.2f}{between}"
+
+
+def _ledger_faults(ledger: Sequence[LedgerSummary]) -> Iterator[str]:
+    for summary in ledger:
+        if summary.composite not in NO_LEDGER and not summary.closure_median <= OPEN_LEDGER:
+            yield (
+                f"the ledger of {summary.composite} leaves {summary.closure_median:.3f} of the logit's terms unexplained "
+                f"(median; at most {OPEN_LEDGER:g} is valid)"
+            )
+    emptied = [each for each in ledger if (each.empty_maps or 0) > EMPTY_MAPS * (each.n or 1)]
+    if emptied:
+        emptiest = max(emptied, key=lambda each: each.empty_maps or 0)
+        yield (
+            f"{emptiest.empty_maps} of {emptiest.n} examples have no relevance anywhere (at most {EMPTY_MAPS:.0%} is valid)"
+        )

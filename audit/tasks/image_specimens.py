@@ -1,0 +1,99 @@
+"""A sample of photographs cut into square cells that can be hidden one by one."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.checks.flipping import Flipped, Maps
+from audit.config import Preprocessing
+from audit.data.infill import fills
+from audit.models.twins import reinitialised
+from audit.relevance.explainer import Explainer, contrast_logit
+from audit.relevance.images import on_device, pixel_relevance
+from audit.relevance.scoring import score_images
+from audit.tables import FloatArray, IntArray
+
+Inputs = NDArray[np.float32]
+FILLS: Final = ("mean", "blur")
+CELLS: Final = 8  # a side, of at least two pixels
+NOISE: Final = 1.0  # grey levels of 255
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ImageSpecimens:
+    """The photographs `[m]` of `rows`; `load(rows)` gives inputs `[k, channels, H, W]`, `noise` draws what is added to the pixels."""
+
+    explainer: Explainer[Preprocessing]
+    rows: IntArray
+    load: Callable[[IntArray], Inputs]
+    batch_images: int
+    noise: np.random.Generator | None = None
+
+    @property
+    def fills(self) -> tuple[str, ...]:
+        """By name."""
+        return FILLS
+
+    @property
+    def composites(self) -> tuple[str, ...]:
+        """By name."""
+        return self.explainer.names
+
+    def maps(self, composite: str) -> Maps:
+        """Relevance of each cell, row by row."""
+        chosen, found = self.explainer.composites[composite], list[FloatArray]()
+        for pixels in self._batches():
+            cell = cells(pixels.shape[-2:]).ravel()
+            for each in pixel_relevance(self.explainer, self._with_noise(pixels), chosen):
+                found.append(np.bincount(cell, each.ravel()).astype(float))
+        return found
+
+    def contrast(self, hidden: Flipped, fill: str) -> FloatArray:
+        """Contrast logit of each photograph with the marked cells hidden."""
+
+        def inputs() -> Iterator[Inputs]:
+            for row, gone in zip(self.rows, hidden, strict=True):
+                (pixels,) = self.load(np.array([row]))
+                mask = gone[cells(pixels.shape[-2:])]
+                yield fills(pixels)[fill](mask) if mask.any() else pixels
+
+        return contrast_logit(self.explainer, score_images(self.explainer, inputs(), size=self.batch_images))
+
+    def reinitialised(self, seed: int) -> "ImageSpecimens":
+        """Seen by a copy of the model with random weights."""
+        batches = (on_device(self.explainer, pixels) for pixels in self._batches())
+        model = reinitialised(self.explainer.model, seed, batches)
+        return replace(self, explainer=replace(self.explainer, model=model))
+
+    def noisy(self, rng: np.random.Generator) -> "ImageSpecimens":
+        """With noise of a grey level on the pixels."""
+        return replace(self, noise=rng)
+
+    def _batches(self) -> Iterator[Inputs]:
+        for start in range(0, len(self.rows), self.batch_images):
+            yield self.load(self.rows[start : start + self.batch_images])
+
+    def _with_noise(self, pixels: Inputs) -> Inputs:
+        if self.noise is None:
+            return pixels
+        low, high = (np.array(bound, dtype=np.float32) for bound in self.explainer.reader.bounds)
+        level = (NOISE * (high - low) / 255)[:, None, None]
+        return np.asarray(pixels + level * self.noise.standard_normal(pixels.shape, dtype=np.float32))
+
+
+def cells(shape: tuple[int, ...]) -> IntArray:
+    """The number of the cell `[H, W]` of each pixel, row by row.
+
+    >>> cells((4, 4))
+    array([[0, 0, 1, 1],
+           [0, 0, 1, 1],
+           [2, 2, 3, 3],
+           [2, 2, 3, 3]])
+    """
+    sides = [min(CELLS, max(1, length // 2)) for length in shape]
+    rows, columns = (np.arange(length) * side // length for length, side in zip(shape, sides, strict=True))
+    return np.asarray(rows[:, None] * sides[1] + columns)

@@ -1,0 +1,140 @@
+"""Validity of the explanation: a linear model whose truth is written out, and maps that must be refused."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audit.checks.validity import COPY, MEAN_MAP, OWN, forward_passes, mean_maps, measure, sampled
+from audit.config import Config
+from audit.questions import REQUIREMENTS
+from audit.stats.validity import faults, validity_checks
+from audit.tables import FloatArray
+
+N, FEATURES = 60, 9
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The logit is the sum of the features that are not hidden; `map` `[n, features]` is what is called relevant."""
+
+    values: FloatArray
+    map: FloatArray
+    copy: FloatArray
+    shaken: FloatArray
+    rows: Any = None
+    fills: tuple[str, ...] = ("zero", "also zero")
+    composites: tuple[str, ...] = ("first", "second")
+
+    def maps(self, composite: str) -> list[FloatArray]:
+        return list(self.map if composite == "first" else self.values)
+
+    def contrast(self, hidden: Any, fill: str) -> FloatArray:
+        return np.array([row[~gone].sum() for row, gone in zip(self.values, hidden, strict=True)])
+
+    def reinitialised(self, seed: int) -> "Linear":
+        return replace(self, map=self.copy)
+
+    def noisy(self, rng: np.random.Generator) -> "Linear":
+        return replace(self, map=self.shaken)
+
+
+def linear(**changes: FloatArray) -> Linear:
+    rng = np.random.default_rng(0)
+    values, copy = rng.normal(size=(N, FEATURES)), rng.normal(size=(N, FEATURES))
+    given: dict[str, Any] = {"map": values, "copy": copy, "shaken": changes.get("map", values), **changes}
+    return Linear(values, rows=np.arange(N), **given)
+
+
+def broken(specimens: Linear) -> set[str]:
+    margin = specimens.values.sum(1)
+    table = measure(specimens, margin, seed=0)
+    checks = validity_checks(table, np.arange(N), float(margin.std()))
+    assert len(faults(checks, ())) == sum(each.holds is False for each in checks)
+    return {each.asks for each in checks if each.holds is False}
+
+
+def test_areas_are_those_of_the_values_towards_the_side_of_the_logit() -> None:
+    specimens = linear()
+    margin = specimens.values.sum(1)
+    found = measure(specimens, margin, seed=0).area[OWN]["zero"]
+    wanted = []
+    for row, side in zip(specimens.values, np.sign(margin), strict=True):
+        ordered = np.sort(side * row)[::-1]
+        first, last = ([part[3:].sum(), part[6:].sum()] for part in (ordered, ordered[::-1]))
+        wanted.append((sum(last) - sum(first)) / 3)
+    assert found == pytest.approx(wanted)
+
+
+def test_the_truth_is_valid() -> None:
+    assert broken(linear()) == set()
+
+
+def test_a_random_map_is_not() -> None:
+    noise = np.random.default_rng(1).normal(size=(N, FEATURES))
+    assert {"random order", "composites"} <= broken(linear(map=noise))
+
+
+def test_a_map_that_is_the_same_for_every_example_is_not() -> None:
+    specimens = linear()
+    side = np.sign(specimens.values.sum(1))
+    same = side[:, None] * np.mean(side[:, None] * specimens.values, axis=0)
+    assert "mean map" in broken(linear(map=same))
+
+
+def test_a_map_that_a_random_network_gives_too_is_not() -> None:
+    truth = linear().values
+    assert broken(linear(copy=truth)) == {"re-initialised copy"}
+
+
+def test_a_map_that_tiny_noise_changes_is_not() -> None:
+    assert broken(linear(shaken=np.random.default_rng(2).normal(size=(N, FEATURES)))) == {"noise"}
+
+
+def test_too_few_independent_examples_require_nothing() -> None:
+    specimens = linear(map=np.random.default_rng(1).normal(size=(N, FEATURES)))
+    table = measure(specimens, specimens.values.sum(1), seed=0)
+    checks = validity_checks(table, np.arange(N) // 4, 1.0)
+    assert [each.holds for each in checks] == [None] * len(checks)
+    assert "15 independent examples" in checks[0].estimate.reason
+
+
+def test_every_requirement_is_asked() -> None:
+    specimens = linear()
+    checks = validity_checks(measure(specimens, specimens.values.sum(1), seed=0), np.arange(N), 1.0)
+    assert {each.asks for each in checks} == set(REQUIREMENTS)
+
+
+def test_mean_map_of_features_that_align_is_the_mean_of_the_others_on_the_side() -> None:
+    maps, side = (
+        [np.array([1.0, 2]), np.array([3.0, 4]), np.array([5.0, 6]), np.array([9.0, 9])],
+        np.array([1, 1, 1, -1]),
+    )
+    found = mean_maps(maps, side)
+    assert [each.tolist() for each in found] == [[4, 5], [3, 4], [2, 3], [0, 0]]
+
+
+def test_mean_map_of_texts_is_by_place() -> None:
+    maps = [np.array([1.0, 2]), np.arange(20.0), np.zeros(0)]
+    found = mean_maps(maps, np.ones(3))
+    assert found[0].tolist() == [0.5, 10.5], "words 0 and 1 of 20 lie in the first tenth, 10 and 11 in the sixth"
+    assert found[1][:4].tolist() == [1, 1, 0, 0]
+    assert found[2].tolist() == []
+
+
+def test_forward_passes_are_counted() -> None:
+    seen, specimens = [], linear()
+    measure(specimens, specimens.values.sum(1), seed=0, advance=seen.append)
+    assert sum(seen) == forward_passes(N, 2)
+    assert set(measure(specimens, specimens.values.sum(1), seed=0).area) == {OWN, MEAN_MAP, COPY}
+
+
+def test_the_sample_is_declared_and_drawn_by_the_seed() -> None:
+    config = Config.model_validate({
+        "name": "a", "seed": 1, "data": {"path": "a.csv"}, "model": {"path": "m"}, "target": {"favour": "x"},
+        "groups": [{"attribute": "g", "lexicon": "gender"}], "checks": {"validity": 25},
+    })  # fmt: skip
+    rows = sampled(1000, config)
+    assert len(set(rows.tolist())) == 25 and (rows == sampled(1000, config)).all()
+    assert sampled(10, config).tolist() == list(range(10))
