@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, final
 
 from audit.config import Margins, Statistics
-from audit.questions import QUESTIONS, Put, Question, Task
+from audit.questions import QUESTIONS, REQUIREMENTS, Put, Question, Task
 
 
 @final
@@ -123,6 +123,7 @@ def page() -> str:
             "",
             CORRECTED,
             CHECKED,
+            VALID + "\n".join(_requirements()) + "\n",
         ]
     )
 
@@ -220,6 +221,27 @@ confirmed; the link of relevance and errors is checked by thirds of the effect, 
 A gap in selection, false positive or false negative rates that is shown is asked for once more with everything declared hidden: where it
 is still there under every fill, what was declared does not explain all of it (a selection rate may also follow true base rates).
 """
+
+
+VALID: Final = """\
+## Validity of the explanation
+
+Asked in every run of `checks.validity` examples, drawn at random. Features are the words of a text, or the cells of a grid of 8 x 8 over a
+photograph. They are hidden a third and two thirds at a time, by two fills, in the order of a map and in the reverse order; what counts is
+the area between the two curves of the contrast logit (Samek et al. 2017; both orders, Blücher et al. 2024), towards the side on which the
+example lies, 0 for a random order. Copies of the model with random weights (three, each for a third of the sample) give the map that the
+input alone does (Adebayo et al. 2018). A requirement holds where the whole 95 % interval over independent examples exceeds its bound, under
+each fill; of fewer than 20 nothing is required. Where one does not hold, or the ledger does not close, or more than a tenth of the maps
+are empty, the exit code is 4 and no finding on relevance has a verdict.
+
+| requirement | asks | must exceed |
+|---|---|---|
+"""
+
+
+def _requirements() -> Iterable[str]:
+    for needed in REQUIREMENTS.values():
+        yield f"| {needed.title} | {needed.asks} | {'described only' if needed.above is None else needed.above} |"
 
 
 def _questions() -> Iterable[str]:
