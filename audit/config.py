@@ -346,7 +346,7 @@ class Statistics(Block):
 
 
 class Checks(Block):
-    """Interventions that findings on relevance are checked by, and whether the explanation itself is valid."""
+    """Interventions that findings on relevance are checked by, whether the explanation itself is valid, and what nobody declared."""
 
     validity: Annotated[int, Field(ge=20, le=100_000)] = Field(
         60,
@@ -357,6 +357,11 @@ class Checks(Block):
         300,
         description="examples, drawn at random, in which the words of a group or term, or a region, are hidden, and something else of "
         "their size; 0: none, and no finding on relevance is confirmed",
+    )
+    candidates: Annotated[int, Field(ge=0, le=200)] = Field(
+        20,
+        description="words that no lexicon declares, or cells of a grid over the photographs, that one half of the examples chooses in "
+        "each comparison and the other half tests; 0: none are looked for",
     )
 
 

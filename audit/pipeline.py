@@ -21,6 +21,7 @@ from audit.relevance.explainer import contrast_logit
 from audit.relevance.sums import Explained
 from audit.report.render import render
 from audit.stats.cases import Evidence
+from audit.stats.discovery import discover
 from audit.stats.families import answer, share_means
 from audit.stats.grades import graded
 from audit.stats.validity import faults, validity_checks
@@ -97,12 +98,15 @@ def _answers(task: Task[Any], explained: Explained, evidence: Evidence, validity
     broken = faults(checks, explained.ledger())
     found = withhold(answer(evidence, seconds=task.seconds), broken, RELEVANCE_QUESTIONS)
     findings = tuple(graded(each, config.margins) for each in found)
+    with timed(task.seconds, "discovery"):
+        discovery = None if broken else discover(evidence)
     return Answers(
         findings=findings,
         gates=tuple(gate_state(question, findings) for question in config.gates),
         distributions=distributions(evidence.groups[first], first, share_means(evidence)),
         validity=checks,
         faults=broken,
+        discovery=discovery,
     )
 
 

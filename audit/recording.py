@@ -11,6 +11,7 @@ from audit.provenance import provenance
 from audit.records import (
     AuditRecord,
     DataRecord,
+    Discovery,
     Distribution,
     Exhibit,
     Finding,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 LIMITS = (
     "Relevance is not causation, and a causal effect is not by itself unfair; people decide what a disparity means.",
-    "A proxy outside the declared word groups or regions is invisible here, and so is what no word or pixel carries.",
+    "A proxy outside the declared word groups or regions has no verdict here; what no word or pixel carries is invisible.",
     "Little relevance is not evidence of equal treatment; a high p value never says 'unused'.",
     "Groups are read from words in the text or from given columns: they are perceived or mentioned, not self-identified.",
     "The audit is no defence against a model owner who wants to mislead it.",
@@ -59,13 +60,17 @@ class Start:
 @final
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the statistics hand on; `faults` says why the explanation is not valid, and is empty where it is."""
+    """What the statistics hand on; `faults` says why the explanation is not valid, and is empty where it is.
+
+    `discovery` is None where no candidates were looked for.
+    """
 
     findings: tuple[Finding, ...]
     gates: tuple[Gate, ...]
     distributions: tuple[Distribution, ...]
     validity: tuple[ValidityCheck, ...]
     faults: tuple[str, ...]
+    discovery: Discovery | None = None
 
 
 def make_record(
@@ -93,6 +98,7 @@ def make_record(
         **parts,
         agreement=agreements(evidence),
         validity=answers.validity,
+        discovery=answers.discovery,
         gates=answers.gates,
         exit_code=exit_code(answers.gates, valid=not answers.faults),
         limits=LIMITS,

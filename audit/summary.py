@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audit.records import AuditRecord, Finding, Verdict
+from audit.report.candidates import told
 from audit.report.text import interval, listed, p_value
 from audit.report.wording import exit_sentence, gate_extent, quantity
 from audit.stats.verdicts import within
@@ -46,6 +47,7 @@ def print_summary(record: AuditRecord, folder: Path) -> None:
         console.print(Text(f"{sum(record.data.excluded.values())} rows not used ({listed}): see quarantine.jsonl"))
     for warning in record.warnings:
         console.print(Text(f"WARNING: {warning}", "bold"))
+    console.print(Text(f"candidates nobody declared: {told(record)}"))
     for gate in record.gates:
         console.print(Text(f"gate {gate.question}: {gate.state} ({gate_extent(gate, record.findings)})"))
     console.print(Text(exit_sentence(record.exit_code)))

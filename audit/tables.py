@@ -228,6 +228,23 @@ class MaskTable:
 
 @final
 @dataclass(frozen=True, slots=True)
+class CellTable:
+    """Relevance in the cells of a grid over the model's input: `net[c]` `[n, cells]` is signed, over sum |R|; NaN where the map is empty.
+
+    `boxes` `[cells, 4]` are left, top, right, bottom in pixels of the input, row by row, and `photograph` the same in pixels of every
+    photograph, `[0, 4]` where they have no size in common. `declared` `[cells]`: regions that are the same in every photograph cover
+    more than half; `aligned`: all regions are, so that a cell shows the same thing in each.
+    """
+
+    net: Mapping[str, FloatArray]
+    boxes: IntArray
+    photograph: IntArray = field(default_factory=lambda: np.zeros((0, 4), dtype=np.int64))
+    declared: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    aligned: bool = False
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class MapTable:
     """Where relevance lies, as description: `top[c]` `[n]` is the share of |R| in the top 5 % of the pixels under composite `c`.
 

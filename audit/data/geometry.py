@@ -46,6 +46,27 @@ def map_masks(masks: Bools, steps: Preprocessing, shift: tuple[int, int] = (0, 0
     return np.stack(placed).astype(np.bool_)
 
 
+def photograph_box(box: Sequence[int], steps: Preprocessing, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """A box (left, top, right, bottom) of the model's input in whole pixels of a photograph of `size` (width, height), inside it.
+
+    A box in what a centre crop pads is the strip of the photograph next to it.
+    """
+    x0, y0, x1, y1 = steps.crop or (0, 0, *size)
+    inner, resized = (x1 - x0, y1 - y0), steps.resized((x1 - x0, y1 - y0))
+    seen = resized if steps.center_crop is None else (steps.size or resized)
+    ends = list[tuple[int, int]]()
+    for low, high, whole, before, after, start, limit in zip(
+        box[:2], box[2:], seen, inner, resized, (x0, y0), size, strict=True
+    ):
+        if steps.flip and not ends:
+            low, high = whole - high, whole - low
+        offset = (after - whole) // 2
+        first = min(max(0, round(start + (low + offset) * before / after)), limit - 1)
+        ends.append((first, max(first + 1, min(limit, round(start + (high + offset) * before / after)))))
+    (left, right), (top, bottom) = ends
+    return left, top, right, bottom
+
+
 def normalise(pixels: Pixels, steps: Preprocessing) -> NDArray[np.float32]:
     """Pixels [n, H, W, C] to the model's input [n, C, H, W]: (pixels / scale - mean) / std."""
     mean, std = (np.asarray(values, dtype=np.float32) for values in (steps.mean, steps.std))

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.relevance.explainer import Advance, Explainer, attribute, contrast_logit
+from audit.relevance.grid import GridSums
 from audit.relevance.masked import inside, masks_of, overlaps, running, still_swapped, swap_members, swap_sums
 from audit.relevance.sums import Explained, Sums
 from audit.relevance.surroundings import Frame, Surroundings
-from audit.tables import FloatArray, GroupTable, IntArray, MapTable, MaskTable, RegionTable, lead
+from audit.tables import CellTable, FloatArray, GroupTable, IntArray, MapTable, MaskTable, RegionTable, lead
 
 OWN: Final = ""  # what is changed of the masks as they are declared
 
@@ -97,6 +98,7 @@ class ExplainedImages:
     maps: MapTable
     regions: RegionTable
     varied: Mapping[str, RegionTable]
+    cells: CellTable
 
 
 def explain_images(
@@ -116,8 +118,10 @@ def explain_images(
     """
     rows = np.arange(len(photographs))
     about = Surroundings(explainer.names, photographs.masks, frame, seed=twins.seed)
+    _, height, width = photographs.masks.shape
+    grid = GridSums(explainer.names, len(photographs), (height, width))
     still = regions if shifted is None else regions.unswapped
-    plain = _pass(explainer, photographs, still, rows, work, about)
+    plain = _pass(explainer, photographs, still, rows, work, about.add, grid.add)
     swapped = plain if shifted is None else _pass(explainer, shifted, regions, rows, work)
     reference = _reference(explainer, photographs, shifted, regions, twins, work)
     tables = {
@@ -126,7 +130,7 @@ def explain_images(
         )
         for changed, masks in (shifted or photographs).every.items()
     }
-    return ExplainedImages(plain.common, about.finish(), tables.pop(OWN), tables)
+    return ExplainedImages(plain.common, about.finish(), tables.pop(OWN), tables, grid.finish())
 
 
 def explain_sample(
@@ -198,8 +202,9 @@ def _pass(
     regions: Regions,
     rows: IntArray,
     work: Work,
-    about: Surroundings | None = None,
+    *describe: Callable[[int, FloatArray], None],
 ) -> _Pass:
+    """`describe` are called with the number of a photograph and its maps `[composites, pixels]`."""
     within = {changed: _Within(explainer, regions, masks, rows) for changed, masks in photographs.every.items()}
     sums = within[OWN].sums
     for batch, inputs in _loaded(photographs.load, rows, work.batch_images):
@@ -208,8 +213,8 @@ def _pass(
             net, absolute = running(maps[:, k]), running(np.abs(maps[:, k]))
             for each in within.values():
                 each.add(at, net, absolute)
-            if about is not None:
-                about.add(int(rows[at]), maps[:, k])
+            for add in describe:
+                add(int(rows[at]), maps[:, k])
         work.advance(len(batch) * len(explainer.names))
     return _Pass(sums.finish(), within)
 

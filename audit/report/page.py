@@ -32,8 +32,9 @@ CONTENTS: Final = (
     ("verdicts", "Verdicts"), ("untestable", "Not testable"), ("gates", "Gates"), ("effects", "Effects"),
     ("findings", "Findings"), ("detectable", "What could have been found"), ("placebos", "Placebos"),
     ("classes", "Terms by class"), ("regions", "Regions"),
-    ("share", "Shares"), ("terms", "Terms found"), ("examples", "Misclassified examples"), ("data", "Data and model"),
-    ("validity", "Validity"), ("ledger", "Ledger"), ("limits", "Limits"), ("provenance", "Provenance"), ("glossary", "Glossary"),
+    ("share", "Shares"), ("candidates", "Candidates"), ("terms", "Terms found"), ("examples", "Misclassified examples"),
+    ("data", "Data and model"), ("validity", "Validity"), ("ledger", "Ledger"), ("limits", "Limits"), ("provenance", "Provenance"),
+    ("glossary", "Glossary"),
 )  # fmt: skip
 OF_TEXTS, OF_IMAGES = ("classes", "terms"), ("regions",)
 RATES = ("rate", "reference rate")

@@ -16,6 +16,7 @@ from audit.records import (
     Agreement,
     AuditRecord,
     DataRecord,
+    Discovery,
     Distribution,
     Estimate,
     LedgerSummary,
@@ -67,6 +68,7 @@ def _suppressed(record: AuditRecord, k: int) -> AuditRecord:
             "maps": _maps(record, groups, labels, k),
             "ledger": _ledger(record.ledger, groups, k),
             "validity": tuple(_validity(each, k) for each in record.validity),
+            "discovery": record.discovery and _discovery(record.discovery, data.used, k),
             "agreement": tuple(_agreement(each, k) for each in record.agreement),
             "findings": shown_findings(record, groups, absent, k),
             "warnings": tuple(_warning(each, k, hidden=unsure) for each in record.warnings),
@@ -85,6 +87,27 @@ def _agreement(each: Agreement, k: int) -> Agreement:
     return each.model_copy(update={
         "spearman": shown_estimate(each.spearman, k, counts=False), "sign": shown_estimate(each.sign, k, counts=False),
     })  # fmt: skip
+
+
+def _discovery(found: Discovery, used: int, k: int) -> Discovery:
+    """Without words that too few examples hold, or lack, and without a count of any side or half.
+
+    A difference of shares, and its p, could be solved for few examples of a side; what they show is what the kind says.
+    """
+    kept = tuple(
+        each.model_copy(update={
+            "estimate": shown_estimate(each.estimate, k, counts=False), "presence": None, "p_presence_adjusted": None,
+        })
+        for each in found.candidates
+        if each.examples is None or not (each.examples < k or small(used - each.examples, k))
+    )  # fmt: skip
+    compared = tuple(
+        each.model_copy(update={"reason": masked(each.reason, k, counts=False, names=each.sides)})
+        for each in found.compared
+    )
+    return found.model_copy(
+        update={"candidates": kept, "compared": compared, "withheld": len(found.candidates) - len(kept)}
+    )
 
 
 def _of_all(estimate: Estimate, used: int, k: int) -> Estimate:

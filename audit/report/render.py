@@ -35,7 +35,7 @@ def html(record: AuditRecord) -> bytes:
     """
     from markupsafe import Markup
 
-    from audit.report import backing, figures, maps, page, shares, text, wording
+    from audit.report import backing, candidates, figures, maps, page, shares, text, wording
     from audit.report.privacy import published
 
     record = published(record)
@@ -44,7 +44,7 @@ def html(record: AuditRecord) -> bytes:
     shown = page.cards(record)
     template = _environment().get_template("report.html.j2")
     document = template.render(
-        record=record, page=page, text=text, wording=wording, backing=backing, Verdict=Verdict,
+        record=record, page=page, text=text, wording=wording, backing=backing, offers=candidates, Verdict=Verdict,
         css=Markup(css),
         csp=_policy(css),
         summary=wording.summary(record),

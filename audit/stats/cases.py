@@ -21,6 +21,7 @@ from audit.stats.multiplicity import Correction, adjusted
 from audit.stats.verdicts import decide, detectable_beyond, detectable_effect, needed_n, standard_error
 from audit.tables import (
     UNKNOWN,
+    CellTable,
     EffectTable,
     ExampleTable,
     FloatArray,
@@ -41,7 +42,8 @@ class Evidence:
     """What the questions are asked of: texts have `words`, images `regions`; `classes[k]` names label k.
 
     `groups[c]` is relevance by word group or region under composite c, `mentions[attribute]` the group each text mentions;
-    `swaps[attribute]` and `effects` are its interventions. `varied` are the `regions` under other masks, by what is changed.
+    `swaps[attribute]` and `effects` are its interventions. `varied` are the `regions` under other masks, by what is changed; `cells`
+    are those of a grid over photographs.
     """
 
     config: Config
@@ -56,6 +58,7 @@ class Evidence:
     regions: RegionTable | None = None
     varied: Mapping[str, RegionTable] = field(default_factory=dict)
     effects: EffectTable | None = None
+    cells: CellTable | None = None
 
     @property
     def scale(self) -> float:

@@ -15,6 +15,7 @@ from audit.checks.validity import forward_passes, measure, sampled
 from audit.config import Config, Preprocessing
 from audit.data.examples import Examples
 from audit.data.geometry import map_pixels, normalise
+from audit.data.image_files import image_size
 from audit.data.images import ImageRow, load_images, read_image, unchanged
 from audit.data.masks import collect_masks, drawn, shift_of, varied
 from audit.data.regions import Regions, build_regions
@@ -42,6 +43,7 @@ from audit.stats.cases import NO_GROUP, Evidence
 from audit.stats.groupings import joined_columns
 from audit.stats.mask_swap import swap_blocks
 from audit.tables import EffectTable, ExampleTable, FloatArray, IntArray, MaskTable, ValidityTable
+from audit.tasks.image_cells import located
 from audit.tasks.image_effects import hidden_photographs, most_hidden
 from audit.tasks.image_explanation import load_explainer, look, normalised
 from audit.tasks.image_specimens import FILLS, ImageSpecimens
@@ -202,7 +204,15 @@ class ImageTask:
             regions=explained.regions,
             varied=explained.varied,
             effects=effects,
+            cells=located(explained.cells, self.masks, self.model.preprocessing, self._size),
         )
+
+    @property
+    def _size(self) -> tuple[int, int] | None:
+        """Width and height that all photographs have, None where they differ."""
+        sizes = (image_size(row.path) for row in self.data.payload)
+        first = next(sizes)
+        return first if all(size == first for size in sizes) else None
 
     def _effects(self, scores: FloatArray) -> EffectTable | None:
         most, size, names = self.config.checks.examples, self.config.model.batch_images, self.drawing.names[:-1]
