@@ -1,6 +1,6 @@
 """A whole small audit, built in code: a random BERT with a planted reliance on words, its tokenizer, texts and a config."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,12 @@ def classifier(*, planted: float = 0.0, seed: int = 0) -> BertForSequenceClassif
     return model
 
 
-def plant(model: BertForSequenceClassification, strength: float) -> None:
-    """Move group words along the gradient of the contrast logit with respect to the word embedding."""
+def plant(
+    model: BertForSequenceClassification,
+    strength: float,
+    words: Sequence[tuple[Sequence[str], float]] = ((FEMALE, 1.0), (MALE, -1.0)),
+) -> None:
+    """Move the words of each sign along the gradient of the contrast logit with respect to the word embedding."""
     table = model.get_input_embeddings().weight
     ids = torch.tensor([[2, 60, 70, 80, 90, 3]])
     embedded = table[ids].detach().requires_grad_()
@@ -70,8 +74,8 @@ def plant(model: BertForSequenceClassification, strength: float) -> None:
     direction = gradient[0, 1:5].mean(0)
     direction = direction / direction.norm()
     with torch.no_grad():
-        for words, sign in ((FEMALE, 1.0), (MALE, -1.0)):
-            for word in words:
+        for moved, sign in words:
+            for word in moved:
                 table[VOCABULARY.index(word)] += sign * strength * direction
 
 

@@ -87,6 +87,8 @@ GLOSSARY: Final[dict[str, str]] = {
     "margin, none the other, and it is not fragile; supported: they point the same way; suggestive: they differ, or none could be "
     "made; refuted by intervention: all show the other direction.",
     "Fragile": "another choice than the config's (a term left out, unknown values on one side) would give another verdict.",
+    "Candidate": "what nobody declared and yet differs between groups, or goes with errors: chosen on one half of the examples, tested on "
+    "the other, and offered for the next lexicon or mask. A proxy is one that occurs more often in one group.",
     "Gate": "a question whose worst verdict sets the exit code.",
     "Ledger": "the account of where the explained logit went: to the words, or to biases, norms, positions and other constants.",
 }

@@ -114,20 +114,21 @@ def _tested(
 
 def _candidates(
     evidence: Evidence, found: Signals, tested: Sequence[Tested], correction: Correction
-) -> Iterator[Candidate]:
-    """Those whose contribution is shown to differ by p and interval, by comparison, the smallest p first."""
+) -> list[Candidate]:
+    """Those whose contribution is shown to differ by p and interval; within a comparison the largest difference first."""
     alpha = evidence.config.statistics.spent
     raw = [p for each in tested for p in (each.p, each.presence)]
     told = adjusted(raw, correction)
     known = [p for p in told if p is not None]
     level = correction.level(alpha, len(known), sum(p <= alpha for p in known))
-    for each, p, presence in sorted(
-        zip(tested, told[::2], told[1::2], strict=True), key=lambda item: (item[0].compared.id, item[1], item[0].p)
-    ):
+    shown = list[Candidate]()
+    for each, p, presence in zip(tested, told[::2], told[1::2], strict=True):
         estimate = _difference(evidence, found, each, evidence.composites[0], level)
-        if p is None or p > alpha or estimate.low is None or estimate.high is None or estimate.low * estimate.high <= 0:
-            continue
-        yield _candidate(evidence, found, each, estimate, p, presence, level)
+        apart = estimate.low is not None and estimate.high is not None and estimate.low * estimate.high > 0
+        if p is not None and p <= alpha and apart:
+            shown.append(_candidate(evidence, found, each, estimate, p, presence, level))
+    order = list(dict.fromkeys(one.comparison for one in shown))
+    return sorted(shown, key=lambda one: (order.index(one.comparison), -abs(one.estimate.value or 0.0)))
 
 
 def _candidate(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, final
 
-from audit.config import Margins, Statistics
+from audit.config import Checks, Margins, Statistics
 from audit.questions import QUESTIONS, REQUIREMENTS, Put, Question, Task
 
 
@@ -124,6 +124,7 @@ def page() -> str:
             CORRECTED,
             CHECKED,
             VALID + "\n".join(_requirements()) + "\n",
+            CANDIDATES,
         ]
     )
 
@@ -242,6 +243,32 @@ are empty, the exit code is 4 and no finding on relevance has a verdict.
 def _requirements() -> Iterable[str]:
     for needed in REQUIREMENTS.values():
         yield f"| {needed.title} | {needed.asks} | {'described only' if needed.above is None else needed.above} |"
+
+
+CANDIDATES: Final = f"""\
+## Candidates nobody declared
+
+Words that no lexicon declares, and cells of a grid of 8 x 8 over the photographs' input that fixed regions do not cover by more than
+half, are offered for the next lexicon or mask. They are no findings: no verdict and no exit code rests on them, and what texts or
+photographs show makes networks with random weights differ between groups too. `checks.candidates` (default {Checks().candidates}; 0:
+none) says how many.
+
+* What is compared: count x mean relevance of a word in an example, 0 where it does not occur, in sd of the contrast logit, which is
+  the part of the logit that this word carries; net relevance of a cell over sum |R|. Between the groups of every grouping, and
+  between misclassified and correct examples of each true class; always within true classes, weighted by n_1 n_0 / (n_1 + n_0).
+* Half of the clusters, drawn at random, choose in each comparison the words or cells with the largest standardised difference, of
+  those that `statistics.min_examples_per_term` independent examples of each half hold. The other half tests those alone.
+* The test deals sides at random within true classes (exact for rare words, for which no normal limit holds; normal beyond 5,000
+  holders). Where examples share clusters, clusters are dealt too, or their signs tossed, and the larger p counts. All tests of all
+  comparisons are one family, corrected by `statistics.discovery`; the interval, at the level of the false coverage rate, must leave
+  out 0 as well.
+* A word is a *proxy* where it is also shown to occur more often on one side (a test of its own in the same family), else *used
+  differently*: what it carries differs, and how often it occurs is not shown to. Words of errors are no proxies. Misclassified
+  examples differ from correct ones in the sum of their relevance by what they are, so their candidates say where, not why.
+* Each side needs `statistics.min_group_size` independent examples with a counterpart in each half, else the comparison says why not.
+* Cells are places: they show the same thing in every photograph only where photographs are aligned.
+* An audit that declares what was found on the same data has p values that are too small: confirm on other data.
+"""
 
 
 def _questions() -> Iterable[str]:

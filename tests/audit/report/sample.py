@@ -5,7 +5,10 @@ from pydantic import JsonValue
 
 from audit.records import (
     AuditRecord,
+    Candidate,
+    CandidateKind,
     DataRecord,
+    Discovery,
     Distribution,
     Estimand,
     Estimate,
@@ -17,6 +20,7 @@ from audit.records import (
     ModelRecord,
     Opinion,
     Provenance,
+    Screened,
     TermCount,
     TermEffect,
     Test,
@@ -277,6 +281,35 @@ def distributions() -> tuple[Distribution, ...]:
     )  # fmt: skip
 
 
+def discovery() -> Discovery:
+    """Candidates of two comparisons, hostile words among them, and a comparison that could not be asked."""
+    compared = (
+        Screened(id="groups.gender.female-male", attribute="gender", sides=("female", "male"), chosen=20),
+        Screened(id="errors.fresh", attribute="true fresh", sides=("misclassified", "correct"), chosen=20),
+        Screened(id="errors.rotten", attribute="true rotten", sides=("misclassified", "correct"),
+                 reason="independent texts with a counterpart of their true class, in the half with fewer: misclassified 3, correct 412; "
+                        "20 a side are needed"),
+    )  # fmt: skip
+
+    def candidate(name: str, kind: CandidateKind, *, at: int = 0, examples: int = 64, value: float = 0.12) -> Candidate:
+        sides = compared[at].sides
+        return Candidate(
+            comparison=compared[at].id, attribute=compared[at].attribute, sides=sides, name=name, kind=kind, larger=sides[value < 0],
+            estimate=estimate(value, 0.05), p=0.0001, p_adjusted=0.004, presence=estimate(0.2, 0.07) if at == 0 else None,
+            p_presence_adjusted=0.002 if at == 0 else None, examples=examples, agrees=value > 0,
+        )  # fmt: skip
+
+    return Discovery(
+        most=20, composite="cp_lrp", correction="Benjamini-Hochberg", alpha=0.05, m=60, resamples=9999, compared=compared,
+        candidates=(
+            candidate("ballet", CandidateKind.PROXY),
+            candidate("<img src=x onerror=alert(3)>", CandidateKind.PROXY, value=-0.2),
+            candidate("no", CandidateKind.DIFFERENT, value=-0.1),
+            candidate("plot", CandidateKind.ERRORS, at=1),
+        ),
+    )  # fmt: skip
+
+
 def config() -> dict[str, JsonValue]:
     """The resolved config, as the pipeline records it."""
     return {
@@ -320,6 +353,7 @@ def sample_record() -> AuditRecord:
                           closure_median=7.2e-8, closure_max=4.2e-7, n=2981)
             for name, a in (("cp_lrp", 0.282), ("attn_lrp", 0.341))
         ),
+        discovery=discovery(),
         findings=found, effects=effects, distributions=distributions(), exhibits=exhibits(),
         gates=tuple(
             Gate(question=q, state=s, findings=tuple(f.id for f in found if f.question == q)) for q, s in states.items()

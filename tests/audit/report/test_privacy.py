@@ -25,7 +25,16 @@ from audit.report.privacy import published
 from audit.report.render import html
 from audit.report.suppression import masked, withheld
 from audit.store.runs import load_record, write_manifest, write_record
-from tests.audit.report.sample import config, distributions, estimate, exhibits, finding, not_testable, sample_record
+from tests.audit.report.sample import (
+    config,
+    discovery,
+    distributions,
+    estimate,
+    exhibits,
+    finding,
+    not_testable,
+    sample_record,
+)
 
 IDS = ("person-0001@example.org", "Ann O'Neill/7")
 TABLES = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 30), min_size=1, max_size=6)
@@ -346,3 +355,37 @@ def test_interventions_tell_no_count_and_nothing_that_few_examples_show():
         "+0.31"
         in published(record_with({"smallest_cell": 1}, findings=checked(n=4, flips=0.0).findings)).findings[0].grounds
     )
+
+
+@given(examples=st.integers(1, 40), used=st.integers(40, 60), few=st.integers(0, 12), k=st.integers(2, 6))
+@settings(max_examples=60)
+def test_candidates_tell_no_count_of_a_side_and_no_word_of_few_examples(examples, used, few, k):
+    whole = discovery()
+    (first, *others) = whole.candidates
+    half = estimate(0.12, 0.05, n=few + 3, clusters=few + 3)
+    told = first.model_copy(
+        update={"examples": examples, "estimate": half, "presence": estimate(1 / 7, 0.01, n=few + 3)}
+    )
+    reason = f"independent texts, in the half with fewer: misclassified {few}, correct {used}; 20 a side are needed"
+    compared = (*whole.compared[:2], whole.compared[2].model_copy(update={"reason": reason}))
+    found = whole.model_copy(update={"candidates": (told, *others), "compared": compared})
+    shown = published(record_with({"smallest_cell": k}, data={"used": used}, discovery=found)).discovery
+    named = examples >= k and not 0 < used - examples < k
+    assert (first.name in {each.name for each in shown.candidates}) == named
+    assert shown.withheld == len(found.candidates) - len(shown.candidates)
+    for each in shown.candidates:
+        assert (each.estimate.n, each.estimate.clusters, each.presence, each.p_presence_adjusted) == (None,) * 4
+        assert each.examples is None or (each.examples >= k and not 0 < used - each.examples < k)
+    said = shown.compared[2].reason
+    assert (
+        said.endswith("; 20 a side are needed")
+        and f"correct {used}" not in said
+        and f"misclassified {few}," not in said
+    )
+
+
+def test_the_page_names_no_candidate_that_few_examples_hold_and_says_how_many_there_are():
+    found = discovery()
+    few = tuple(each.model_copy(update={"examples": 4}) for each in found.candidates)
+    page = html(record_with({"smallest_cell": 5}, discovery=found.model_copy(update={"candidates": few}))).decode()
+    assert "ballet" not in page and "4 words not shown: fewer than 5 examples hold them" in page

@@ -32,7 +32,9 @@ class Texts:
     predicted: np.ndarray | None = None
     second: float = 1.0  # what the second composite makes of relevance
 
-    def evidence(self, *, declared: tuple[int, ...] = (), seed: int = 0, candidates: int = 20, **statistics) -> Evidence:
+    def evidence(
+        self, *, declared: tuple[int, ...] = (), seed: int = 0, candidates: int = 20, **statistics
+    ) -> Evidence:
         n, words = self.count.shape
         example, kind = np.nonzero(self.count)
         relevance = self.relevance[example, kind]
@@ -45,7 +47,8 @@ class Texts:
         margin = np.where(np.arange(n) % 2, 1.0, -1.0) * np.sqrt((n - 1) / n)  # sd 1
         predicted = self.label if self.predicted is None else self.predicted
         config = Config(
-            name="x", seed=seed, data=Data(path="x"), model=Model(path="x"), target=Target(favour="a"), checks=Checks(candidates=candidates),
+            name="x", seed=seed, data=Data(path="x"), model=Model(path="x"), target=Target(favour="a"),
+            checks=Checks(candidates=candidates),
             groups=(Groups(attribute="other", patterns={"a": "a"}),), statistics=Statistics(**{"permutations": 999} | statistics), gates=(),
         )  # fmt: skip
         examples = ExampleTable(
@@ -80,7 +83,9 @@ def test_without_a_difference_a_comparison_offers_a_candidate_in_alpha_of_audits
     runs, asked = 100, 0
     alarms = 0
     for seed in range(runs):
-        found = found_in(drawn(seed, cluster_size=cluster_size, n=N * min(cluster_size, 3)).evidence(seed=seed, min_group_size=10))
+        found = found_in(
+            drawn(seed, cluster_size=cluster_size, n=N * min(cluster_size, 3)).evidence(seed=seed, min_group_size=10)
+        )
         alarms += bool(found.candidates)
         asked += found.compared[0].chosen > 0
     assert asked > 0.9 * runs
@@ -99,13 +104,17 @@ def planted(seed: int = 0, *, cluster_size: int = 1) -> Texts:
 
 
 @pytest.mark.parametrize("cluster_size", [1, 4])
-def test_a_planted_proxy_is_marked_a_word_used_differently_is_found_and_a_word_used_alike_is_none(cluster_size: int) -> None:
+def test_a_planted_proxy_is_marked_a_word_used_differently_is_found_and_a_word_used_alike_is_none(
+    cluster_size: int,
+) -> None:
     for seed in range(5):
         found = {each.name: each for each in found_in(planted(seed, cluster_size=cluster_size).evidence()).candidates}
         assert found["w0"].kind is CandidateKind.PROXY and found["w0"].larger == "a"
         assert found["w2"].kind is CandidateKind.DIFFERENT and found["w2"].larger == "a"
         assert "w1" not in found
-        assert found["w0"].agrees and found["w0"].examples == int((planted(seed, cluster_size=cluster_size).count[:, 0] > 0).sum())
+        assert found["w0"].agrees and found["w0"].examples == int(
+            (planted(seed, cluster_size=cluster_size).count[:, 0] > 0).sum()
+        )
         assert found["w0"].estimate.low > 0 and found["w0"].presence.low > 0
 
 
@@ -128,7 +137,10 @@ def test_no_candidates_means_no_search_and_too_few_examples_say_why() -> None:
     assert discover(planted().evidence(candidates=0)) is None
     compared = {each.id: each for each in found_in(planted().evidence(min_group_size=120)).compared}
     reason = compared["groups.who.a-b"].reason
-    assert reason.startswith("independent texts with a counterpart of their true class") and "120 a side are needed" in reason
+    assert (
+        reason.startswith("independent texts with a counterpart of their true class")
+        and "120 a side are needed" in reason
+    )
     assert "misclassified 0" in compared["errors.fresh"].reason
 
 
@@ -181,7 +193,9 @@ def test_contributions_and_their_difference_are_those_of_a_slow_oracle() -> None
     half = layers_of(evidence, compared, np.arange(N) % 2 == 0)
     differences, weights = [], []
     for k in (0, 1):
-        sides = [[expected[i, 5] for i in range(0, N, 2) if texts.label[i] == k and texts.who[i] == name] for name in "ab"]
+        sides = [
+            [expected[i, 5] for i in range(0, N, 2) if texts.label[i] == k and texts.who[i] == name] for name in "ab"
+        ]
         differences.append(np.mean(sides[0]) - np.mean(sides[1]))
         weights.append(len(sides[0]) * len(sides[1]) / (len(sides[0]) + len(sides[1])))
     found = difference_within(expected[half.rows, 5], half, level=0.95, unit="")
@@ -223,13 +237,20 @@ def cells(n: int = 300, *, declared: tuple[int, ...] = ()) -> Evidence:
     net[:10] = np.nan
     boxes = np.array([[0, 0, 5, 5], [5, 0, 10, 5], [0, 5, 5, 10], [5, 5, 10, 10]])
     table = CellTable({FIRST: net, SECOND: net}, boxes, boxes * 2 + 3, np.isin(np.arange(4), declared), aligned=True)
-    config = given.config.model_copy(update={"task": "image", "groups": (), "regions": (Region(name="r", grid=(1, 1)),)})
+    config = given.config.model_copy(
+        update={"task": "image", "groups": (), "regions": (Region(name="r", grid=(1, 1)),)}
+    )
     return replace(given, words=None, cells=table, config=config)
 
 
 def test_a_cell_is_named_by_its_boxes_and_declared_ones_are_left_out() -> None:
     (one, *_) = found_in(cells()).candidates
-    assert (one.box, one.photograph, one.larger, one.kind) == ((5, 5, 10, 10), (13, 13, 23, 23), "a", CandidateKind.DIFFERENT)
+    assert (one.box, one.photograph, one.larger, one.kind) == (
+        (5, 5, 10, 10),
+        (13, 13, 23, 23),
+        "a",
+        CandidateKind.DIFFERENT,
+    )
     assert one.presence is None and one.examples is None
     left = found_in(cells(declared=(3,)))
     assert (5, 5, 10, 10) not in {each.box for each in left.candidates} and left.covered == 1 and left.aligned is True
