@@ -210,9 +210,14 @@ class ImageTask:
     @property
     def _size(self) -> tuple[int, int] | None:
         """Width and height that all photographs have, None where they differ."""
-        sizes = (image_size(row.path) for row in self.data.payload)
-        first = next(sizes)
-        return first if all(size == first for size in sizes) else None
+        first: tuple[int, int] | None = None
+        for row in self.data.payload:
+            with unchanged(row):
+                size = image_size(row.path)
+            first = first or size
+            if size != first:
+                return None
+        return first
 
     def _effects(self, scores: FloatArray) -> EffectTable | None:
         most, size, names = self.config.checks.examples, self.config.model.batch_images, self.drawing.names[:-1]
