@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, final, get_args
 import yaml
 from pydantic import JsonValue, ValidationError
 
-from audit.config import IMAGE_COMPOSITES, IMAGE_GATES, Block, Config
+from audit.config import IMAGE_COMPOSITES, IMAGE_GATES, LRP, Block, Config
 from audit.errors import ConfigError, did_you_mean
 
 MAX_BYTES: Final = 1_000_000
@@ -84,6 +84,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     _default(document, path.stem)
     for number, override in enumerate(overrides, start=1):
         _override(document, override, _Reading(f"--set {override:.100}", number, values, reading.keys))
+    _default_composites(document)
     try:
         config = Config.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
@@ -96,8 +97,13 @@ def _default(document: dict[str, Any], name: str) -> None:
     document.setdefault("name", name)
     if document.get("task") == "image":
         document.setdefault("gates", list(IMAGE_GATES))
-        if isinstance(relevance := document.setdefault("relevance", {}), dict):
-            relevance.setdefault("composites", list(IMAGE_COMPOSITES))
+
+
+def _default_composites(document: dict[str, Any]) -> None:
+    """Fill in those of images, where relevance is by composites."""
+    relevance = document.setdefault("relevance", {}) if document.get("task") == "image" else None
+    if isinstance(relevance, dict) and relevance.get("method", LRP) == LRP:
+        relevance.setdefault("composites", list(IMAGE_COMPOSITES))
 
 
 def config_schema() -> dict[str, Any]:

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from audit.loading import load_config
 from audit.preparation import prepare, protocol_sha256
-from audit.records import Estimate
+from audit.records import Estimate, LedgerSummary
+from audit.relevance.methods import Method
 from audit.relevance.sums import Explained
 from audit.report.text import clean, count, interval, number, plural, shorten
 from audit.stats.families import below_chance
@@ -68,9 +69,7 @@ def print_plan(made: Plan) -> None:
         markup=False,
     )
     for row in made.sample.ledger():
-        chosen = f" ({row.used})" if row.composite == "auto" else ""
-        intercepted = sum(made.sample.rules[row.composite].values())
-        console.print(f"{row.composite}{chosen}: every operation has a rule ({intercepted} intercepted)", markup=False)
+        console.print(_how(made, row), markup=False)
     accuracy = interval(made.accuracy)
     console.print(f"accuracy on {made.accuracy.n} of the {task.noun}s: {accuracy} (95 % interval)", markup=False)
     console.print(task.plan())
@@ -80,6 +79,16 @@ def print_plan(made: Plan) -> None:
     console.print(f"estimated time of the relevance stage: {made.seconds:.0f} s")
     passes = f"{count(task.interventions)} for interventions, {count(task.flips)} for the validity of the explanation"
     console.print(f"forward passes of one {task.noun} beside it, about: {passes}")
+
+
+def _how(made: Plan, row: LedgerSummary) -> str:
+    """That every operation has a rule of a composite, or what a method costs."""
+    composite = made.task.explainer.composites[row.composite]
+    if isinstance(composite, Method):
+        return f"{row.composite}: {composite.cost}, for each of {plural(made.task.explanations, 'explanation')}"
+    chosen = f" ({row.used})" if row.composite == "auto" else ""
+    intercepted = sum(made.sample.rules[row.composite].values())
+    return f"{row.composite}{chosen}: every operation has a rule ({intercepted} intercepted)"
 
 
 def _print_outlook(console: Console, made: Plan) -> None:

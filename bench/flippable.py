@@ -16,11 +16,12 @@ from audit.checks.flipping import Flipped, Maps
 from audit.config import Model
 from audit.models.builtin import builtin_data, builtin_model
 from audit.models.huggingface import load_text_model
+from audit.relevance.features import Tokens
+from audit.relevance.methods import Method
 from bench.models import efficientnet_lite0, gender_network, small_vit
 from bench.photographs import Photographs, faces, scenes
 
 BATCH = 32
-IG_STEPS = 20
 
 
 @final
@@ -70,13 +71,10 @@ class Images:
             logits = torch.cat([self.model(part) for part in shown.split(BATCH)])
         return explained(logits, self.target).double().numpy()
 
-    def integrated_gradients(self) -> list[Tensor]:
-        """Per batch, from the mean colour of the normalisation (0)."""
-        targets = self.target.split(BATCH)
-        return [
-            integrated_gradients(lambda x, at=at: explained(self.model(x), at), pixels)
-            for pixels, at in zip(self.inputs, targets, strict=True)
-        ]
+    def explained_by(self, method: Method) -> list[Tensor]:
+        """Per batch, relevance per pixel under a method that is not of the engine."""
+        batches = zip(self.inputs, self.target.split(BATCH), strict=True)
+        return [method.explain(self.model, pixels, target, None).values for pixels, target in batches]
 
 
 @final
@@ -134,17 +132,16 @@ class Texts:
                 logits[rows] = self.model(**self.padded([texts[i] for i in rows])).logits
         return explained(logits, self.target).double().numpy()
 
-    def integrated_gradients(self) -> list[Tensor]:
-        """Per batch, over word embeddings, from embeddings of 0."""
+    def explained_by(self, method: Method) -> list[Tensor]:
+        """Per batch, relevance per token under a method that is not of the engine."""
         found = []
-        for inputs, target in zip(self.inputs, self.target.split(BATCH), strict=True):
-            mask = inputs["attention_mask"]
-            embedded = self.model.get_input_embeddings()(inputs["input_ids"])
-
-            def value(x: Tensor, mask: Tensor = mask, target: Tensor = target) -> Tensor:
-                return explained(self.model(inputs_embeds=x, attention_mask=mask).logits, target)
-
-            found.append(integrated_gradients(value, embedded).sum(-1))
+        for start, inputs, target in zip(
+            range(0, len(self.ids), BATCH), self.inputs, self.target.split(BATCH), strict=True
+        ):
+            words = np.full(inputs["input_ids"].shape, -1)
+            for row, known in zip(words, self.words[start : start + BATCH], strict=True):
+                row[: len(known)] = known
+            found.append(method.explain(self.model, inputs, target, Tokens(self.tokenizer, words)).values)
         return found
 
 
@@ -153,15 +150,6 @@ def explained(logits: Tensor, target: Tensor) -> Tensor:
     if target.dim() == 1:
         return logits.gather(1, target.unsqueeze(1)).squeeze(1)
     return (logits.gather(1, target) * torch.tensor([1.0, -1.0])).sum(1)
-
-
-def integrated_gradients(value: Any, x: Tensor) -> Tensor:
-    """x times the mean gradient at 20 midpoints between 0 and `x` (Sundararajan et al. 2017); shape of `x`."""
-    total = torch.zeros_like(x)
-    for step in range(IG_STEPS):
-        point = (x * ((step + 0.5) / IG_STEPS)).detach().requires_grad_()
-        total += torch.autograd.grad(value(point).sum(), point)[0]
-    return x * total / IG_STEPS
 
 
 def gender_case(n: int) -> Images:

@@ -4,10 +4,10 @@ import hashlib
 import importlib
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from audit.errors import ModelError
 from audit.files import file_sha256
@@ -24,25 +24,44 @@ def own_module(source: str, weights: Path, folder: Path) -> "tuple[nn.Module, st
     """
     import torch
 
-    name, function = source.split(":")
-    with _first_on_path(folder, name.partition(".")[0]):
-        try:
-            make = getattr(importlib.import_module(name), function, None)
-            if not callable(make):
-                raise ModelError(f"model.module: {name} has no function {function!r}; name one that returns the module")
-            code, model = _code(name, folder), make()
-        except ModelError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise ModelError(
-                f"model.module: {source} fails with {type(error).__name__}: {first_line(error)}; it must be found in "
-                f"{folder.absolute()} or be installed, and return a torch.nn.Module when called without arguments"
-            ) from error
+    with _imported("model.module", source, folder, "return a torch.nn.Module when called without arguments") as (
+        make,
+        code,
+    ):
+        model = make()
     if not isinstance(model, torch.nn.Module):
         raise ModelError(f"model.module: {source} returns a {type(model).__name__}; return a torch.nn.Module")
     _fill(model, _state(weights), weights)
     check_finite(model, str(weights))
     return model, hashlib.sha256(f"{code}\0{source}\0{file_sha256(weights)}".encode()).hexdigest()
+
+
+def own_function(source: str, folder: Path, key: str) -> tuple[Callable[..., Any], str]:
+    """The function `source` (module:function) that the config names at `key`, and the sha256 over its code.
+
+    The module is found in `folder` first, as that of a model is. Raises ModelError with the cure.
+    """
+    with _imported(key, source, folder, "hold that function") as (function, code):
+        return function, hashlib.sha256(f"{code}\0{source}".encode()).hexdigest()
+
+
+@contextmanager
+def _imported(key: str, source: str, folder: Path, must: str) -> Iterator[tuple[Callable[..., Any], str]]:
+    """The function and the code of `source`; what fails here or in the block is a ModelError that says what the module `must` do."""
+    name, function = source.split(":")
+    with _first_on_path(folder, name.partition(".")[0]):
+        try:
+            found = getattr(importlib.import_module(name), function, None)
+            if not callable(found):
+                raise ModelError(f"{key}: {name} has no function {function!r}; name one that it has")
+            yield found, _code(name, folder)
+        except ModelError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ModelError(
+                f"{key}: {source} fails with {type(error).__name__}: {first_line(error)}; it must be found in "
+                f"{folder.absolute()} or be installed, and {must}"
+            ) from error
 
 
 @contextmanager

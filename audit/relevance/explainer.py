@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar, final
 import numpy as np
 
 from audit.errors import AuditError, ConfigError, ModelError
+from audit.relevance.features import Tokens
+from audit.relevance.methods import Method
 from audit.tables import FloatArray
 
 R = TypeVar("R")
@@ -19,8 +21,8 @@ Advance = Callable[[int], None]
 class Explainer(Generic[R]):
     """A classifier with the contrast that is explained: logit `favour` minus logit `against` (None: the logit itself).
 
-    `reader` makes its inputs. `composites`: what `lrp.attribute` takes, by the name that a report shows; the first gives
-    effect sizes.
+    `reader` makes its inputs. `composites`: what `lrp.attribute` takes, or a `Method`, by the name that a report shows; the first
+    gives effect sizes.
     """
 
     model: Any
@@ -65,12 +67,22 @@ def composite_name(given: Any) -> str:
     return given["name"] if "rules" in given or not parameters else f"{given['name']}({', '.join(parameters)})"
 
 
-def attribute(model: Any, inputs: Any, target: Any, composites: Sequence[Any]) -> tuple[Any, ...]:
-    """An `lrp.Relevance` for each composite, of the inputs that the engine takes; what it refuses is a ModelError."""
+def attribute(
+    model: Any, inputs: Any, target: Any, composites: Sequence[Any], tokens: Tokens | None = None
+) -> tuple[Any, ...]:
+    """An `lrp.Relevance` for each composite, of the inputs that the engine takes; what it refuses is a ModelError.
+
+    A `Method` stands where a composite does; of texts it needs the `tokens`.
+    """
     import lrp
 
+    rules = [each for each in composites if not isinstance(each, Method)]
     with _refusals(ModelError):
-        return lrp.attribute_each(model, inputs, target, composites)
+        found = iter(lrp.attribute_each(model, inputs, target, rules) if rules else ())
+        return tuple(
+            each.explain(model, inputs, target, tokens) if isinstance(each, Method) else next(found)
+            for each in composites
+        )
 
 
 @contextmanager

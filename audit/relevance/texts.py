@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from audit.records import Token
 from audit.relevance.explainer import Advance, Explainer, attribute, check_finite
+from audit.relevance.features import Tokens, word_of_tokens
 from audit.relevance.sums import Explained, Sums
 from audit.relevance.words import Words, WordSums
 from audit.tables import FloatArray, IntArray, Match, WordTable
@@ -74,7 +75,8 @@ def _add(
 ) -> None:  # fmt: skip
     """Explain one batch and add it up."""
     inputs, offsets, real = encode(explainer, texts)
-    found = attribute(explainer.model, inputs, explainer.target, list(explainer.composites.values()))
+    tokens = words_of(explainer, texts, offsets, real)
+    found = attribute(explainer.model, inputs, explainer.target, list(explainer.composites.values()), tokens)
     values = np.stack([f.values.float().cpu().numpy().astype(float) for f in found])
     sums.add_batch(batch, found)
     attended = inputs["attention_mask"].cpu().numpy() == 1
@@ -120,6 +122,12 @@ def encode(
     return inputs, offsets, ~special & (inputs["attention_mask"].cpu().numpy() == 1)
 
 
+def words_of(explainer: TextExplainer, texts: Sequence[str], offsets: IntArray, real: NDArray[np.bool_]) -> Tokens:
+    """The words of a batch, for methods that hide them."""
+    words = [word_of_tokens(*row) for row in zip(texts, offsets, real, strict=True)]
+    return Tokens(explainer.reader.tokenizer, np.stack(words))
+
+
 def score_texts(
     explainer: TextExplainer, texts: Sequence[str], *, batch_tokens: int, advance: Advance = lambda n: None
 ) -> FloatArray:
@@ -142,7 +150,8 @@ def token_relevance(
     found: dict[int, tuple[IntArray, FloatArray]] = {}
     for batch in _batches(np.minimum(_lengths(explainer, texts), explainer.reader.max_length), batch_tokens):
         inputs, offsets, real = encode(explainer, [texts[i] for i in batch])
-        (result,) = attribute(explainer.model, inputs, explainer.target, [composite])
+        tokens = words_of(explainer, [texts[i] for i in batch], offsets, real)
+        (result,) = attribute(explainer.model, inputs, explainer.target, [composite], tokens)
         values = result.values.float().cpu().numpy().astype(float)
         found.update((i, (offsets[row][real[row]][:, 1], values[row][real[row]])) for row, i in enumerate(batch))
     return [found[i] for i in range(len(texts))]
@@ -162,7 +171,7 @@ def explain_tokens(
 ) -> tuple[tuple[Token, ...], Any]:
     """The tokens of one text with their relevance for `target`, and the engine's `lrp.Relevance`."""
     inputs, offsets, real = encode(explainer, [text])
-    (result,) = attribute(explainer.model, inputs, target, [composite])
+    (result,) = attribute(explainer.model, inputs, target, [composite], words_of(explainer, [text], offsets, real))
     values = result.values[0].double().cpu().numpy()
     return tuple(_tokens(text, offsets[0][real[0]], values[real[0]], matches)), result
 

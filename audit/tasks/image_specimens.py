@@ -12,13 +12,13 @@ from audit.config import Preprocessing
 from audit.data.infill import fills
 from audit.models.twins import reinitialised
 from audit.relevance.explainer import Explainer, contrast_logit
+from audit.relevance.features import cells
 from audit.relevance.images import on_device, pixel_relevance
 from audit.relevance.scoring import score_images
 from audit.tables import FloatArray, IntArray
 
 Inputs = NDArray[np.float32]
 FILLS: Final = ("mean", "blur")
-CELLS: Final = 8  # a side, of at least two pixels
 NOISE: Final = 1.0  # grey levels of 255
 
 
@@ -83,17 +83,3 @@ class ImageSpecimens:
         low, high = (np.array(bound, dtype=np.float32) for bound in self.explainer.reader.bounds)
         level = (NOISE * (high - low) / 255)[:, None, None]
         return np.asarray(pixels + level * self.noise.standard_normal(pixels.shape, dtype=np.float32))
-
-
-def cells(shape: tuple[int, ...]) -> IntArray:
-    """The number of the cell `[H, W]` of each pixel, row by row.
-
-    >>> cells((4, 4))
-    array([[0, 0, 1, 1],
-           [0, 0, 1, 1],
-           [2, 2, 3, 3],
-           [2, 2, 3, 3]])
-    """
-    sides = [min(CELLS, max(1, length // 2)) for length in shape]
-    rows, columns = (np.arange(length) * side // length for length, side in zip(shape, sides, strict=True))
-    return np.asarray(rows[:, None] * sides[1] + columns)

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audit.config import BUILTIN
+from audit.config import BUILTIN, LRP
 from audit.errors import ConfigError, DataError, did_you_mean
 from audit.loading import LoadedConfig
 from audit.models.builtin import builtin_data, builtin_model
+from audit.models.own_module import own_function
 from audit.relevance.explainer import composite_name, make_composite
+from audit.relevance.methods import METHODS, make_method, own_method
 
 
 def resolve_model(loaded: LoadedConfig) -> str:
@@ -35,7 +37,12 @@ def resolve_data(loaded: LoadedConfig) -> Path:
 
 
 def composites(loaded: LoadedConfig, known: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
-    """What is explained under, by the name that a report shows; `known` are parameters by composite, where the config gives none."""
+    """What is explained under, by the name that a report shows; `known` are parameters by composite, where the config gives none.
+
+    A method other than LRP stands alone.
+    """
+    if loaded.config.relevance.method != LRP:
+        return {loaded.config.relevance.method: _method(loaded)}
     named: dict[str, Any] = {}
     for i, given in enumerate(loaded.config.relevance.composites):
         where, name = loaded.at("relevance", "composites", i), composite_name(given)
@@ -43,6 +50,16 @@ def composites(loaded: LoadedConfig, known: Mapping[str, Mapping[str, Any]] | No
             raise ConfigError(f"{where}: {name} stands twice; keep one, or give it a name of its own")
         named[name] = make_composite(_completed(given, known or {}), where)
     return named
+
+
+def _method(loaded: LoadedConfig) -> Any:
+    """The method that the config names: one of the engine's composites, one of the table, or a function of one's own."""
+    asked, where = loaded.config.relevance, loaded.at("relevance", "method")
+    if ":" in asked.method:
+        return own_method(asked.method, *own_function(asked.method, loaded.folder, where))
+    if asked.method not in METHODS:
+        return make_composite(asked.method, where)
+    return make_method(asked.method, where, steps=asked.steps, samples=asked.samples, seed=loaded.config.seed)
 
 
 def _completed(given: Any, known: Mapping[str, Mapping[str, Any]]) -> Any:

@@ -1,4 +1,4 @@
-"""Flipping shows the fill where it should and nothing else changes, and integrated gradients are complete."""
+"""Flipping shows the fill where it should and nothing else changes, and methods explain what is flipped."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from audit.config import Model
 from audit.models.huggingface import TextModel, load_text_model
-from bench.flippable import Images, Texts, explained, integrated_gradients
+from audit.relevance.methods import make_method
+from bench.flippable import Images, Texts, explained
 from bench.photographs import Photographs
 
 
@@ -45,19 +46,15 @@ def test_block_relevance_sums_channels_and_pixels() -> None:
     np.testing.assert_allclose(np.stack(found), torch.stack(wanted, 1).double(), rtol=1e-5, atol=1e-5)
 
 
-def test_integrated_gradients_of_a_linear_score_are_weight_times_input() -> None:
+def by_integrated_gradients(case: Images | Texts) -> list[Tensor]:
+    return case.explained_by(make_method("integrated_gradients", "here", steps=50, samples=None, seed=0))
+
+
+def test_a_method_explains_every_batch_of_a_linear_score() -> None:
     case = images()
     weight = (case.model[1].weight[0] - case.model[1].weight[1]).reshape(3, 8, 8)
-    torch.testing.assert_close(torch.cat(case.integrated_gradients()), case.photographs.pixels * weight)
-
-
-def test_integrated_gradients_add_up_to_the_difference_from_the_baseline() -> None:
-    x = torch.randn(6, 4)
-
-    def value(point: Tensor) -> Tensor:
-        return point.pow(3).sum(1) + point.prod(1)
-
-    torch.testing.assert_close(integrated_gradients(value, x).sum(1), value(x), rtol=5e-3, atol=5e-3)
+    away = case.photographs.pixels - case.photographs.pixels.mean((2, 3), keepdim=True)
+    torch.testing.assert_close(torch.cat(by_integrated_gradients(case)), away * weight)
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +102,10 @@ def test_word_relevance_leaves_out_special_tokens_and_padding(loaded: TextModel)
     assert second.tolist() == [10]
 
 
-def test_integrated_gradients_of_text_add_up_to_the_change_from_empty_embeddings(loaded: TextModel) -> None:
-    case, model = texts(loaded, (0, 1), counted=False), loaded.model
-    (found,) = case.integrated_gradients()
-    inputs = case.padded(case.ids)
-    embedded = model.get_input_embeddings()(inputs["input_ids"])
-    ends = [model(inputs_embeds=e, attention_mask=inputs["attention_mask"]).logits for e in (embedded, 0 * embedded)]
-    change = explained(ends[0], case.target) - explained(ends[1], case.target)
-    assert found.sum(1).numpy() == pytest.approx(change.numpy(), abs=2e-2)
+def test_a_method_explains_words_of_texts_from_masked_ones(loaded: TextModel) -> None:
+    case = texts(loaded, (0, 1), counted=False)
+    (found,) = by_integrated_gradients(case)
+    gone = [np.ones(size, dtype=np.bool_) for size in case.sizes]
+    none = [~row for row in gone]
+    change = case.values(none, "[MASK]") - case.values(gone, "[MASK]")
+    assert found.sum(1).numpy() == pytest.approx(change, abs=1e-3)

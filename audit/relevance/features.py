@@ -1,0 +1,193 @@
+"""Inputs cut into features that can be hidden: the words of a text, cells of a photograph; and what the model says without some.
+
+Every example is read alone and without padding, `ROWS` variants at once, so that nothing depends on what it is batched with.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
+
+import numpy as np
+
+from audit.relevance.games import Kept
+from audit.tables import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CELLS: Final = 8  # along a side of a photograph
+SMALLEST: Final = 2  # pixels along a side of a cell
+ROWS: Final = 64
+WORD: Final = re.compile(r"\w+(?:['\u2019]\w+)*|\S")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What tells the words of a batch of texts: the word of each token `[batch, tokens]`, -1 for special tokens and padding."""
+
+    tokenizer: Any
+    words: IntArray
+
+    @property
+    def blank(self) -> int:
+        """The token that says nothing: the mask token, or where a model has none the one that pads."""
+        ids = (self.tokenizer.mask_token_id, self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
+        return next(int(each) for each in ids if each is not None)
+
+    def emptied(self, ids: "Tensor") -> "Tensor":
+        """The ids `[batch, tokens]` with the blank in the place of every token of a word."""
+        import torch
+
+        return ids.masked_fill(torch.from_numpy(self.words >= 0).to(ids.device), self.blank)
+
+
+class Features(Protocol):
+    """One example in `n` features."""
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def content(self) -> bytes:
+        """What the example is, for a seed of its own."""
+        ...
+
+    def read(self, kept: Kept, model: Any) -> "Tensor":
+        """The model's output for each row of kept features `[k, n]`."""
+        ...
+
+    def spread(self, relevance: FloatArray) -> FloatArray:
+        """Relevance `[n]` in the shape of the example, a feature's in equal parts."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TextFeatures:
+    """Words: a hidden one is a mask token, or gone where the tokenizer has none; `ids`, `words` `[tokens]`, padding included."""
+
+    ids: IntArray
+    words: IntArray
+    real: Kept
+    tokens: Tokens
+
+    @property
+    def n(self) -> int:
+        return int(self.words.max(initial=-1)) + 1
+
+    @property
+    def content(self) -> bytes:
+        return self.ids[self.real].astype(np.int64).tobytes()
+
+    def read(self, kept: Kept, model: Any) -> "Tensor":
+        texts = [self._without(row) for row in kept]
+        device = next(model.parameters()).device
+        return model(**{name: values.to(device) for name, values in _padded(texts, self.tokens.tokenizer).items()})  # type: ignore[no-any-return]
+
+    def spread(self, relevance: FloatArray) -> FloatArray:
+        inside = self.words >= 0
+        count = np.bincount(self.words[inside], minlength=self.n)
+        return np.where(inside, np.append(relevance / np.maximum(count, 1), 0.0)[self.words], 0.0)
+
+    def _without(self, kept: Kept) -> list[int]:
+        ids, words = self.ids[self.real], self.words[self.real]
+        hidden = ~np.append(kept, True)[words]
+        mask = self.tokens.tokenizer.mask_token_id
+        if mask is None:
+            return ids[~hidden].tolist() or [self.tokens.blank]
+        begins = np.diff(words, prepend=-1) != 0
+        return np.where(hidden, mask, ids)[~hidden | begins].tolist()  # type: ignore[no-any-return]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ImageFeatures:
+    """Cells of a photograph `[channels, H, W]`; a hidden one has its mean colour."""
+
+    pixels: "Tensor"
+
+    @property
+    def cells(self) -> IntArray:
+        """The cell of each pixel `[H, W]`."""
+        return cells(self.pixels.shape[1:])
+
+    @property
+    def n(self) -> int:
+        return int(self.cells.max()) + 1
+
+    @property
+    def content(self) -> bytes:
+        return self.pixels.cpu().numpy().tobytes()
+
+    def read(self, kept: Kept, model: Any) -> "Tensor":
+        import torch
+
+        shown = torch.from_numpy(kept[:, self.cells]).to(self.pixels.device)[:, None]
+        return model(torch.where(shown, self.pixels, mean_colour(self.pixels)))  # type: ignore[no-any-return]
+
+    def spread(self, relevance: FloatArray) -> FloatArray:
+        channels = len(self.pixels)
+        each = relevance / (channels * np.bincount(self.cells.ravel()))
+        return np.broadcast_to(each[self.cells], (channels, *self.cells.shape))
+
+
+def features_of(inputs: "Tensor | Mapping[str, Tensor]", tokens: Tokens | None) -> Sequence[Features]:
+    """One for each example of a batch; `tokens` are those of texts."""
+    if tokens is None:
+        assert not isinstance(inputs, Mapping), "inputs of a text come with their tokens"
+        return [ImageFeatures(pixels) for pixels in inputs]
+    assert isinstance(inputs, Mapping)
+    ids, real = (inputs[name].cpu().numpy() for name in ("input_ids", "attention_mask"))
+    return [TextFeatures(*row, tokens) for row in zip(ids, tokens.words, real == 1, strict=True)]
+
+
+def cells(shape: tuple[int, ...]) -> IntArray:
+    """The number of the cell `[H, W]` of each pixel, row by row.
+
+    >>> cells((4, 4))
+    array([[0, 0, 1, 1],
+           [0, 0, 1, 1],
+           [2, 2, 3, 3],
+           [2, 2, 3, 3]])
+    """
+    sides = [min(CELLS, max(1, length // SMALLEST)) for length in shape]
+    rows, columns = (np.arange(length) * side // length for length, side in zip(shape, sides, strict=True))
+    return np.asarray(rows[:, None] * sides[1] + columns)
+
+
+def mean_colour(pixels: "Tensor") -> "Tensor":
+    """Of each photograph `[..., channels, H, W]`, `[..., channels, 1, 1]`."""
+    return pixels.mean((-2, -1), keepdim=True)
+
+
+def word_of_tokens(text: str, offsets: IntArray, real: Kept) -> IntArray:
+    """The word of each token, counted from 0, -1 where it is not `real`; every sign that is no word is one of its own.
+
+    A token belongs to the word that holds its last character, for its first may be a blank.
+    """
+    ends = np.array([word.end() for word in WORD.finditer(text)])
+    found = np.searchsorted(ends, offsets[:, 1], side="left")
+    words = np.full(len(found), -1)
+    words[real] = np.unique(found[real], return_inverse=True)[1]
+    return words
+
+
+def by_parts(read: Callable[[Kept], FloatArray], kept: Kept) -> FloatArray:
+    """The values `[k]` of `read` from `ROWS` rows at a time."""
+    return np.concatenate([read(kept[start : start + ROWS]) for start in range(0, len(kept), ROWS)])
+
+
+def _padded(texts: Sequence[Sequence[int]], tokenizer: Any) -> "dict[str, Tensor]":
+    """Ids and attention mask `[texts, tokens]`, padded on the tokenizer's side."""
+    import torch
+
+    longest, pad = max(map(len, texts)), tokenizer.pad_token_id or 0
+    left = tokenizer.padding_side == "left"
+    rows = [(row, [pad] * (longest - len(row)), [1] * len(row), [0] * (longest - len(row))) for row in texts]
+    ids, mask = (
+        [([*more, *row] if left else [*row, *more]) for row, more in pairs]
+        for pairs in ([row[:2] for row in rows], [row[2:] for row in rows])
+    )
+    return {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
