@@ -30,6 +30,8 @@ REGION_KINDS: Final = {  # how masks are found: the key of a region, and in word
 FEWEST_TWINS: Final = 20
 TEXT_COMPOSITES: Final = ("cp_lrp", "attn_lrp")
 IMAGE_COMPOSITES: Final = ("epsilon_plus", "epsilon_gamma_box")
+TEXT_WITNESSES: Final[tuple[JsonValue, ...]] = ({"name": "attn_lrp", "gamma": 0.05},)
+IMAGE_WITNESSES: Final = ("epsilon_alpha2_beta1",)
 OWN: Final = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # module:function
 LRP: Final = "lrp"
 METHODS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({  # the parameters that each takes
@@ -315,6 +317,11 @@ class Relevance(Block):
         description="of method lrp: names or mappings {name, parameters} or {name, base, rules}; the first gives effect sizes, others "
         f"second opinions; default: {', '.join(TEXT_COMPOSITES)}, for images {', '.join(IMAGE_COMPOSITES)}",
     )
+    witnesses: tuple[Composite, ...] = Field(
+        default_factory=lambda given: TEXT_WITNESSES if given.get("method", LRP) == LRP else (),
+        description="of method lrp: composites without a vote, each asked alone; a finding that one of them does not show is fragile; "
+        f"default: attn_lrp with gamma 0.05, for images {', '.join(IMAGE_WITNESSES)}",
+    )
     steps: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         default_factory=lambda given: _default(given, "steps"),
         description=f"of integrated_gradients, between blank words or the mean colour and the input; default {DEFAULTS['steps']}",
@@ -329,10 +336,11 @@ class Relevance(Block):
     def _what_the_method_takes(self) -> "Relevance":
         if self.method == LRP and not self.composites:
             raise ValueError("composites: give at least one")
-        if self.method != LRP and self.composites:
-            raise ValueError(
-                f"composites are the rules of method lrp; leave them out, or leave out method: {self.method}"
-            )
+        for name in ("composites", "witnesses"):
+            if self.method != LRP and getattr(self, name):
+                raise ValueError(
+                    f"{name} are the rules of method lrp; leave them out, or leave out method: {self.method}"
+                )
         for name in DEFAULTS:
             taken = name in METHODS.get(self.method, ())
             if taken != (getattr(self, name) is not None):

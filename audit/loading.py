@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, final, get_args
 import yaml
 from pydantic import JsonValue, ValidationError
 
-from audit.config import IMAGE_COMPOSITES, IMAGE_GATES, LRP, Block, Config
+from audit.config import IMAGE_COMPOSITES, IMAGE_GATES, IMAGE_WITNESSES, LRP, Block, Config
 from audit.errors import ConfigError, did_you_mean
 
 MAX_BYTES: Final = 1_000_000
@@ -104,6 +104,7 @@ def _default_composites(document: dict[str, Any]) -> None:
     relevance = document.setdefault("relevance", {}) if document.get("task") == "image" else None
     if isinstance(relevance, dict) and relevance.get("method", LRP) == LRP:
         relevance.setdefault("composites", list(IMAGE_COMPOSITES))
+        relevance.setdefault("witnesses", list(IMAGE_WITNESSES))
 
 
 def config_schema() -> dict[str, Any]:

@@ -24,6 +24,7 @@ from audit.stats.cases import Evidence
 from audit.stats.discovery import discover
 from audit.stats.families import answer, share_means
 from audit.stats.grades import graded
+from audit.stats.rules import with_rules
 from audit.stats.validity import faults, validity_checks
 from audit.stats.verdicts import gate_state, withhold
 from audit.store.runs import new_run_folder, write_manifest, write_maps, write_record
@@ -96,7 +97,9 @@ def _answers(task: Task[Any], explained: Explained, evidence: Evidence, validity
     config, first = task.loaded.config, evidence.composites[0]
     checks = validity_checks(validity, evidence.examples.cluster, evidence.scale)
     broken = faults(checks, explained.ledger())
-    found = withhold(answer(evidence, seconds=task.seconds), broken, RELEVANCE_QUESTIONS)
+    asked = answer(evidence, seconds=task.seconds)
+    with timed(task.seconds, "statistics.rules"):
+        found = withhold(with_rules(asked, evidence), broken, RELEVANCE_QUESTIONS)
     findings = tuple(graded(each, config.margins) for each in found)
     with timed(task.seconds, "discovery"):
         discovery = None if broken else discover(evidence)

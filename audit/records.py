@@ -87,11 +87,15 @@ class Test(Entry):
 
 
 class Sensitivity(Entry):
-    """The finding under another choice than the config's: what is `changed`, the estimate then, and the verdict it would have."""
+    """The finding under another choice than the config's: what is `changed`, the estimate then, and the verdict it would have.
+
+    `same_unit`: sizes can be compared; if not, as of another composite, only whether a difference is shown, and in which direction.
+    """
 
     changed: str
     estimate: Estimate
     verdict: Verdict
+    same_unit: bool = True
 
 
 class Check(Entry):
@@ -169,11 +173,12 @@ class Finding(Entry):
     @property
     def flips(self) -> tuple[Sensitivity, ...]:
         """Other choices with another verdict, or a difference in the other direction; where nothing can be tested there is none."""
-        return tuple(
-            other
-            for other in self.sensitivity
-            if other.verdict not in (self.verdict, Verdict.NOT_TESTABLE) or self._turned(other)
-        )
+        return tuple(other for other in self.sensitivity if self._another(other) or self._turned(other))
+
+    def _another(self, other: Sensitivity) -> bool:
+        if other.same_unit or other.verdict is Verdict.NOT_TESTABLE:
+            return other.verdict not in (self.verdict, Verdict.NOT_TESTABLE)
+        return self.verdict in SHOWN and other.verdict not in SHOWN
 
     def _turned(self, other: Sensitivity) -> bool:
         one, two = self.estimate.value, other.estimate.value

@@ -30,6 +30,12 @@ class Explainer(Generic[R]):
     favour: int
     against: int | None
     composites: Mapping[str, Any]
+    witnesses: tuple[str, ...] = ()
+
+    @property
+    def voting(self) -> tuple[str, ...]:
+        """The composites that must all show a difference; `witnesses` are asked alone."""
+        return tuple(name for name in self.composites if name not in self.witnesses)
 
     @property
     def names(self) -> tuple[str, ...]:

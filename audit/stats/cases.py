@@ -41,9 +41,9 @@ NO_GROUP: Final = ("(none)", "(several)", UNKNOWN)
 class Evidence:
     """What the questions are asked of: texts have `words`, images `regions`; `classes[k]` names label k.
 
-    `groups[c]` is relevance by word group or region under composite c, `mentions[attribute]` the group each text mentions;
-    `swaps[attribute]` and `effects` are its interventions. `varied` are the `regions` under other masks, by what is changed; `cells`
-    are those of a grid over photographs.
+    `composites` vote, `witnesses` do not. `groups[c]` is relevance by word group or region under composite c, `mentions[attribute]` the
+    group each text mentions; `swaps[attribute]` and `effects` are its interventions. `varied` are the `regions` under other masks, by
+    what is changed; `cells` are those of a grid over photographs.
     """
 
     config: Config
@@ -59,6 +59,7 @@ class Evidence:
     varied: Mapping[str, RegionTable] = field(default_factory=dict)
     effects: EffectTable | None = None
     cells: CellTable | None = None
+    witnesses: tuple[str, ...] = ()
 
     @property
     def scale(self) -> float:

@@ -1,6 +1,6 @@
 """Every declared question in one table, and the description that goes with them: effects by term, mean shares."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -19,13 +19,22 @@ from audit.stats.word_groups import contrast_cases, direction_cases, reliance_ca
 
 def answer(evidence: Evidence, *, seconds: dict[str, float] | None = None) -> tuple[Finding, ...]:
     """Every finding of every question; what each took is noted in `seconds` as "statistics.QUESTION"."""
-    pool = build_pool(evidence.words) if evidence.words else None
-    findings: list[Finding] = []
-    for question, collectors in COLLECTORS.items():
-        with timed({} if seconds is None else seconds, f"statistics.{question}"):
-            findings += settle([case for collect in collectors for case in collect(evidence, pool)], evidence.config)
+    findings = settled(evidence, COLLECTORS, seconds=seconds)
     with timed({} if seconds is None else seconds, "statistics.unexplained"):
         return (*findings, *settle(unexplained_cases(evidence, findings), evidence.config))
+
+
+def settled(
+    evidence: Evidence, questions: Iterable[str], *, seconds: dict[str, float] | None = None
+) -> tuple[Finding, ...]:
+    """The findings of these questions, each a family of its own."""
+    pool = build_pool(evidence.words) if evidence.words else None
+    findings: list[Finding] = []
+    for question in questions:
+        with timed({} if seconds is None else seconds, f"statistics.{question}"):
+            cases = [case for collect in COLLECTORS.get(question, ()) for case in collect(evidence, pool)]
+            findings += settle(cases, evidence.config)
+    return tuple(findings)
 
 
 def below_chance(accuracy: Estimate, classes: Sequence[str]) -> tuple[str, ...]:

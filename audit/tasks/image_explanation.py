@@ -18,7 +18,7 @@ from audit.relevance.images import explain_map
 from audit.report.heatmaps import common_scale, encoded, overlay, with_colour_bar
 from audit.tables import FloatArray
 from audit.tasks.region_records import region_shares
-from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model
+from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model, witnesses
 from audit.tasks.task import Explanation, named
 
 
@@ -74,7 +74,7 @@ def load_explainer(loaded: LoadedConfig) -> tuple[ImageModel, Explainer[Preproce
     favour, against = contrast(loaded, model.classes)
     low, high = model.preprocessing.bounds
     chosen = composites(loaded, {"epsilon_gamma_box": {"low": list(low), "high": list(high)}})
-    return model, Explainer(model.model, model.preprocessing, favour, against, chosen)
+    return model, Explainer(model.model, model.preprocessing, favour, against, chosen, witnesses(loaded))
 
 
 def look(row: ImageRow, steps: Preprocessing) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

@@ -1,6 +1,6 @@
 """From what a config names to what it stands for: paths, built-ins, composites and classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,27 @@ def composites(loaded: LoadedConfig, known: Mapping[str, Mapping[str, Any]] | No
     """
     if loaded.config.relevance.method != LRP:
         return {loaded.config.relevance.method: _method(loaded)}
-    named: dict[str, Any] = {}
-    for i, given in enumerate(loaded.config.relevance.composites):
-        where, name = loaded.at("relevance", "composites", i), composite_name(given)
-        if name in named:
+    return {
+        name: composite for key in ("composites", "witnesses") for name, composite in _rules(loaded, key, known or {})
+    }
+
+
+def witnesses(loaded: LoadedConfig) -> tuple[str, ...]:
+    """Those of the composites that have no vote."""
+    voting = {composite_name(given) for given in loaded.config.relevance.composites}
+    return tuple(
+        name for given in loaded.config.relevance.witnesses for name in [composite_name(given)] if name not in voting
+    )
+
+
+def _rules(loaded: LoadedConfig, key: str, known: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+    seen = set[str]()
+    for i, given in enumerate(getattr(loaded.config.relevance, key)):
+        where, name = loaded.at("relevance", key, i), composite_name(given)
+        if name in seen:
             raise ConfigError(f"{where}: {name} stands twice; keep one, or give it a name of its own")
-        named[name] = make_composite(_completed(given, known or {}), where)
-    return named
+        seen.add(name)
+        yield name, make_composite(_completed(given, known), where)
 
 
 def _method(loaded: LoadedConfig) -> Any:

@@ -36,7 +36,7 @@ from audit.stats.cases import Evidence
 from audit.stats.families import term_effects
 from audit.stats.groupings import joined_columns
 from audit.tables import ExampleTable, FeatureName, FloatArray, Match, ValidityTable
-from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model
+from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model, witnesses
 from audit.tasks.task import Explanation, Gallery, misclassified, named
 from audit.tasks.text_effects import Scorer, hidden_texts, swapped_texts, text_fills
 from audit.tasks.text_specimens import TextSpecimens
@@ -163,7 +163,8 @@ class TextTask:
             groups=explained.common.groups,
             mentions=self._mentions,
             swaps=swaps,
-            composites=self.explainer.names,
+            composites=self.explainer.voting,
+            witnesses=self.explainer.witnesses,
             favourable=self.explainer.favour,
             classes=self.model.classes,
             effects=effects,
@@ -271,7 +272,7 @@ def _load_model(loaded: LoadedConfig) -> tuple[TextModel, TextExplainer, Matcher
     model = load_text_model(loaded.config.model, resolve_model(loaded))
     favour, against = contrast(loaded, model.classes)
     reader = TextReader(model.tokenizer, model.max_length)
-    return model, Explainer(model.model, reader, favour, against, chosen), matcher
+    return model, Explainer(model.model, reader, favour, against, chosen, witnesses(loaded)), matcher
 
 
 def _matches(
