@@ -141,7 +141,8 @@ def test_sections_come_in_the_agreed_order(shown):
         "What could have been found",
         "Against placebo words", "Direction of each term, by true class", "Shares of relevance",
         "Candidates nobody declared", "Terms found in the data",
-        "Misclassified examples", "Data and model", "Ledger: where the explained logit went", "Limits", "Provenance", "Glossary",
+        "Misclassified examples", "Data and model", "Validity of the explanation", "Ledger: where the explained logit went", "Limits",
+        "Provenance", "Glossary",
     ]  # fmt: skip
     assert [text for level, text in shown.headings if level == "h1"] == ["film_reviews"]
 
