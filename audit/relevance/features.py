@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, final
 import numpy as np
 
 from audit.relevance.games import Kept
+from audit.relevance.grid import cells
 from audit.tables import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CELLS: Final = 8  # along a side of a photograph
-SMALLEST: Final = 2  # pixels along a side of a cell
 ROWS: Final = 64
 WORD: Final = re.compile(r"\w+(?:['\u2019]\w+)*|\S")
 
@@ -141,20 +140,6 @@ def features_of(inputs: "Tensor | Mapping[str, Tensor]", tokens: Tokens | None) 
     assert isinstance(inputs, Mapping)
     ids, real = (inputs[name].cpu().numpy() for name in ("input_ids", "attention_mask"))
     return [TextFeatures(*row, tokens) for row in zip(ids, tokens.words, real == 1, strict=True)]
-
-
-def cells(shape: tuple[int, ...]) -> IntArray:
-    """The number of the cell `[H, W]` of each pixel, row by row.
-
-    >>> cells((4, 4))
-    array([[0, 0, 1, 1],
-           [0, 0, 1, 1],
-           [2, 2, 3, 3],
-           [2, 2, 3, 3]])
-    """
-    sides = [min(CELLS, max(1, length // SMALLEST)) for length in shape]
-    rows, columns = (np.arange(length) * side // length for length, side in zip(shape, sides, strict=True))
-    return np.asarray(rows[:, None] * sides[1] + columns)
 
 
 def mean_colour(pixels: "Tensor") -> "Tensor":

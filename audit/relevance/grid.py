@@ -1,4 +1,4 @@
-"""Relevance in the cells of a grid over the model's input, which no declaration chose; 64 float32 a photograph and composite."""
+"""A grid over the model's input, which no declaration chose, and relevance in its cells: 64 float32 a photograph and composite."""
 
 from collections.abc import Sequence
 from typing import Final, final
@@ -37,6 +37,19 @@ class GridSums:
         return CellTable(
             dict(zip(self.composites, self.net, strict=True)), boxes, declared=np.zeros(len(boxes), dtype=np.bool_)
         )
+
+
+def cells(shape: tuple[int, ...]) -> IntArray:
+    """The number of the cell `[H, W]` of each pixel, row by row.
+
+    >>> cells((4, 4))
+    array([[0, 0, 1, 1],
+           [0, 0, 1, 1],
+           [2, 2, 3, 3],
+           [2, 2, 3, 3]])
+    """
+    rows, columns = (np.repeat(np.arange(len(ends) - 1), np.diff(ends)) for ends in map(edges, shape))
+    return np.asarray(rows[:, None] * (columns[-1] + 1) + columns)
 
 
 def edges(side: int) -> IntArray:

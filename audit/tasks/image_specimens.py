@@ -12,7 +12,7 @@ from audit.config import Preprocessing
 from audit.data.infill import fills
 from audit.models.twins import reinitialised
 from audit.relevance.explainer import Explainer, contrast_logit
-from audit.relevance.features import cells
+from audit.relevance.grid import cells
 from audit.relevance.images import on_device, pixel_relevance
 from audit.relevance.scoring import score_images
 from audit.tables import FloatArray, IntArray

@@ -17,8 +17,9 @@ from audit.errors import ConfigError, ModelError
 from audit.models.huggingface import TextModel, load_text_model
 from audit.relevance import methods
 from audit.relevance.explainer import Explainer, attribute
-from audit.relevance.features import ImageFeatures, Tokens, cells, word_of_tokens
+from audit.relevance.features import ImageFeatures, Tokens, word_of_tokens
 from audit.relevance.games import coalitions, kernel_shap, lime, occlusion
+from audit.relevance.grid import cells
 from audit.relevance.methods import METHODS, make_method, own_method
 from audit.relevance.texts import TextReader, encode, explain_texts, words_of
 
