@@ -3,6 +3,7 @@
 import sys
 
 from bench import engine, faithfulness, image_stage, marker, real_model, stage
+from bench.geco import __main__ as geco
 
 if __name__ == "__main__":
     small = "--small" in sys.argv
@@ -12,3 +13,4 @@ if __name__ == "__main__":
     marker.main(nets=1 if small else 8)
     real_model.main(small=small)
     faithfulness.main(small=small)
+    geco.main(small=small)
