@@ -2,13 +2,12 @@
 
 import sys
 
-from bench import engine, faithfulness, image_stage, marker, real_model, stage
+from bench import engine, faithfulness, image_stage, real_model, stage
 
 if __name__ == "__main__":
     small = "--small" in sys.argv
     engine.main(small=small)
     stage.main(small=small)
     image_stage.main(small=small)
-    marker.main(nets=1 if small else 8)
     real_model.main(small=small)
     faithfulness.main(small=small)

@@ -14,7 +14,9 @@ from bench.planted.units import METHODS, RHOS, Modality, enumerated, small
 
 
 @click.command()
-@click.option("--small", "is_small", is_flag=True, help="20 models without and 10 with reliance of each modality, LRP only.")
+@click.option(
+    "--small", "is_small", is_flag=True, help="20 models without and 10 with reliance of each modality, LRP only."
+)
 @click.option("--part", type=click.Choice(["calibration", "evaluation"]), default="evaluation")
 @click.option("--modality", type=click.Choice([*RHOS]), help="Default: both in turn.")
 @click.option("--method", "methods", type=click.Choice([*METHODS]), multiple=True, help="Default: all.")

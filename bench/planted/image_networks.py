@@ -1,4 +1,4 @@
-"""Two small image classifiers, `[n, 1, 16, 16]` to two logits: convolutions with batch normalisation and a skip, and a vision transformer."""
+"""Two small image classifiers, `[n, 1, 16, 16]` to two logits: convolutions with normalisation and a skip, and a transformer."""
 
 import torch
 from torch import Tensor, nn

@@ -1,7 +1,7 @@
 """One unit of pictures: a classifier trained on pictures with a planted reliance, and the folder of its audit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -13,6 +13,7 @@ from bench.planted import image_networks
 from bench.planted.images import (
     BORDER,
     CHECKER,
+    CORNER,
     CROSS,
     CUE,
     SIDE,
@@ -100,9 +101,9 @@ def draw(arm: ImageArm, n: int, rng: np.random.Generator, rho: float) -> Picture
     return Pictures(arm, seen, side, {name: rng.integers(0, 2, n) for name in arm.also or {}})
 
 
-def inputs(levels: "np.ndarray[Any, np.dtype[np.uint8]]") -> Tensor:
+def inputs(levels: "np.ndarray[Any, np.dtype[np.uint8]]", shifts: Ints | None = None) -> Tensor:
     """What the audit's preprocessing makes of the files."""
-    return torch.from_numpy(seen_by_model(levels))
+    return torch.from_numpy(seen_by_model(levels, shifts))
 
 
 def image_unit(
@@ -115,21 +116,29 @@ def image_unit(
     trained = draw(arm, n, rng, rho)
     asked = draw(arm, AUDITED, rng, rho if arm.natural else 0.0)
     make = getattr(image_networks, network)
-    model = train(make, inputs(trained.painted(trained.side)), trained.seen.label, recipe, seed)
+    shifts = rng.integers(-BORDER, BORDER + 1, (n, 2)) if arm.corner else None
+    model = train(make, inputs(trained.painted(trained.side), shifts), trained.seen.label, recipe, seed)
     save_file(model.state_dict(), folder / "model.safetensors")
     _write(folder, asked)
     return _blocks(arm, network), image_truth(model, asked)
 
 
 def image_truth(model: torch.nn.Module, asked: Pictures) -> dict[str, float]:
-    """The effect of side 1 of the cue in the place of side 0, in sd of the contrast logit; flips, accuracy."""
+    """The effect of side 1 of the cue in the place of side 0, in sd of the contrast logit; flips, accuracy; effects of other cues."""
     ones = np.ones_like(asked.side)
     margin, one, zero = (contrast(model, inputs(asked.painted(side))) for side in (asked.side, ones, 0 * ones))
-    return {
+    found = {
         "effect": float((one - zero).mean() / margin.std()),
         "flips": float(((one > 0) != (zero > 0)).mean()),
         "accuracy": float(((margin > 0) == asked.seen.label).mean()),
     }
+    for name in asked.others:
+        with_it, without = (
+            contrast(model, inputs(replace(asked, others={**asked.others, name: side}).painted(asked.side)))
+            for side in (ones, 0 * ones)
+        )
+        found[f"effect of {name}"] = float((with_it - without).mean() / margin.std())
+    return found
 
 
 def _write(folder: Path, asked: Pictures) -> None:
@@ -169,9 +178,14 @@ def _blocks(arm: ImageArm, network: str) -> dict[str, Any]:
         for name in ("cue", *(arm.also or {}), "decoy")
     }
     regions: list[dict[str, Any]] = [{"name": name, "boxes": columns} for name, columns in boxes.items()]
-    corner = [BORDER, BORDER, BORDER + CUE, BORDER + CUE]
+    start = BORDER + CORNER
+    corner = [start, start, start + CUE, start + CUE]
     regions[0] = (
-        {"name": "cue", "fixed": [corner]} if arm.corner else {"name": "cue", "mask": "part"} if arm.masks else regions[0]
+        {"name": "cue", "fixed": [corner]}
+        if arm.corner
+        else {"name": "cue", "mask": "part"}
+        if arm.masks
+        else regions[0]
     )
     inner = [BORDER, BORDER, BORDER + SIDE, BORDER + SIDE]
     return {

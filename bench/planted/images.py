@@ -11,13 +11,14 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.planted.texts import Ints, coupled
+from bench.planted.texts import Ints
 
 Grey = NDArray[np.float32]
 SIDE: Final = 16
 QUARTER: Final = 8
 CUE: Final = 4  # side of the square a cue stands in
 BORDER: Final = 2  # of the picture file around the 16 x 16 that the model sees, for arms whose crop is shifted
+CORNER: Final = 2  # a fixed cue's distance from the edges, so that shifts of the crop keep it in view
 NOISE: Final = 0.12
 SHAPE: Final = 0.15  # brighter than the background of .45
 SHAPES: Final = tuple(
@@ -49,17 +50,19 @@ class Scene:
 
 
 def scene(n: int, rng: np.random.Generator, *, corner: bool = False) -> Scene:
-    """Where everything stands; with `corner` the cue is at the top left of every picture, and the tetromino never."""
+    """Where everything stands; with `corner` the cue is near the top left of every picture, and the tetromino never."""
     label, side = rng.integers(0, 2, n), SIDE + 2 * BORDER
     quarters = rng.permuted(np.tile(np.arange(4), (n, 1)), axis=1)
     if corner:
-        quarters = np.hstack([rng.permuted(np.tile(np.arange(1, 4), (n, 1)), axis=1), np.zeros((n, 1), dtype=int)])[:, [0, 3, 1, 2]]
+        quarters = np.hstack([rng.permuted(np.tile(np.arange(1, 4), (n, 1)), axis=1), np.zeros((n, 1), dtype=int)])[
+            :, [0, 3, 1, 2]
+        ]
     origin = BORDER + QUARTER * np.stack([quarters // 2, quarters % 2], axis=-1)
     places = [origin[:, k] + rng.integers(0, QUARTER - CUE + 1, (n, 2)) for k in range(4)]
     places[3] = BORDER + rng.integers(0, SIDE - CUE + 1, (n, 2))
     places[0] = origin[:, 0] + np.stack([rng.integers(0, 5, n), rng.integers(0, 3, n)], axis=1)
     if corner:
-        places[1] = origin[:, 1]
+        places[1] = origin[:, 1] + CORNER
     clean = (0.45 + rng.normal(0, NOISE, (n, side, side))).astype(np.float32)
     for i, (top, left) in enumerate(places[0]):
         clean[i, top : top + 4, left : left + 6] += SHAPE * SHAPES[label[i]]
@@ -96,10 +99,10 @@ def quantised(pictures: Grey) -> NDArray[np.uint8]:
     return np.rint(np.clip(pictures, 0, 1) * 255).astype(np.uint8)
 
 
-def seen_by_model(levels: NDArray[np.uint8]) -> Grey:
-    """The middle 16 x 16, about -1 to 1, `[n, 1, 16, 16]`."""
-    inner = levels[:, BORDER:-BORDER, BORDER:-BORDER]
+def seen_by_model(levels: NDArray[np.uint8], shifts: Ints | None = None) -> Grey:
+    """The middle 16 x 16, or as far from it as `shifts` `[n, 2]` say, about -1 to 1, `[n, 1, 16, 16]`."""
+    starts = BORDER + (np.zeros((len(levels), 2), dtype=int) if shifts is None else shifts)
+    inner = np.stack(
+        [each[top : top + SIDE, left : left + SIDE] for each, (top, left) in zip(levels, starts, strict=True)]
+    )
     return ((inner[:, None] / np.float32(255) - np.float32(0.5)) / np.float32(0.5)).astype(np.float32)
-
-
-__all__ = ["BORDER", "CHECKER", "CROSS", "CUE", "UPRIGHT", "WHITE", "Scene", "coupled", "hazy", "quantised", "scene", "seen_by_model", "stamped", "tinted"]

@@ -18,7 +18,6 @@ from audit.records import Finding
 from bench.planted.image_units import IMAGE_ARMS, image_unit
 from bench.planted.protocol import Protocol
 from bench.planted.text_units import TEXT_ARMS, text_unit
-from bench.planted.texts import IDS
 from bench.planted.units import METHODS, Unit
 
 Row = dict[str, Any]
@@ -98,7 +97,13 @@ def _feature(finding: Finding) -> str:
 
 def _kept(finding: Finding) -> Row:
     estimate, test = finding.estimate, finding.test
-    numbers = {"value": estimate.value, "low": estimate.low, "high": estimate.high, "p": test.p, "adjusted": test.p_adjusted}
+    numbers = {
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "p": test.p,
+        "adjusted": test.p_adjusted,
+    }
     return {**_rounded(numbers), "verdict": finding.verdict.value, "grade": finding.grade and finding.grade.value}
 
 
@@ -111,7 +116,9 @@ def naive(done: Run, unit: Unit) -> dict[str, float | None]:
     if unit.modality == "text":
         for pair, (one, other) in {"group": ("a", "b"), "decoy": ("c", "d")}.items():
             if f"net.{pair}.{one}" in table:
-                sides = [_known(table[f"net.{pair}.{side}"].where(table[f"present.{pair}.{side}"])) for side in (one, other)]
+                sides = [
+                    _known(table[f"net.{pair}.{side}"].where(table[f"present.{pair}.{side}"])) for side in (one, other)
+                ]
                 found[pair] = float(stats.ttest_ind(*sides, equal_var=False).pvalue)
     else:
         for region in (name.removeprefix("share.") for name in table if name.startswith("share.") and "@" not in name):

@@ -21,10 +21,8 @@ def results_file(part: Part, folder: Path = FOLDER) -> Path:
 
 def rows(path: Path) -> list[dict[str, Any]]:
     """All rows in order; a last line that was cut off while it was written is left out."""
-    if not path.exists():
-        return []
-    *lines, rest = path.read_text().split("\n")
-    return [json.loads(line) for line in lines if line] + ([json.loads(rest)] if rest.endswith("}") else [])
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
 
 
 def unfinished(keys: Iterable[tuple[str, str]], found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -44,8 +42,9 @@ def check_protocol(found: Sequence[dict[str, Any]], protocol: Protocol, path: Pa
 
 
 def append(path: Path, row: dict[str, Any]) -> None:
-    """Add a row; a line that was cut off before is ended first."""
+    """Add a row; a line that was cut off before goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    cut = path.exists() and path.stat().st_size > 0 and path.read_bytes()[-1:] != b"\n"
-    with path.open("a") as file:
-        file.write("\n" * cut + json.dumps(row, separators=(",", ":")) + "\n")
+    with path.open("ab+") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(json.dumps(row, separators=(",", ":")).encode() + b"\n")

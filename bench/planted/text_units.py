@@ -1,7 +1,7 @@
 """One unit of texts: a classifier trained on texts with a planted reliance, and the folder of its audit."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfile
 from typing import Any, Final, final
@@ -29,7 +29,8 @@ class TextArm:
     """How sides of words go with the label, or with one another, where the model is trained and where it is audited.
 
     `rho` in a coupling stands for the unit's. `declared`: pairs of groups the audit is told of. `origin`: the attribute of the data
-    that outcome gaps are asked of. `pairs`: every audited text comes with its counterpart.
+    that outcome gaps are asked of. `pairs`: every audited text comes with its counterpart. `longer`: trained for so many times the
+    epochs.
     """
 
     trained: Mapping[str, tuple[str, float | str]]
@@ -37,15 +38,16 @@ class TextArm:
     declared: tuple[str, ...] = ("group", "decoy")
     origin: str = ""
     pairs: bool = False
+    longer: int = 1
 
 
 TEXT_ARMS: Final = {
     "protected pair": TextArm({"group": ("label", "rho")}, {}),
     "protected pair, audited as trained": TextArm({"group": ("label", "rho")}, {"group": ("label", "rho")}),
     "proxy word": TextArm({"proxy": ("label", "rho")}, {"proxy": ("group", 0.9)}),
-    "interaction": TextArm({"label": ("group xor topic", "rho")}, {}, origin="group xor topic"),
+    "interaction": TextArm({"label": ("group xor topic", "rho")}, {}, origin="group xor topic", longer=4),
     "interaction of undeclared words": TextArm(
-        {"label": ("group xor topic", "rho")}, {}, declared=("decoy",), origin="group xor topic"
+        {"label": ("group xor topic", "rho")}, {}, declared=("decoy",), origin="group xor topic", longer=4
     ),
     "sentence pairs": TextArm({"group": ("label", "rho")}, {}, pairs=True),
 }  # fmt: skip
@@ -115,6 +117,7 @@ def text_unit(
     n = AUDITED // 2 if arm.pairs else AUDITED
     asked = draw(n, rng, coupling=couplings(arm.audited, rho), twice=arm.pairs)
     make, recipe = TEXT_NETWORKS[network]
+    recipe = replace(recipe, epochs=arm.longer * recipe.epochs)
     model = train(make, inputs(seen.words), seen.label, recipe, seed)
     _save(folder, model)
     _write(folder, asked)

@@ -1,4 +1,4 @@
-"""Trains a small classifier in a second or two on one core, and asks it for its contrast logit; seeded, the caller's random state is left alone."""
+"""Trains a small classifier in seconds on one core, and asks it for its contrast logit; seeded, the caller's random state is left alone."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

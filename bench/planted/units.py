@@ -17,8 +17,8 @@ RHOS: Final[Mapping[Modality, Mapping[str, tuple[float, ...]]]] = {
         "protected pair": ALL,
         "protected pair, audited as trained": (0.0, 0.1, 0.4),
         "proxy word": (0.0, 0.4, 0.8),
-        "interaction": (0.0, 0.9),
-        "interaction of undeclared words": (0.0, 0.9),
+        "interaction": (0.0, 0.8, 0.9),
+        "interaction of undeclared words": (0.0, 0.8, 0.9),
         "sentence pairs": (0.0, 0.1, 0.4),
     },
     "image": {
@@ -34,11 +34,18 @@ RHOS: Final[Mapping[Modality, Mapping[str, tuple[float, ...]]]] = {
     },
 }  # fmt: skip
 NETWORKS: Final[Mapping[Modality, tuple[str, ...]]] = {"text": ("bag", "attention", "bert"), "image": ("cnn", "vit")}
+ONLY: Final = {  # arms that other networks do not learn in the time they have
+    "interaction": ("bag",),
+    "interaction of undeclared words": ("bag",),
+    "corner patch": ("cnn",),
+}
 METHODS: Final[Mapping[str, Mapping[str, Any]]] = {  # by name, what it changes in the config of an audit
     "lrp": {},
     "gradient_x_input": {"relevance": {"composites": ["gradient_x_input"]}},
 }
-SMALL: Final[Mapping[Modality, tuple[tuple[str, float], ...]]] = {  # arms and couplings that the small profile asks, and how often
+SMALL: Final[
+    Mapping[Modality, tuple[tuple[str, float], ...]]
+] = {  # arms and couplings that the small profile asks, and how often
     "text": (("protected pair", 0.0), ("protected pair", 0.0), ("protected pair", 0.8)),
     "image": (("moving patch", 0.0), ("bright and irrelevant", 0.0), ("moving patch", 0.8)),
 }
@@ -68,8 +75,8 @@ def enumerated(protocol: Protocol, part: Part, modalities: tuple[Modality, ...])
     cells = [
         (modality, arm, network, rho)
         for modality in modalities
-        for (arm, rhos), network in product(RHOS[modality].items(), NETWORKS[modality])
-        for rho in rhos
+        for arm, rhos in RHOS[modality].items()
+        for network, rho in product(ONLY.get(arm, NETWORKS[modality]), rhos)
     ]
     for seed in range(first, first + protocol.replicates[part]):
         for k in np.random.default_rng([seed, 0]).permutation(len(cells)).tolist():
