@@ -44,7 +44,7 @@ class ImageArm:
     `cue` follows the side that goes with the label by rho where the model is trained; `also` follow sides of their own. `always`: the
     region is declared in every picture, else only where the side is 1; `planted` False: no region is the cue's. `nuisance`: the
     cue's side is that of the haze, and its effect that of the cue alone. `source`: outcome gaps by the side are asked. `natural`:
-    audited with the coupling that it was trained with.
+    audited with the coupling that it was trained with. `longer`: trained for so many times the epochs.
     """
 
     cue: Painter
@@ -56,6 +56,7 @@ class ImageArm:
     nuisance: Painter | None = None
     source: bool = False
     natural: bool = False
+    longer: int = 1
 
 
 MOVING: Final = stamped("cue", None, CHECKER)
@@ -66,8 +67,8 @@ IMAGE_ARMS: Final = {
     "texture of a part": ImageArm(stamped("cue", 0 * UPRIGHT, UPRIGHT), always=True, masks=True),
     "either of two textures": ImageArm(stamped("cue", UPRIGHT.T, UPRIGHT), always=True, masks=True),
     "global tint": ImageArm(tinted, planted=False, source=True),
-    "bright and irrelevant": ImageArm(stamped("cue", None, WHITE)),
-    "suppressor": ImageArm(stamped("cue", -WHITE * 0.6, WHITE * 0.6), always=True, nuisance=hazy),
+    "bright and irrelevant": ImageArm(stamped("cue", None, WHITE), longer=3),
+    "suppressor": ImageArm(stamped("cue", -WHITE, WHITE), always=True, nuisance=hazy),
     "two attributes": ImageArm(MOVING, also={"second": stamped("second", None, CROSS)}),
 }
 IMAGE_NETWORKS: Final = {"cnn": (1600, Recipe(3, 1e-2)), "vit": (3200, Recipe(4, 5e-3))}  # pictures, and how to train
@@ -116,6 +117,7 @@ def image_unit(
     trained = draw(arm, n, rng, rho)
     asked = draw(arm, AUDITED, rng, rho if arm.natural else 0.0)
     make = getattr(image_networks, network)
+    recipe = replace(recipe, epochs=arm.longer * recipe.epochs)
     shifts = rng.integers(-BORDER, BORDER + 1, (n, 2)) if arm.corner else None
     model = train(make, inputs(trained.painted(trained.side), shifts), trained.seen.label, recipe, seed)
     save_file(model.state_dict(), folder / "model.safetensors")

@@ -28,7 +28,7 @@ SHAPES: Final = tuple(
 CHECKER: Final = np.where(np.add.outer(np.arange(CUE), np.arange(CUE)) % 2 == 0, 0.35, -0.35).astype(np.float32)
 CROSS: Final = np.where(np.eye(CUE) + np.eye(CUE)[::-1] > 0, 0.3, -0.3).astype(np.float32)
 UPRIGHT: Final = np.tile(np.array([0.3, -0.3, 0.3, -0.3], dtype=np.float32), (CUE, 1))
-WHITE: Final = np.full((CUE, CUE), 0.5, dtype=np.float32)
+WHITE: Final = np.full((CUE, CUE), 0.3, dtype=np.float32)
 TINT: Final = 0.12
 HAZE: Final = 0.1
 

@@ -104,7 +104,9 @@ def _kept(finding: Finding) -> Row:
         "p": test.p,
         "adjusted": test.p_adjusted,
     }
-    return {**_rounded(numbers), "verdict": finding.verdict.value, "grade": finding.grade and finding.grade.value}
+    others = {opinion.composite: opinion.estimate.value for opinion in finding.second_opinion}
+    graded = {"verdict": finding.verdict.value, "grade": finding.grade and finding.grade.value}
+    return {**_rounded(numbers), **graded, "others": _rounded(others)}
 
 
 def naive(done: Run, unit: Unit) -> dict[str, float | None]:

@@ -1,7 +1,7 @@
 """`python -m bench.planted.page > docs/benchmark.md`: the page of the benchmark, from rows of results alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +46,7 @@ WORDS: Final = {
     ),
     "Agreement with the truth": (
         "Estimate of the planted feature on its TE: of texts in the same unit, of images a share of |R|.",
-        ("models", "network", "n", "Spearman", "slope through 0"),
+        ("models", "composite", "network", "n", "Spearman", "slope through 0"),
     ),
     "Methods": (
         "The same models, explained by other methods. Cut: the size of the estimate that 5 % of the null models of the calibration exceed. "
@@ -138,8 +138,12 @@ def _arm_cells(seen: Seen, cell: Sequence[Row]) -> Iterator[str]:
 
 def _agreement_lines(both: Sequence[Seen]) -> Iterator[Sequence[str]]:
     for seen in both:
-        for network in (None, *NETWORKS[seen.modality]):  # type: ignore[index]
-            yield seen.modality, network or "all", *_agreement_cells(seen.agreement(network))
+        others = dict.fromkeys(
+            name for row in seen.rows for found in row["findings"].values() for name in found["others"]
+        )
+        for composite, network in product((None, *others), (None, *NETWORKS[seen.modality])):  # type: ignore[index]
+            found = seen.agreement(network, composite)
+            yield seen.modality, composite or "the first", network or "all", *_agreement_cells(found)
 
 
 def _agreement_cells(found: Agreement) -> Iterator[str]:

@@ -57,9 +57,7 @@ class Seen:
     @cached_property
     def nulls(self) -> tuple[Row, ...]:
         """Models that rely on nothing planted."""
-        return tuple(
-            row for row in self.asked if kind(row, self.protocol) == "null" and row["truth"]["flips"] < FLIPPED
-        )
+        return tuple(row for row in self.asked if kind(row, self.protocol) == "null")
 
     @cached_property
     def positives(self) -> tuple[Row, ...]:
@@ -110,14 +108,16 @@ class Seen:
     def _nowhere(self) -> tuple[Row, ...]:
         return tuple(row for row in self.asked if row["arm"] in NOWHERE and row["truth"]["flips"] >= FLIPPED)
 
-    def agreement(self, network: str | None = None) -> "Agreement":
-        """Estimates of the planted feature against its effects."""
+    def agreement(self, network: str | None = None, composite: str | None = None) -> "Agreement":
+        """Estimates of the planted feature, those of the second opinion if asked for, against its effects."""
         pairs = [
-            (row["truth"]["effect"], found["value"])
+            (row["truth"]["effect"], value)
             for row in self.asked
             if declared(row) and network in (None, row["network"])
             for found in [row["findings"].get(self.planted)]
-            if found and found["value"] is not None
+            if found
+            for value in [found["others"].get(composite) if composite else found["value"]]
+            if value is not None
         ]
         return agreement(pairs)
 

@@ -6,24 +6,27 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 
-class WordsConfig(PretrainedConfig):
-    """Sizes of both."""
+class BagConfig(PretrainedConfig):
+    """Of its own, for transformers remembers one model for a class of config."""
 
-    model_type = "planted_words"
+    model_type = "planted_bag"
+    vocab_size: int = 300
+    hidden_size: int = 32
+    max_position_embeddings: int = 20
+    pad_token_id: int = 0
 
-    def __init__(
-        self, vocab_size: int = 300, hidden_size: int = 32, max_position_embeddings: int = 20, pad_token_id: int = 0,
-        **kwargs: object,
-    ) -> None:  # fmt: skip
-        self.vocab_size, self.hidden_size = vocab_size, hidden_size
-        self.max_position_embeddings = max_position_embeddings
-        super().__init__(pad_token_id=pad_token_id, **kwargs)
+
+class AttentionConfig(PretrainedConfig):
+    """Likewise."""
+
+    model_type = "planted_attention"
+    vocab_size: int = 300
+    hidden_size: int = 32
+    max_position_embeddings: int = 20
+    pad_token_id: int = 0
 
 
 class _Words(PreTrainedModel):
-    config_class = WordsConfig
-    _no_split_modules = ()
-
     def get_input_embeddings(self) -> nn.Module:
         return self.embedding
 
@@ -37,7 +40,9 @@ class _Words(PreTrainedModel):
 class BagForSequenceClassification(_Words):
     """Mean of the words' embeddings, one hidden layer."""
 
-    def __init__(self, config: WordsConfig) -> None:
+    config_class = BagConfig
+
+    def __init__(self, config: BagConfig) -> None:
         super().__init__(config)
         self.embedding = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
         self.hidden = nn.Linear(config.hidden_size, config.hidden_size)
@@ -53,7 +58,9 @@ class BagForSequenceClassification(_Words):
 class AttentionForSequenceClassification(_Words):
     """One layer of attention with two heads, residual and LayerNorm, mean over the words, one hidden layer."""
 
-    def __init__(self, config: WordsConfig) -> None:
+    config_class = AttentionConfig
+
+    def __init__(self, config: AttentionConfig) -> None:
         super().__init__(config)
         size = config.hidden_size
         self.embedding = nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id)

@@ -18,7 +18,7 @@ from bench.planted.texts import IDS, SPECIAL, VOCABULARY, Ints, Texts, draw, wri
 from bench.planted.training import Recipe, contrast, train
 
 CLASSES: Final = ("no", "yes")
-TRAINED: Final = 6400
+TRAINED: Final = 12_800
 AUDITED: Final = 640
 COLUMNS: Final = {"group": ("b", "a"), "decoy": ("d", "c"), "topic": ("t0", "t1"), "origin": ("out", "in")}
 
@@ -45,9 +45,9 @@ TEXT_ARMS: Final = {
     "protected pair": TextArm({"group": ("label", "rho")}, {}),
     "protected pair, audited as trained": TextArm({"group": ("label", "rho")}, {"group": ("label", "rho")}),
     "proxy word": TextArm({"proxy": ("label", "rho")}, {"proxy": ("group", 0.9)}),
-    "interaction": TextArm({"label": ("group xor topic", "rho")}, {}, origin="group xor topic", longer=4),
+    "interaction": TextArm({"label": ("group xor topic", "rho")}, {}, origin="group xor topic", longer=6),
     "interaction of undeclared words": TextArm(
-        {"label": ("group xor topic", "rho")}, {}, declared=("decoy",), origin="group xor topic", longer=4
+        {"label": ("group xor topic", "rho")}, {}, declared=("decoy",), origin="group xor topic", longer=6
     ),
     "sentence pairs": TextArm({"group": ("label", "rho")}, {}, pairs=True),
 }  # fmt: skip
@@ -65,9 +65,9 @@ def _bert() -> nn.Module:
 def _own(name: str) -> Callable[[], nn.Module]:
     def make() -> nn.Module:
         code, kind = text_networks.__name__.rpartition(".")[2], f"{name}ForSequenceClassification"
-        settings = text_networks.WordsConfig(vocab_size=len(VOCABULARY), **_names())
+        settings = getattr(text_networks, f"{name}Config")(vocab_size=len(VOCABULARY), **_names())
         settings.auto_map = {
-            "AutoConfig": f"{code}.WordsConfig",
+            "AutoConfig": f"{code}.{name}Config",
             "AutoModelForSequenceClassification": f"{code}.{kind}",
         }
         model: nn.Module = getattr(text_networks, kind)(settings)
@@ -81,7 +81,7 @@ def _names() -> dict[str, Any]:
 
 
 TEXT_NETWORKS: Final = {
-    "bag": (_own("Bag"), Recipe(2, 2e-2)),
+    "bag": (_own("Bag"), Recipe(1, 2e-2)),
     "attention": (_own("Attention"), Recipe(1, 1e-2)),
     "bert": (_bert, Recipe(1, 2e-3)),
 }
@@ -119,7 +119,7 @@ def text_unit(
     make, recipe = TEXT_NETWORKS[network]
     recipe = replace(recipe, epochs=arm.longer * recipe.epochs)
     model = train(make, inputs(seen.words), seen.label, recipe, seed)
-    _save(folder, model)
+    save(folder, model)
     _write(folder, asked)
     return _blocks(arm), text_truth(model, asked)
 
@@ -134,7 +134,8 @@ def text_truth(model: nn.Module, texts: Texts) -> dict[str, float]:
     }
 
 
-def _save(folder: Path, model: Any) -> None:
+def save(folder: Path, model: Any) -> None:
+    """Weights, settings, tokenizer, and the code of a model that transformers does not have."""
     model.save_pretrained(folder / "model")
     tokenizer().save_pretrained(folder / "model")
     if getattr(model.config, "auto_map", None):

@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from scipy.stats import binom
 from torch import Tensor, nn
 
+from audit.config import Model
+from audit.models.huggingface import load_text_model
 from bench.planted import image_units, text_units
 from bench.planted.__main__ import main
 from bench.planted.images import BORDER, SIDE, seen_by_model
@@ -109,6 +111,16 @@ def test_what_the_audit_reads_is_what_the_model_was_trained_on(tmp_path: Path) -
     read = text_units.tokenizer()(written(texts.words), return_tensors="pt", padding=True)
     made = text_units.inputs(texts.words)
     assert (read["input_ids"] == made["input_ids"]).all() and (read["attention_mask"] == made["attention_mask"]).all()
+
+
+def test_networks_of_one_process_are_each_loaded_as_themselves(tmp_path: Path) -> None:
+    """transformers remembers which class goes with a config; a folder must not be read as the network before."""
+    for name in ("attention", "bag", "attention"):
+        place = tmp_path / f"{name}{len(list(tmp_path.iterdir()))}"
+        made = text_units.TEXT_NETWORKS[name][0]()
+        text_units.save(place, made)
+        loaded = load_text_model(Model(path=str(place / "model"), allow_remote_code=True), str(place / "model"))
+        assert loaded.architecture == type(made).__name__
 
 
 def test_words_of_a_group_are_as_frequent_as_enough_others() -> None:
@@ -217,10 +229,10 @@ def test_blocks_of_a_config_are_merged_key_by_key() -> None:
 def small_rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     """The small profile, interrupted after its first unit and taken up again."""
     folder = tmp_path_factory.mktemp("planted")
-    for minutes in (["--minutes", "0"], []):
-        done = CliRunner().invoke(main, ["--small", "--results", str(folder), *minutes], catch_exceptions=False)
+    for options in (["--minutes", "0"], ["--workers", "2"]):
+        done = CliRunner().invoke(main, ["--small", "--results", str(folder), *options], catch_exceptions=False)
         assert done.exit_code == 0
-        if minutes:
+        if "--minutes" in options:
             assert len(rows(folder / "small.jsonl")) == 1
     return rows(folder / "small.jsonl")
 
