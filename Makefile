@@ -8,7 +8,7 @@ PEERS_INSTALL := .venv-peers/bin/python -m pip install -qq --disable-pip-version
 PEERS_READY := .venv-peers/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench coverage simulate peers wheel clean
+.PHONY: help setup demo test check bench planted coverage simulate peers wheel clean
 
 help: ## show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
@@ -30,6 +30,11 @@ check: $(READY) ## lint, format check, strict types, import contracts
 
 bench: $(BENCH_READY) ## run the benchmarks in bench/
 	$(BIN)/python -m bench
+
+planted: $(READY) ## audit models with planted reliance and write docs/benchmark.md (hours; goes on where it stopped)
+	$(BIN)/python -m bench.planted --part calibration
+	$(BIN)/python -m bench.planted
+	$(BIN)/python -m bench.planted.page > docs/benchmark.new && mv docs/benchmark.new docs/benchmark.md
 
 coverage: $(READY) ## run the LRP engine over the model zoo and write docs/coverage.md (two minutes)
 	$(BIN)/python -m tests.lrp.coverage

@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import engine, faithfulness, image_stage, marker, real_model, stage
+from bench import engine, faithfulness, image_stage, real_model, stage
 from bench.geco import __main__ as geco
 
 if __name__ == "__main__":
@@ -10,7 +10,6 @@ if __name__ == "__main__":
     engine.main(small=small)
     stage.main(small=small)
     image_stage.main(small=small)
-    marker.main(nets=1 if small else 8)
     real_model.main(small=small)
     faithfulness.main(small=small)
     geco.main(small=small)

@@ -20,11 +20,10 @@ from torch import nn
 
 from audit.cli import main
 from audit.models.builtin import save_photograph_model
-from audit.models.marked_photographs import train, write_photographs
+from audit.models.marked_photographs import CLASSES, train, write_photographs
 from audit.pipeline import Run, run
 from audit.records import SHOWN, Grade, Verdict
 from audit.store.runs import verify
-from bench.marker import config as marker_config
 
 CODE = """
 from torch import nn
@@ -34,6 +33,28 @@ def make():
 N = 240
 CONFIGS = Path(__file__).parents[2] / "configs"
 FACES = Path(__file__).parents[3] / "shared" / "data" / "lfw_gender" / "labels.csv"
+
+
+def marker_config(folder: Path, **changes: Any) -> Path:
+    """An audit of the network and photographs with a planted marker in `folder`."""
+    document = {
+        "name": "marker",
+        "task": "image",
+        "data": {"path": "photographs.csv", "columns": {"cluster": "cluster"}},
+        "model": {
+            "module": "audit.models.marked_photographs:network",
+            "weights": "model.safetensors",
+            "classes": list(CLASSES),
+            "preprocessing": {"resize": [25, 25], "channels": "grey", "mean": [0.5], "std": [0.5]},
+        },
+        "target": {"favour": CLASSES[1]},
+        "regions": [{"name": "marker", "boxes": ["left", "top", "right", "bottom"]}],
+        "statistics": {"twins": 0},
+        **changes,
+    }
+    path = folder / "marker.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +279,7 @@ def test_the_marker_is_named_for_the_network_that_learned_it_and_not_for_its_twi
         place.mkdir()
         write_photographs(place, seed)
         save_photograph_model(place, train(seed, marked=marked))
-        path = marker_config(place, twins=0, gates=["reliance"])
+        path = marker_config(place, gates=["reliance"])
         record = run(path, output=place / "runs").record
         finding = next(f for f in record.findings if f.id == "reliance.regions.marker")
         verdicts[marked] = finding.verdict, finding.grade, record.exit_code
@@ -283,7 +304,7 @@ def test_a_gap_is_explained_where_the_marker_is_declared_and_unexplained_where_i
         ("marker", {"name": "marker", "boxes": ["left", "top", "right", "bottom"]}),
         ("corner", {"name": "corner", "fixed": [[0, 0, 4, 4]]}),
     ):
-        path = marker_config(tmp_path, twins=0, gates=["outcome"], data=data, regions=[region])
+        path = marker_config(tmp_path, gates=["outcome"], data=data, regions=[region])
         rows = {each.id: each for each in run(path, output=tmp_path / name).record.findings}
         gap, left = rows["outcome.selection_rate.who.with-without"], rows["unexplained.selection_rate.who.with-without"]
         assert gap.verdict in SHOWN and gap.grade is Grade.CONFIRMED

@@ -1,0 +1,71 @@
+"""`python -m bench.planted`: measure units until all have their rows, or the time is over; what has rows is skipped."""
+
+import time
+from collections.abc import Iterator, Sequence
+from multiprocessing import get_context
+from pathlib import Path
+
+import click
+
+from audit.models.quiet import quiet_transformers
+from audit.progress import progress
+from bench.planted.measuring import Row, measured
+from bench.planted.protocol import Part, Protocol, read_protocol
+from bench.planted.results import FOLDER, append, check_protocol, results_file, rows, unfinished
+from bench.planted.units import METHODS, RHOS, Modality, Unit, enumerated, small
+
+Job = tuple[Unit, tuple[str, ...], Protocol]
+
+
+@click.command()
+@click.option(
+    "--small", "is_small", is_flag=True, help="20 models without and 10 with reliance of each modality, by LRP."
+)
+@click.option("--part", type=click.Choice(["calibration", "evaluation"]), default="evaluation")
+@click.option("--modality", type=click.Choice([*RHOS]), help="Default: both.")
+@click.option("--method", "methods", type=click.Choice([*METHODS]), multiple=True, help="Default: all.")
+@click.option("--minutes", type=float, help="Stop after this time; the next run goes on.")
+@click.option("--workers", type=int, default=1, help="Processes of one core each.")
+@click.option("--results", type=click.Path(path_type=Path), default=FOLDER, help="Folder of the rows.")
+def main(
+    *, is_small: bool, part: Part, modality: Modality | None, methods: tuple[str, ...], minutes: float | None, workers: int,
+    results: Path,
+) -> None:  # fmt: skip
+    """Measure the planted-bias benchmark."""
+    protocol, asked = read_protocol(), (modality,) if modality else tuple(RHOS)
+    methods = ("lrp",) if is_small else methods or tuple(METHODS)
+    units = list(small(protocol, asked) if is_small else enumerated(protocol, part, asked))
+    path = results / "small.jsonl" if is_small else results_file(part, results)
+    found = rows(path)
+    check_protocol(found, protocol, path)
+    left = set(unfinished(((unit.key, method) for unit in units for method in methods), found))
+    missing = [(unit, tuple(method for method in methods if (unit.key, method) in left), protocol) for unit in units]
+    end = time.monotonic() + 60 * (1e9 if minutes is None else minutes)
+    with progress(f"planted, {path.stem}", len(left)) as advance:
+        for made in _measured([job for job in missing if job[1]], workers):
+            for row in made:
+                append(path, row)
+                advance(1)
+            if time.monotonic() > end:
+                break
+
+
+def _measured(jobs: Sequence[Job], workers: int) -> Iterator[list[Row]]:
+    """The rows of each unit, in the order of the units."""
+    if workers == 1:
+        yield from map(_one, jobs)
+        return
+    with get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap(_one, jobs)
+
+
+def _one(job: Job) -> list[Row]:
+    import torch
+
+    torch.set_num_threads(1)
+    with quiet_transformers():
+        return list(measured(*job))
+
+
+if __name__ == "__main__":
+    main()
