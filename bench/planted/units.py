@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, final
 
 import numpy as np
 
+from audit import config
 from bench.planted.protocol import Part, Protocol
 
 Modality = Literal["text", "image"]
@@ -41,7 +42,7 @@ ONLY: Final = {  # arms that other networks do not learn in the time they have
 }
 METHODS: Final[Mapping[str, Mapping[str, Any]]] = {  # by name, what it changes in the config of an audit
     "lrp": {},
-    "gradient_x_input": {"relevance": {"composites": ["gradient_x_input"]}},
+    **{name: {"relevance": {"method": name}} for name in config.METHODS if name != "lrp"},
 }
 SMALL: Final[
     Mapping[Modality, tuple[tuple[str, float], ...]]
