@@ -9,8 +9,8 @@ import pytest
 import lrp
 from audit.relevance.methods import METHODS
 from bench.geco import __main__ as geco
-from bench.geco.models import SPECIAL, Classifier, attention_layer
-from bench.geco.page import section
+from bench.geco.models import MODELS, SPECIAL, Classifier, attention_layer
+from bench.geco.page import RESULTS, section
 from bench.geco.scores import COMPOSITES, ROWS, mass_accuracy, precision, ranks_first, relevance_of, scored
 from bench.geco.sentences import DATA, VARIANTS, Sentence, drawn, read
 
@@ -114,6 +114,13 @@ def test_a_small_table_is_measured_and_told(made: Classifier) -> None:
     results = {"steps": 20, "samples": 32, "tables": [{"model": "m", "variant": carries, **table}]}
     shown = section(json.loads(json.dumps(results)))
     assert "**m, every gendered word**: accuracy 0." in shown and "| `cp_lrp` | " in shown
+
+
+def test_the_stored_tables_are_of_every_row_model_and_variant() -> None:
+    stored = json.loads(RESULTS.read_text(encoding="utf-8"))
+    tables = {(each["model"], each["variant"]): set(each["rows"]) for each in stored["tables"]}
+    assert tables == {(model, carries): set(ROWS) for model in MODELS for carries in VARIANTS.values()}
+    assert section().count("| `kernel_shap` |") == 4
 
 
 def test_without_sentences_it_says_that_it_skips(
