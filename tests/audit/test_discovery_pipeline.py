@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from click.testing import CliRunner
 from PIL import Image
 
@@ -14,7 +15,6 @@ from audit.models.builtin import save_photograph_model
 from audit.models.marked_photographs import CLASSES, MARKER, photographs, train, with_marker
 from audit.pipeline import run
 from audit.records import CandidateKind, Discovery
-from bench.marker import config as marker_config
 from tests.conftest import OTHER, classifier, plant, save_model, texts
 
 PROXY, ALIKE, N = OTHER[7], OTHER[90], 600
@@ -46,6 +46,28 @@ def rows() -> list[dict[str, Any]]:
 def texts_config(project: Any, folder: Path, **changes: Any) -> Path:
     data = {"path": "data.csv", "columns": {"attributes": {"region": "region"}}}
     return Path(project(rows(), data=data, model={"path": str(folder)}, gates=["outcome"], **changes))
+
+
+def marker_config(folder: Path, **changes: Any) -> Path:
+    """An audit of the network and photographs in `folder`."""
+    document = {
+        "name": "marker",
+        "task": "image",
+        "data": {"path": "photographs.csv"},
+        "model": {
+            "module": "audit.models.marked_photographs:network",
+            "weights": "model.safetensors",
+            "classes": list(CLASSES),
+            "preprocessing": {"resize": [25, 25], "channels": "grey", "mean": [0.5], "std": [0.5]},
+        },
+        "target": {"favour": CLASSES[1]},
+        "statistics": {"twins": 0},
+        "gates": [],
+        **changes,
+    }
+    path = folder / "marker.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
 
 
 def searched(record: Any) -> Discovery:
@@ -106,7 +128,7 @@ def test_a_cue_outside_the_declared_region_is_the_candidate_that_can_be_pasted(t
         "regions": [{"name": "middle", "fixed": [[9, 9, 16, 16]]}],
         "checks": {"examples": 0},
     }
-    found = searched(run(marker_config(tmp_path, twins=0, **changes), output=tmp_path / "runs").record)
+    found = searched(run(marker_config(tmp_path, **changes), output=tmp_path / "runs").record)
     mine = [each for each in found.candidates if each.attribute == "who"]
     largest = max(mine, key=lambda each: abs(each.estimate.value))
     left, top, *_ = largest.photograph
@@ -114,6 +136,6 @@ def test_a_cue_outside_the_declared_region_is_the_candidate_that_can_be_pasted(t
     assert largest.box == largest.photograph and largest.larger == "with"
     assert found.aligned is True and found.covered == 4
     changes["regions"].append({"name": "offered", "fixed": [list(each.photograph) for each in mine]})
-    again = run(marker_config(tmp_path, twins=0, **changes), output=tmp_path / "again").record
+    again = run(marker_config(tmp_path, **changes), output=tmp_path / "again").record
     assert searched(again).covered >= 4 + len(mine)
     assert largest.box not in {each.box for each in searched(again).candidates}
