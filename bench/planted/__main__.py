@@ -12,7 +12,7 @@ from audit.progress import progress
 from bench.planted.measuring import Row, measured
 from bench.planted.protocol import Part, Protocol, read_protocol
 from bench.planted.results import FOLDER, append, check_protocol, results_file, rows, unfinished
-from bench.planted.units import METHODS, RHOS, Modality, Unit, enumerated, small
+from bench.planted.units import METHODS, RHOS, Modality, Unit, asked_of, enumerated, small
 
 Job = tuple[Unit, tuple[str, ...], Protocol]
 
@@ -38,8 +38,12 @@ def main(
     path = results / "small.jsonl" if is_small else results_file(part, results)
     found = rows(path)
     check_protocol(found, protocol, path)
-    left = set(unfinished(((unit.key, method) for unit in units for method in methods), found))
-    missing = [(unit, tuple(method for method in methods if (unit.key, method) in left), protocol) for unit in units]
+    asked_for = {unit: asked_of(unit, methods, protocol) for unit in units}
+    left = set(unfinished(((unit.key, method) for unit, each in asked_for.items() for method in each), found))
+    missing = [
+        (unit, tuple(method for method in each if (unit.key, method) in left), protocol)
+        for unit, each in asked_for.items()
+    ]
     end = time.monotonic() + 60 * (1e9 if minutes is None else minutes)
     with progress(f"planted, {path.stem}", len(left)) as advance:
         for made in _measured([job for job in missing if job[1]], workers):

@@ -47,7 +47,9 @@ def prepared(unit: Unit, folder: Path) -> tuple[dict[str, Any], dict[str, float]
 
 def config(unit: Unit, blocks: Mapping[str, Any], method: str, protocol: Protocol) -> dict[str, Any]:
     """The whole document: what the protocol declares for all, what the arm needs, what the method changes."""
-    return merged(merged({**protocol["config"], "gates": protocol["gates"][unit.modality]}, blocks), METHODS[method])
+    own = {"relevance": protocol["relevance"][unit.network]} if unit.network in protocol["relevance"] else {}
+    shared = {**protocol["config"], "gates": protocol["gates"][unit.modality], **own}
+    return {**merged(shared, blocks), **METHODS[method]}
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What the benchmark consists of: every unit, enumerated from tables, in an order in which all cells fill evenly."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final, Literal, final
@@ -40,9 +40,19 @@ ONLY: Final = {  # arms that other networks do not learn in the time they have
     "interaction of undeclared words": ("bag",),
     "corner patch": ("cnn",),
 }
-METHODS: Final[Mapping[str, Mapping[str, Any]]] = {  # by name, what it changes in the config of an audit
-    "lrp": {},
-    **{name: {"relevance": {"method": name}} for name in config.METHODS if name != "lrp"},
+LRP: Final = "lrp"
+CONTROLS: Final = (
+    "random_map",
+    "input_size",
+    "edges",
+    "reinitialised_model",
+)  # maps that know nothing of what was learnt
+METHODS: Final[
+    Mapping[str, Mapping[str, Any]]
+] = {  # by name, what stands in the config of an audit in the place of its relevance
+    LRP: {},
+    **{name: {"relevance": {"method": name}} for name in config.METHODS if name != LRP},
+    **{name: {"relevance": {"method": f"bench.planted.controls:{name}"}} for name in CONTROLS},
 }
 SMALL: Final[
     Mapping[Modality, tuple[tuple[str, float], ...]]
@@ -82,6 +92,13 @@ def enumerated(protocol: Protocol, part: Part, modalities: tuple[Modality, ...])
     for seed in range(first, first + protocol.replicates[part]):
         for k in np.random.default_rng([seed, 0]).permutation(len(cells)).tolist():
             yield Unit(*cells[k], seed, part)
+
+
+def asked_of(unit: Unit, methods: Sequence[str], protocol: Protocol) -> tuple[str, ...]:
+    """LRP audits every unit, other methods the arms and the replicates that the protocol declares."""
+    baselines = protocol["baselines"]
+    few = unit.seed - protocol.seeds[unit.part] < baselines["replicates"][unit.part]
+    return tuple(method for method in methods if method == LRP or (few and unit.arm in baselines["arms"]))
 
 
 def small(protocol: Protocol, modalities: tuple[Modality, ...]) -> Iterator[Unit]:

@@ -145,7 +145,7 @@ def test_no_unit_is_asked_twice_and_no_seed_is_of_both_parts() -> None:
     assert all(len(each) == len(set(each)) for each in keys.values())
     seeds = {part: {int(key.rpartition("|")[2]) for key in each} for part, each in keys.items()}
     seeds["calibration"] |= {unit.seed for unit in small(PROTOCOL_NOW, tuple(RHOS))}
-    assert max(seeds["calibration"]) < 1000 <= min(seeds["evaluation"])
+    assert max(seeds["calibration"]) < 1000 < min(seeds["evaluation"])
     count = PROTOCOL_NOW.replicates["evaluation"]
     cells = [
         unit for unit in enumerated(PROTOCOL_NOW, "evaluation", tuple(RHOS)) if unit.seed == min(seeds["evaluation"])
