@@ -41,6 +41,11 @@ LIMITS = (
     "An audit supports legal compliance and never establishes it.",
 )
 
+CURE = (
+    "what may help: rules that fit the architecture (relevance.composites: [auto, attn_lrp]; transformers of images need AttnLRP), or, "
+    "where an interval only just misses its bound, more examples (checks.validity)"
+)
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ def make_record(
         limits=LIMITS,
         warnings=(
             *(f"the explanation is not valid: {fault}" for fault in answers.faults),
+            *([CURE] if answers.faults else []),
             *below_chance(model.accuracy, model.classes),
         ),
     )
