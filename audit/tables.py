@@ -176,7 +176,8 @@ class ValidityTable:
 
     `area[order][fill]`: how much more the explained logit falls, towards the other side, when features go in this order than in the
     reverse, area between the two curves in logits. Rank correlations of the first composite's map over the features of an example,
-    NaN where there is none: with that under tiny `noise`, of a re-initialised `copy`, and under the other `composites`.
+    NaN where there is none: with that under tiny `noise`, of a re-initialised `copy`, and under the other `composites`. `alike` is the
+    share of an example's features that most others have too.
     """
 
     rows: IntArray
@@ -184,6 +185,7 @@ class ValidityTable:
     noise: FloatArray
     copy: FloatArray
     composites: Mapping[str, FloatArray]
+    alike: float = 0.0
 
 
 @final

@@ -43,6 +43,11 @@ class Specimens(Protocol):
         """The first gives effect sizes."""
         ...
 
+    @property
+    def alike(self) -> float:
+        """Mean share of the features of an example that most others have too."""
+        ...
+
     def maps(self, composite: str) -> Maps:
         """Relevance for the contrast logit by feature."""
         ...
@@ -96,6 +101,7 @@ def measure(
         noise=_correlations(own, _towards(noisy, side)),
         copy=_correlations(own, copies),
         composites={name: _correlations(own, _towards(specimens.maps(name), side)) for name in others},
+        alike=specimens.alike,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ OPEN_LEDGER: Final = (
 )
 EMPTY_MAPS: Final = 0.1  # share of examples whose relevance is 0 everywhere
 NO_LEDGER: Final = ("gradient_x_input",)  # the plain gradient conserves nothing, so its ledger cannot close
+ALIKE: Final = 0.5  # share of features that most examples have, above which their mean map is that of each
 FEWEST: Final = 20  # independent examples, below which nothing is required
 AREA: Final = "area between the curves, sd of the contrast logit"
 CORRELATION: Final = "rank correlation over features"
@@ -22,11 +23,21 @@ CORRELATION: Final = "rank correlation over features"
 
 def validity_checks(table: ValidityTable, cluster: IntArray, scale: float) -> tuple[ValidityCheck, ...]:
     """Each requirement by fill or composite; `cluster` `[n]` of all examples, `scale` the sd of the contrast logit."""
-    return tuple(
-        _check(asks, by, values, cluster[table.rows], unit=AREA if asks in _areas(table, scale) else CORRELATION)
-        for asks, found in {**_areas(table, scale), **_correlations(table)}.items()
-        for by, values in found.items()
-    )
+    areas, likeness = _areas(table, scale), _correlations(table)
+    found = [
+        _check(asks, by, values, cluster[table.rows], unit=AREA if asks in areas else CORRELATION)
+        for asks, each in {**areas, **likeness}.items()
+        for by, values in each.items()
+    ]
+    return tuple(_waived(each, table.alike) if each.asks == "mean map" else each for each in found)
+
+
+def _waived(check: ValidityCheck, alike: float) -> ValidityCheck:
+    """Nothing is required where examples are alike, because their mean map is right for each of them."""
+    if alike <= ALIKE:
+        return check
+    reason = f"not required: the examples are alike, {alike:.2f} of their features stand in most of them"
+    return check.model_copy(update={"holds": None, "estimate": check.estimate.model_copy(update={"reason": reason})})
 
 
 def _areas(table: ValidityTable, scale: float) -> dict[str, dict[str, FloatArray]]:

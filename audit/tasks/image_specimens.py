@@ -43,6 +43,11 @@ class ImageSpecimens:
         """By name."""
         return self.explainer.names
 
+    @property
+    def alike(self) -> float:
+        """No two cells of photographs are the same."""
+        return 0.0
+
     def maps(self, composite: str) -> Maps:
         """Relevance of each cell, row by row."""
         chosen, found = self.explainer.composites[composite], list[FloatArray]()

@@ -1,5 +1,6 @@
 """A sample of texts cut into words that can be hidden one by one."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -35,6 +36,15 @@ class TextSpecimens:
     def composites(self) -> tuple[str, ...]:
         """By name."""
         return self.explainer.names
+
+    @property
+    def alike(self) -> float:
+        """Share of a text's words that stand in more than half of the texts, as in sentences from one template."""
+        held = [[name for _, _, name in words(text)] for text in self.texts]
+        count = Counter(name for names in held for name in set(names))
+        common = {name for name, n in count.items() if 2 * n > len(held)}
+        shares = [sum(name in common for name in names) / len(names) for names in held if names]
+        return sum(shares) / max(len(shares), 1)
 
     def maps(self, composite: str) -> Maps:
         """Relevance of each word, its tokens together."""

@@ -119,9 +119,9 @@ def test_the_record_tells_where_masks_come_from_and_how_much_relevance_they_hold
     assert (box.source, box.provenance, box.error_rate) == ("boxes", "drawn by <b>hand</b>", 0.02)
     assert (box.present, box.absent, box.aligned, middle.aligned, outside.name) == (N, 0, False, True, "outside")
     assert box.size.value == pytest.approx(30 / 400) and middle.size.value == pytest.approx(0.25)
-    assert set(box.share) == set(box.net) == {"epsilon_plus", "epsilon_gamma_box"}
+    assert set(box.share) == set(box.net) == {"epsilon_plus", "epsilon_gamma_box", "epsilon_alpha2_beta1"}
     assert set(box.ratios) == {"area", "mirrored", "random place"} and box.ratios["area"].low is not None
-    assert set(finished.record.concentration) == {"epsilon_plus", "epsilon_gamma_box"}
+    assert set(finished.record.concentration) == set(box.share)
     groups = {(each.attribute, each.group) for each in finished.record.ledger}
     assert groups == {("", ""), ("who", "x"), ("who", "y")}
     assert all(each.closure_max < 1e-4 for each in finished.record.ledger)
@@ -144,11 +144,12 @@ def test_questions_on_regions_are_asked_again_with_masks_grown_and_shrunk(folder
         assert [other.changed for other in rows[id_].sensitivity] == [
             "masks grown by 1 pixel",
             "masks shrunk by 1 pixel",
+            "epsilon_alpha2_beta1 alone",
         ]
     assert "masks grown by 1 pixel" in (finished.folder / "report.html").read_text(encoding="utf-8")
     statistics = {"twins": 0, "permutations": 199, "mask_tolerance": 0}
     without = run(written(folder, statistics=statistics), output=folder / "without").record
-    assert all(not finding.sensitivity for finding in without.findings)
+    assert not any("mask" in other.changed for finding in without.findings for other in finding.sensitivity)
 
 
 def test_the_report_shows_drawn_photographs_with_alternative_text_and_escapes_the_config(finished: Run) -> None:

@@ -448,7 +448,9 @@ def test_a_plan_counts_the_maps_of_a_run(folder: Path) -> None:
     done: list[int] = []
     task = task_of(folder, statistics={**document()["statistics"], "jitter": 1})
     task.explain(advance=done.append)
-    assert sum(done) == task.explanations == 2 * (N * 2 + 20 * 20)
+    composites = len(task.explainer.names)
+    assert composites == 3, "two that vote and a witness"
+    assert sum(done) == task.explanations == 2 * (N * composites + 20 * 20)
 
 
 def test_twins_never_see_more_photographs_at_once_than_a_batch(folder: Path) -> None:
@@ -465,6 +467,6 @@ def test_empty_maps_are_counted_for_each_composite(folder: Path, tmp_path: Path)
     copied = Path(shutil.copytree(folder, tmp_path / "copied"))
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(copied / "0.png")
     plain = {**document()["model"], "preprocessing": {"crop": [2, 2, 14, 14]}}
-    composites = {"composites": ["gradient_x_input", "epsilon_plus_flat"]}
+    composites = {"composites": ["gradient_x_input", "epsilon_plus_flat"], "witnesses": []}
     ledger = task_of(copied, model=plain, relevance=composites).sample(range(4)).ledger()
     assert [summary.empty_maps for summary in ledger] == [1, 0]

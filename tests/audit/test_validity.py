@@ -26,6 +26,7 @@ class Linear:
     rows: Any = None
     fills: tuple[str, ...] = ("zero", "also zero")
     composites: tuple[str, ...] = ("first", "second")
+    alike: float = 0.0
 
     def maps(self, composite: str) -> list[FloatArray]:
         return list(self.map if composite == "first" else self.values)
@@ -81,6 +82,14 @@ def test_a_map_that_is_the_same_for_every_example_is_not() -> None:
     side = np.sign(specimens.values.sum(1))
     same = side[:, None] * np.mean(side[:, None] * specimens.values, axis=0)
     assert "mean map" in broken(linear(map=same))
+
+
+def test_of_examples_that_are_alike_no_more_than_their_mean_map_is_required() -> None:
+    same = np.tile(np.random.default_rng(3).normal(size=FEATURES), (N, 1))
+    given = linear(map=same, shaken=same)
+    specimens = replace(given, values=same)
+    assert "mean map" in broken(specimens)
+    assert "mean map" not in broken(replace(specimens, alike=0.8))
 
 
 def test_a_map_that_a_random_network_gives_too_is_not() -> None:
