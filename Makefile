@@ -19,8 +19,8 @@ demo: $(READY) ## audit the built-in text and image classifiers (first time: a f
 	@for task in text vision; do $(BIN)/lrp-audit run configs/quickstart_$$task.yaml; code=$$?; \
 	case $$code in 0|3|5) ;; *) exit $$code ;; esac; done # 3 and 5 are verdicts, not failures of the demo
 
-test: $(READY) ## run the tests
-	$(BIN)/python -m pytest
+test: $(READY) ## run the tests, in two processes of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(READY) ## lint, format check, strict types, import contracts
 	$(BIN)/ruff check

@@ -229,7 +229,7 @@ def test_blocks_of_a_config_are_merged_key_by_key() -> None:
 def small_rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     """The small profile, interrupted after its first unit and taken up again."""
     folder = tmp_path_factory.mktemp("planted")
-    for options in (["--minutes", "0"], ["--workers", "2"]):
+    for options in (["--minutes", "0"], ["--workers", "1"]):
         done = CliRunner().invoke(main, ["--small", "--results", str(folder), *options], catch_exceptions=False)
         assert done.exit_code == 0
         if "--minutes" in options:
