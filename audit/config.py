@@ -310,7 +310,7 @@ class Relevance(Block):
     method: Annotated[str, AfterValidator(_known_method)] = Field(
         LRP,
         description=f"{', '.join(METHODS)}, or module:function, a map of your own from (model, inputs, target) to a tensor of the "
-        "input's shape; found beside the config or installed. It is run",
+        "input's shape; found beside the config or installed, with its imports at its top. It is run",
     )
     composites: tuple[Composite, ...] = Field(
         default_factory=lambda given: TEXT_COMPOSITES if given.get("method", LRP) == LRP else (),

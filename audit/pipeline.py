@@ -95,11 +95,12 @@ def _examples(task: Task[Any], explained: Explained) -> ExampleTable:
 
 def _answers(task: Task[Any], explained: Explained, evidence: Evidence, validity: ValidityTable) -> Answers:
     config, first = task.loaded.config, evidence.composites[0]
-    checks = validity_checks(validity, evidence.examples.cluster, evidence.scale)
-    broken = faults(checks, explained.ledger())
+    voting = evidence.composites
+    checks = validity_checks(validity, evidence.examples.cluster, evidence.scale, voting)
+    broken = faults(checks, [each for each in explained.ledger() if each.composite in voting])
     asked = answer(evidence, seconds=task.seconds)
     with timed(task.seconds, "statistics.rules"):
-        found = withhold(with_rules(asked, evidence), broken, RELEVANCE_QUESTIONS)
+        found = withhold(asked, broken, RELEVANCE_QUESTIONS) if broken else with_rules(asked, evidence)
     findings = tuple(graded(each, config.margins) for each in found)
     with timed(task.seconds, "discovery"):
         discovery = None if broken else discover(evidence)

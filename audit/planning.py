@@ -78,6 +78,8 @@ def print_plan(made: Plan) -> None:
         console.print(f"WARNING (from {SAMPLE} {task.noun}s): {warning}", style="bold", markup=False)
     console.print(f"estimated time of the relevance stage: {made.seconds:.0f} s")
     passes = f"{count(task.interventions)} for interventions, {count(task.flips)} for the validity of the explanation"
+    maps = min(len(task.data), task.loaded.config.checks.validity) * (len(task.explainer.names) + 2)
+    console.print(f"explanations for its validity: {count(maps)}")
     console.print(f"forward passes of one {task.noun} beside it, about: {passes}")
 
 

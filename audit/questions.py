@@ -228,38 +228,46 @@ QUESTIONS: Final[Mapping[str, Question]] = MappingProxyType({
 @final
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """What is asked, in words; `above` is what the whole interval must exceed (None: nothing), `fault` what is wrong where it does not."""
+    """What is asked, in words; `above` is what the whole interval must exceed (None: nothing).
+
+    `fault` says what is wrong where it does not, `cure` what may help.
+    """
 
     title: str
     asks: str
     above: float | None
     fault: str = ""
+    cure: str = ""
 
 
+_CURE: Final = (
+    "rules that fit the architecture (of method lrp; transformers of images need AttnLRP, see docs/images.md), or another method; a "
+    "larger checks.validity where the interval only just misses"
+)
 REQUIREMENTS: Final[Mapping[str, Requirement]] = MappingProxyType({
     "random order": Requirement(
         "Own relevance against a random order",
         "Features hidden in the order of their relevance: does the logit fall more than in random order (0)?",
-        0.0, "hiding what is relevant moves the logit no more than hiding at random",
+        0.0, "hiding what is relevant moves the logit no more than hiding at random", _CURE,
     ),
     "mean map": Requirement(
-        "Own relevance against the mean map of others of the class",
-        "More than in the order of the mean map of other examples of the class, which knows nothing of this one?",
-        0.0, "the relevance of an example tells no more of it than the mean map of other examples of its class",
+        "Own relevance against the mean map of others",
+        "More than in the order of the mean map of other examples on the same side of the logit, which knows nothing of this one?",
+        0.0, "the relevance of an example tells no more of it than the mean map of others on its side of the logit", _CURE,
     ),
     "re-initialised copy": Requirement(
         "Own relevance against the map of a re-initialised copy",
         "More than in the order that a copy of the model with random weights gives, which shows what the input alone does?",
-        0.0, "the map of a model with random weights serves as well, so the map does not show what was learnt",
+        0.0, "the map of a model with random weights serves as well, so the map does not show what was learnt", _CURE,
     ),
     "noise": Requirement(
         "Stability under tiny noise",
         "Does the map stay what it is under noise of one grey level, or of 1 % of the embeddings?",
-        0.8, "noise too small to see changes the map",
+        0.8, "noise too small to see changes the map", "smoother rules, as with gamma; for methods that draw, more relevance.samples",
     ),
     "composites": Requirement(
         "Agreement of composites", "Do other rules rank the features of an example alike?", 0.0,
-        "rules contradict each other on what is relevant",
+        "rules contradict each other on what is relevant", "leave out the composite that does not fit the architecture",
     ),
     "likeness of the copy": Requirement(
         "Likeness of the re-initialised copy's map",

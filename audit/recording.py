@@ -24,6 +24,7 @@ from audit.stats.cases import Evidence
 from audit.stats.effects import agreements
 from audit.stats.families import below_chance
 from audit.stats.rates import wilson
+from audit.stats.validity import untested
 from audit.stats.verdicts import exit_code
 from audit.tables import GroupTable
 from audit.tasks.task import Task
@@ -39,11 +40,6 @@ LIMITS = (
     "The audit is no defence against a model owner who wants to mislead it.",
     "Relevance shares of different models must not be ranked against each other.",
     "An audit supports legal compliance and never establishes it.",
-)
-
-CURE = (
-    "what may help: rules that fit the architecture (relevance.composites: [auto, attn_lrp]; transformers of images need AttnLRP), or, "
-    "where an interval only just misses its bound, more examples (checks.validity)"
 )
 
 
@@ -109,7 +105,7 @@ def make_record(
         limits=LIMITS,
         warnings=(
             *(f"the explanation is not valid: {fault}" for fault in answers.faults),
-            *([CURE] if answers.faults else []),
+            *untested(answers.validity),
             *below_chance(model.accuracy, model.classes),
         ),
     )
@@ -160,7 +156,7 @@ def example_frame(evidence: Evidence) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    examples, (first, *others) = evidence.examples, evidence.composites
+    examples, (first, *others) = evidence.examples, (*evidence.composites, *evidence.witnesses)
     names = np.array(evidence.classes)
     columns: dict[str, object] = {
         "id": examples.id,

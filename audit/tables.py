@@ -11,6 +11,9 @@ FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 FeatureName = tuple[str, ...]  # a region, or attribute, group and term of words, as far as they are told
 UNKNOWN: Final = "unknown"  # the group of an example whose attribute is missing
+OWN: Final = "own relevance"  # orders in which features are hidden
+MEAN_MAP: Final = "mean map of others"
+COPY: Final = "map of a re-initialised copy"
 TIMES: Final = " × "  # between the parts of a crossed attribute, and of its groups
 
 
@@ -174,10 +177,11 @@ class EffectTable:
 class ValidityTable:
     """What asking the explanation itself gave on a sample, the examples `rows` `[m]`; all values are `[m]`.
 
-    `area[order][fill]`: how much more the explained logit falls, towards the other side, when features go in this order than in the
-    reverse, area between the two curves in logits. Rank correlations of the first composite's map over the features of an example,
-    NaN where there is none: with that under tiny `noise`, of a re-initialised `copy`, and under the other `composites`. `alike` is the
-    share of an example's features that most others have too.
+    `area[order][fill]`, by `OWN`, `MEAN_MAP` and `COPY`: how much more the explained logit falls, towards the other side, when
+    features go in this order than in the reverse, area between the two curves in logits, NaN where there is no order. Rank
+    correlations of the first composite's map over the features of an example, NaN where there is none: with that under tiny
+    `noise`, of a re-initialised `copy`, and under the other `composites`. `alike` is the share of an example's features that most
+    others have too.
     """
 
     rows: IntArray

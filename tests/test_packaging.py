@@ -80,6 +80,7 @@ def test_bare_make_prints_help_and_touches_nothing(tmp_path: Path) -> None:
         "test",
         "check",
         "bench",
+        "planted",
         "coverage",
         "simulate",
         "peers",

@@ -1,8 +1,8 @@
 """Validity of the explanation itself, measured on a sample: does hiding what is relevant change what the model says?
 
-The order in which features are hidden is that of the relevance under test, of the mean map of other examples of the class, which
-alone beats a random order (0 by symmetry), and of a re-initialised copy of the model, whose map shows what the input alone gives.
-Cost: 12 forward passes an example and fill, and a map an example for a copy, the noise and each composite.
+The order in which features are hidden is that of the relevance under test, of the mean map of other examples on the same side of
+the logit, which alone beats a random order (0 by symmetry), and of a re-initialised copy of the model, whose map shows what the
+input alone gives. Cost: 12 forward passes an example and fill, and a map an example for a copy, the noise and each composite.
 """
 
 from collections.abc import Callable
@@ -10,16 +10,15 @@ from functools import partial
 from typing import Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from audit.checks.flipping import Flipped, Maps, areas, orders
 from audit.config import Config
-from audit.tables import FloatArray, IntArray, ValidityTable
+from audit.tables import COPY, MEAN_MAP, OWN, FloatArray, IntArray, ValidityTable
 
-OWN: Final = "own relevance"
-MEAN_MAP: Final = "mean map of others of the class"
-COPY: Final = "map of a re-initialised copy"
 VALIDITY_SEED: Final = 5
+NOISE_SEED: Final = 6
 STEPS: Final = 3  # the curves are read at a third and two thirds of the features
 COPIES: Final = 3  # each explains a third of the sample
 BINS: Final = 10  # of a mean map over features that are not the same in every example
@@ -56,6 +55,10 @@ class Specimens(Protocol):
         """Contrast logit `[m]` with the marked features of each example hidden; forward passes only."""
         ...
 
+    def part(self, places: IntArray) -> "Specimens":
+        """Those at some places `[k]` of the sample."""
+        ...
+
     def reinitialised(self, seed: int) -> "Specimens":
         """The same inputs to a copy of the model with random weights."""
         ...
@@ -82,21 +85,26 @@ def measure(
     """What the sample shows; `margin` `[m]` are its contrast logits."""
     side, (first, *others) = np.where(margin < 0, -1.0, 1.0), specimens.composites
     own = _towards(specimens.maps(first), side)
-    made = [_towards(specimens.reinitialised(seed + k).maps(first), side) for k in range(1, COPIES + 1)]
-    copies = [made[i % COPIES][i] for i in range(len(side))]
-    noisy = specimens.noisy(np.random.default_rng([seed, VALIDITY_SEED])).maps(first)
+    copies = _towards(_of_copies(specimens, first, seed), side)
+    noisy = specimens.noisy(np.random.default_rng([seed, NOISE_SEED])).maps(first)
 
     def score(hidden: Flipped, fill: str) -> FloatArray:
         advance(len(side))
         return side * specimens.contrast(hidden, fill)
 
+    usable = np.array([len(values) > 1 and bool(values.any()) for values in own], dtype=np.bool_)
     return ValidityTable(
         rows=specimens.rows,
         area={
             order: {
-                fill: areas(partial(score, fill=fill), orders(maps, seed=seed), STEPS) for fill in specimens.fills
+                fill: np.where(
+                    usable & known, areas(partial(score, fill=fill), orders(maps, seed=seed), STEPS), np.nan
+                )
+                for fill in specimens.fills
             }
-            for order, maps in {OWN: own, MEAN_MAP: mean_maps(own, side), COPY: copies}.items()
+            for order, maps, known in (
+                (OWN, own, True), (MEAN_MAP, mean_maps(own, side), _accompanied(side)), (COPY, copies, True),
+            )
         },
         noise=_correlations(own, _towards(noisy, side)),
         copy=_correlations(own, copies),
@@ -105,13 +113,29 @@ def measure(
     )  # fmt: skip
 
 
+def _of_copies(specimens: Specimens, composite: str, seed: int) -> list[FloatArray]:
+    """Maps of re-initialised models, of which each explains its part of the sample."""
+    found: list[FloatArray] = [np.zeros(0)] * len(specimens.rows)
+    for k in range(min(COPIES, len(found))):
+        part = np.arange(k, len(found), COPIES)
+        maps = specimens.part(part).reinitialised(seed + 1 + k).maps(composite)
+        for i, values in zip(part.tolist(), maps, strict=True):
+            found[i] = values
+    return found
+
+
+def _accompanied(side: FloatArray) -> NDArray[np.bool_]:
+    """Whether another example lies on the same side of the logit."""
+    return np.array([(side == each).sum() > 1 for each in side], dtype=np.bool_)
+
+
 def _towards(maps: Maps, side: FloatArray) -> list[FloatArray]:
     """Relevance for the side on which the logit lies, over sum |R|."""
     return [s * values / max(float(np.abs(values).sum()), 1e-30) for values, s in zip(maps, side, strict=True)]
 
 
 def mean_maps(maps: Maps, side: FloatArray) -> list[FloatArray]:
-    """For each example the mean map of the others on its side, feature by feature, or by place where numbers of features differ."""
+    """For each example the mean map of the others on its side of the logit (0 of none), by place where numbers of features differ."""
     lengths = {len(values) for values in maps}
     bins = lengths.pop() if len(lengths) == 1 else BINS
     places = [np.arange(len(values)) * bins // max(len(values), 1) for values in maps]

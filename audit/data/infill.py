@@ -74,13 +74,15 @@ FILLS: Final[Mapping[str, Callable[[Pixels], Fill]]] = MappingProxyType({
 })  # fmt: skip
 
 
+def hiding(pixels: Pixels, name: str) -> Fill:
+    """What gives the photograph `[channels, H, W]` with a mask `[H, W]` (of at least a pixel) hidden by the fill of this name."""
+    fill = FILLS[name](pixels)
+    return lambda mask: np.where(mask, fill(mask), pixels).astype(pixels.dtype)
+
+
 def fills(pixels: Pixels) -> dict[str, Fill]:
-    """By name, what gives the photograph `[channels, H, W]` with a mask `[H, W]` (of at least a pixel) hidden."""
-
-    def hiding(fill: Fill) -> Fill:
-        return lambda mask: np.where(mask, fill(mask), pixels).astype(pixels.dtype)
-
-    return {name: hiding(fill(pixels)) for name, fill in FILLS.items()}
+    """`hiding` by every fill, by name."""
+    return {name: hiding(pixels, name) for name in FILLS}
 
 
 def moved(mask: Mask, rng: np.random.Generator, tries: int = 20) -> Mask | None:

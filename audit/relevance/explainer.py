@@ -38,6 +38,11 @@ class Explainer(Generic[R]):
         return tuple(name for name in self.composites if name not in self.witnesses)
 
     @property
+    def has_methods(self) -> bool:
+        """Whether something else than rules of LRP explains."""
+        return any(isinstance(each, Method) for each in self.composites.values())
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Of the composites."""
         return tuple(self.composites)

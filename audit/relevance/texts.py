@@ -122,8 +122,12 @@ def encode(
     return inputs, offsets, ~special & (inputs["attention_mask"].cpu().numpy() == 1)
 
 
-def words_of(explainer: TextExplainer, texts: Sequence[str], offsets: IntArray, real: NDArray[np.bool_]) -> Tokens:
-    """The words of a batch, for methods that hide them."""
+def words_of(
+    explainer: TextExplainer, texts: Sequence[str], offsets: IntArray, real: NDArray[np.bool_]
+) -> Tokens | None:
+    """The words of a batch, for methods that hide them; None where only rules explain, which need none."""
+    if not explainer.has_methods:
+        return None
     words = [word_of_tokens(*row) for row in zip(texts, offsets, real, strict=True)]
     return Tokens(explainer.reader.tokenizer, np.stack(words))
 

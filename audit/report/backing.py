@@ -20,7 +20,7 @@ def fragility(finding: Finding) -> str:
         ]
     elif tried:
         choices = listed([other.changed for other in tried], 3)
-        values = [other.estimate.value for other in tried if other.estimate.value is not None]
+        values = [other.estimate.value for other in tried if other.same_unit and other.estimate.value is not None]
         between = f", estimates {number(min(values))} to {number(max(values))}" if values else ""
         said = [f"The verdict survives {plural(len(tried), 'other choice')} ({choices}){between}"]
     if untested:

@@ -6,26 +6,32 @@ from dataclasses import replace
 import numpy as np
 
 from audit.questions import QUESTIONS
-from audit.records import Finding, Sensitivity
+from audit.records import SHOWN, Finding, Sensitivity
 from audit.stats.cases import Evidence
 from audit.stats.families import settled
 from audit.tables import RegionTable
 
 
 def with_rules(findings: Sequence[Finding], evidence: Evidence) -> tuple[Finding, ...]:
-    """The findings, those on relevance with the verdict of each of the composites in `evidence.witnesses`."""
+    """The findings, differences of relevance that are shown with the verdict of each of the composites in `evidence.witnesses`."""
+    questions = _of_relevance(findings)
     asked = {
-        name: {each.id: each for each in settled(_alone(evidence, name), _of_relevance(findings))}
+        name: {each.id: each for each in settled(_alone(evidence, name), questions)}
         for name in evidence.witnesses
+        if questions
     }
     return tuple(
-        each.model_copy(update={"sensitivity": (*each.sensitivity, *_said(each, asked))}) if asked else each
+        each.model_copy(update={"sensitivity": (*each.sensitivity, *_said(each, asked))})
+        if each.verdict in SHOWN
+        else each
         for each in findings
     )
 
 
 def _of_relevance(findings: Sequence[Finding]) -> list[str]:
-    return [name for name in dict.fromkeys(each.question for each in findings) if QUESTIONS[name].explained]
+    """Questions on relevance that show a difference."""
+    shown = dict.fromkeys(each.question for each in findings if each.verdict in SHOWN)
+    return [name for name in shown if QUESTIONS[name].explained]
 
 
 def _said(finding: Finding, asked: dict[str, dict[str, Finding]]) -> list[Sensitivity]:

@@ -1,6 +1,6 @@
 """Whether the explanation itself can be trusted: only then may relevance carry a verdict (exit code 4 otherwise)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from audit.questions import REQUIREMENTS
 from audit.records import Estimate, LedgerSummary, ValidityCheck
 from audit.stats.intervals import mean_interval, missing
-from audit.tables import FloatArray, IntArray, ValidityTable
+from audit.tables import COPY, MEAN_MAP, OWN, FloatArray, IntArray, ValidityTable
 
 OPEN_LEDGER: Final = (
     0.05  # share of the sum of |terms| that no entry explains, median over examples; float32 closes to 1e-7
@@ -21,14 +21,14 @@ AREA: Final = "area between the curves, sd of the contrast logit"
 CORRELATION: Final = "rank correlation over features"
 
 
-def validity_checks(table: ValidityTable, cluster: IntArray, scale: float) -> tuple[ValidityCheck, ...]:
-    """Each requirement by fill or composite; `cluster` `[n]` of all examples, `scale` the sd of the contrast logit."""
-    areas, likeness = _areas(table, scale), _correlations(table)
-    found = [
-        _check(asks, by, values, cluster[table.rows], unit=AREA if asks in areas else CORRELATION)
-        for asks, each in {**areas, **likeness}.items()
-        for by, values in each.items()
-    ]
+def validity_checks(
+    table: ValidityTable, cluster: IntArray, scale: float, voting: Collection[str]
+) -> tuple[ValidityCheck, ...]:
+    """Each requirement by fill or composite; `cluster` `[n]` of all examples, `scale` the sd of the contrast logit.
+
+    Composites that are not `voting` are described.
+    """
+    found = [_check(*each, cluster[table.rows], voting) for each in _asked(table, scale)]
     return tuple(_waived(each, table.alike) if each.asks == "mean map" else each for each in found)
 
 
@@ -40,30 +40,28 @@ def _waived(check: ValidityCheck, alike: float) -> ValidityCheck:
     return check.model_copy(update={"holds": None, "estimate": check.estimate.model_copy(update={"reason": reason})})
 
 
-def _areas(table: ValidityTable, scale: float) -> dict[str, dict[str, FloatArray]]:
-    own, mean_map, copy = table.area.values()
-    return {
-        "random order": {fill: values / scale for fill, values in own.items()},
-        "mean map": {fill: (values - mean_map[fill]) / scale for fill, values in own.items()},
-        "re-initialised copy": {fill: (values - copy[fill]) / scale for fill, values in own.items()},
-    }
+def _asked(table: ValidityTable, scale: float) -> Iterator[tuple[str, str, FloatArray, str]]:
+    """What is asked, by what, the values `[m]` and their unit."""
+    own = table.area[OWN]
+    for asks, other in (("random order", None), ("mean map", MEAN_MAP), ("re-initialised copy", COPY)):
+        for fill, values in own.items():
+            yield asks, fill, (values if other is None else values - table.area[other][fill]) / scale, AREA
+    yield "noise", "noise", table.noise, CORRELATION
+    for composite, values in table.composites.items():
+        yield "composites", composite, values, CORRELATION
+    yield "likeness of the copy", "copy", table.copy, CORRELATION
 
 
-def _correlations(table: ValidityTable) -> dict[str, dict[str, FloatArray]]:
-    return {
-        "noise": {"noise": table.noise},
-        "composites": dict(table.composites),
-        "likeness of the copy": {"copy": table.copy},
-    }
-
-
-def _check(asks: str, by: str, values: FloatArray, cluster: IntArray, *, unit: str) -> ValidityCheck:
+def _check(
+    asks: str, by: str, values: FloatArray, unit: str, cluster: IntArray, voting: Collection[str]
+) -> ValidityCheck:
     estimate, above = mean_interval(values, cluster=cluster, unit=unit), REQUIREMENTS[asks].above
     if (estimate.clusters or 0) < FEWEST:
         reason = f"{estimate.clusters or 0} independent examples with a map; {FEWEST} are needed"
         estimate = missing(reason, level=estimate.level, unit=unit, n=int(np.isfinite(values).sum()))
     least = estimate.value if estimate.low is None else estimate.low  # values that are all equal have no interval
-    holds = None if above is None or least is None else least > above
+    asked = above is not None and least is not None and (asks != "composites" or by in voting)
+    holds = least > above if asked and least is not None and above is not None else None
     return ValidityCheck(asks=asks, by=by, estimate=estimate, holds=holds)
 
 
@@ -72,12 +70,19 @@ def faults(checks: Sequence[ValidityCheck], ledger: Sequence[LedgerSummary]) -> 
     return (*_ledger_faults(ledger), *_shown_faults(checks))
 
 
+def untested(checks: Sequence[ValidityCheck]) -> tuple[str, ...]:
+    """A warning where what is required could not be asked, for then nothing speaks for the explanation."""
+    reasons = [each.estimate.reason for each in checks if each.asks == "random order" and each.estimate.value is None]
+    return tuple(f"the explanation could not be tested: {reason}" for reason in dict.fromkeys(reasons))
+
+
 def _shown_faults(checks: Sequence[ValidityCheck]) -> Iterator[str]:
     for each in checks:
         if each.holds is False:
             needed, found = REQUIREMENTS[each.asks], each.estimate
             yield (
-                f"{needed.fault} ({each.by}: {_shown(found)}, {found.unit}; the whole interval must exceed {needed.above:g})"
+                f"{needed.fault} ({each.by}: {_shown(found)}, {found.unit}; the whole interval must exceed {needed.above:g}); what may "
+                f"help: {needed.cure}"
             )
 
 

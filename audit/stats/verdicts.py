@@ -123,7 +123,7 @@ def withhold(findings: Sequence[Finding], faults: Sequence[str], questions: Coll
         return tuple(findings)
     reason = f"no verdict, because the explanation is not valid: {'; '.join(faults)}"
     return tuple(
-        finding.model_copy(update={"verdict": Verdict.NOT_TESTABLE, "reason": reason})
+        finding.model_copy(update={"verdict": Verdict.NOT_TESTABLE, "reason": reason, "sensitivity": ()})
         if finding.question in questions
         else finding
         for finding in findings

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from audit.checks.flipping import Flipped, Maps
 from audit.config import Preprocessing
-from audit.data.infill import fills
+from audit.data.infill import hiding
 from audit.models.twins import reinitialised
 from audit.relevance.explainer import Explainer, contrast_logit
 from audit.relevance.grid import cells
@@ -64,9 +64,13 @@ class ImageSpecimens:
             for row, gone in zip(self.rows, hidden, strict=True):
                 (pixels,) = self.load(np.array([row]))
                 mask = gone[cells(pixels.shape[-2:])]
-                yield fills(pixels)[fill](mask) if mask.any() else pixels
+                yield hiding(pixels, fill)(mask) if mask.any() else pixels
 
         return contrast_logit(self.explainer, score_images(self.explainer, inputs(), size=self.batch_images))
+
+    def part(self, places: IntArray) -> "ImageSpecimens":
+        """The photographs at some places of the sample."""
+        return replace(self, rows=self.rows[places])
 
     def reinitialised(self, seed: int) -> "ImageSpecimens":
         """Seen by a copy of the model with random weights."""

@@ -57,6 +57,10 @@ class TextSpecimens:
         shown = [_without(text, gone, self.tokens[fill]) for text, gone in zip(self.texts, hidden, strict=True)]
         return contrast_logit(self.explainer, score_texts(self.explainer, shown, batch_tokens=self.batch_tokens))
 
+    def part(self, places: IntArray) -> "TextSpecimens":
+        """The texts at some places of the sample."""
+        return replace(self, rows=self.rows[places], texts=[self.texts[i] for i in places.tolist()])
+
     def reinitialised(self, seed: int) -> "TextSpecimens":
         """Read by a copy of the model with random weights."""
         return self._read_by(reinitialised(self.explainer.model, seed, ()))

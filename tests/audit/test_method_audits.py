@@ -173,9 +173,9 @@ def test_one_text_and_one_image_are_explained_by_a_method(project: Project, fold
 def test_what_does_not_fit_a_method_is_refused_with_its_cure(
     project: Project, relevance: dict[str, Any], problem: str
 ) -> None:
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError, match=r"small\.yaml:") as refused:
         load_config(project(relevance=relevance))
-    assert problem in str(refused.value) and "small.yaml:" in str(refused.value)
+    assert problem in str(refused.value)
 
 
 def test_defaults_are_those_of_the_method(project: Project, folder: Path) -> None:

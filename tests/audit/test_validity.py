@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audit.checks.validity import COPY, MEAN_MAP, OWN, forward_passes, mean_maps, measure, sampled
+from audit.checks.validity import forward_passes, mean_maps, measure, sampled
 from audit.config import Config
 from audit.questions import REQUIREMENTS
-from audit.stats.validity import faults, validity_checks
-from audit.tables import FloatArray
+from audit.stats.validity import faults, untested, validity_checks
+from audit.tables import COPY, MEAN_MAP, OWN, FloatArray
 
 N, FEATURES = 60, 9
 
@@ -34,6 +34,11 @@ class Linear:
     def contrast(self, hidden: Any, fill: str) -> FloatArray:
         return np.array([row[~gone].sum() for row, gone in zip(self.values, hidden, strict=True)])
 
+    def part(self, places: Any) -> "Linear":
+        return replace(
+            self, **{name: getattr(self, name)[places] for name in ("values", "map", "copy", "shaken", "rows")}
+        )
+
     def reinitialised(self, seed: int) -> "Linear":
         return replace(self, map=self.copy)
 
@@ -51,7 +56,7 @@ def linear(**changes: FloatArray) -> Linear:
 def broken(specimens: Linear) -> set[str]:
     margin = specimens.values.sum(1)
     table = measure(specimens, margin, seed=0)
-    checks = validity_checks(table, np.arange(N), float(margin.std()))
+    checks = validity_checks(table, np.arange(N), float(margin.std()), specimens.composites)
     assert len(faults(checks, ())) == sum(each.holds is False for each in checks)
     return {each.asks for each in checks if each.holds is False}
 
@@ -104,14 +109,50 @@ def test_a_map_that_tiny_noise_changes_is_not() -> None:
 def test_too_few_independent_examples_require_nothing() -> None:
     specimens = linear(map=np.random.default_rng(1).normal(size=(N, FEATURES)))
     table = measure(specimens, specimens.values.sum(1), seed=0)
-    checks = validity_checks(table, np.arange(N) // 4, 1.0)
+    checks = validity_checks(table, np.arange(N) // 4, 1.0, specimens.composites)
     assert [each.holds for each in checks] == [None] * len(checks)
+    assert untested(checks) == (
+        "the explanation could not be tested: 15 independent examples with a map; 20 are needed",
+    )
     assert "15 independent examples" in checks[0].estimate.reason
+
+
+def test_a_composite_without_a_vote_is_described_and_requires_nothing() -> None:
+    specimens = linear(map=np.random.default_rng(1).normal(size=(N, FEATURES)))
+    table = measure(specimens, specimens.values.sum(1), seed=0)
+    (likeness,) = [each for each in validity_checks(table, np.arange(N), 1.0, ("first",)) if each.asks == "composites"]
+    assert likeness.holds is None and likeness.estimate.value is not None
+
+
+def test_an_example_without_relevance_or_alone_on_its_side_is_left_out() -> None:
+    specimens = linear()
+    values = np.abs(specimens.values)
+    values[7] = -values[7]
+    empty = values.copy()
+    empty[3] = 0
+    table = measure(replace(specimens, values=values, map=empty), values.sum(1), seed=0)
+    assert np.isnan(table.area[OWN]["zero"]).nonzero()[0].tolist() == [3]
+    assert np.isnan(table.area[MEAN_MAP]["zero"]).nonzero()[0].tolist() == [3, 7]
+
+
+def test_each_copy_explains_its_part_of_the_sample_alone() -> None:
+    asked: list[list[int]] = []
+
+    class Counting(Linear):
+        def reinitialised(self, seed: int) -> Linear:
+            asked.append(self.rows.tolist())
+            return super().reinitialised(seed)
+
+    specimens = linear()
+    counting = Counting(**{name: getattr(specimens, name) for name in specimens.__dataclass_fields__})
+    table = measure(counting, specimens.values.sum(1), seed=0)
+    assert sorted(row for part in asked for row in part) == list(range(N)) and len(asked) == 3
+    assert table.area[COPY]["zero"].shape == (N,)
 
 
 def test_every_requirement_is_asked() -> None:
     specimens = linear()
-    checks = validity_checks(measure(specimens, specimens.values.sum(1), seed=0), np.arange(N), 1.0)
+    checks = validity_checks(measure(specimens, specimens.values.sum(1), seed=0), np.arange(N), 1.0, ())
     assert {each.asks for each in checks} == set(REQUIREMENTS)
 
 

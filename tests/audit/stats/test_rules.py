@@ -50,6 +50,11 @@ def test_a_composite_that_does_not_show_it_makes_it_fragile_and_leaves_its_verdi
     assert found.fragile
 
 
+def test_findings_that_show_no_difference_are_not_asked_again() -> None:
+    given = replace(followed(third=True), composites=("third",), witnesses=("first",))
+    assert reliance(given).sensitivity == ()
+
+
 def test_questions_that_need_no_relevance_are_not_asked_again() -> None:
     given = replace(followed(), composites=("first",), witnesses=("second",))
     told = {each.question for each in with_rules(answer(given), given) if each.sensitivity}
