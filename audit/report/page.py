@@ -17,6 +17,7 @@ from audit.records import (
     RegionShare,
     TermCount,
     Token,
+    ValidityCheck,
     Verdict,
 )
 from audit.report.text import count, interval, number, p_value
@@ -109,6 +110,14 @@ def tables(record: AuditRecord) -> list[tuple[str, str, list[Finding]]]:
         if finding.verdict is not Verdict.NOT_TESTABLE:
             found.setdefault((finding.question, finding.test.family), []).append(finding)
     return [(question, family, rows) for (question, family), rows in found.items()]
+
+
+def by_requirement(record: AuditRecord) -> list[tuple[str, list[ValidityCheck]]]:
+    """What was asked of the explanation, in order, with its checks."""
+    found: dict[str, list[ValidityCheck]] = {}
+    for each in record.validity:
+        found.setdefault(each.asks, []).append(each)
+    return list(found.items())
 
 
 def shared(rows: Sequence[Finding]) -> list[str]:
