@@ -1,6 +1,6 @@
 """What a row of results says: whether the model relies on the planted attribute, and whether the audit names it, under each decision."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final
 
@@ -13,6 +13,7 @@ Row = Mapping[str, Any]
 Kind = Literal["null", "positive", "grey"]
 NOWHERE: Final = ("global tint", "interaction of undeclared words")  # arms whose cue nothing declared covers
 SHOWN: Final = ("BREACH", "DIFFERENT")
+NOT_VALID: Final = 4  # exit code of an audit that withholds its verdicts
 Decision = Callable[[Mapping[str, Any]], bool]
 DECISIONS: Final[Mapping[str, Decision]] = {  # by name: when a finding names its feature
     "significant": lambda found: found["verdict"] in SHOWN,
@@ -67,6 +68,11 @@ def named(row: Row, decision: Decision) -> list[str]:
     return sorted(found, key=lambda name: -abs(found[name]["value"]))
 
 
+def withheld(row: Row) -> bool:
+    """Whether the audit gave no verdict, because its explanation was not valid."""
+    return bool(row["exit"] == NOT_VALID)
+
+
 def declared(row: Row) -> bool:
     """Whether what is planted can be named at all."""
     return row["arm"] not in NOWHERE
@@ -82,17 +88,3 @@ def statistic(row: Row, protocol: Protocol) -> float:
     """Size of the planted feature's estimate; 0 where it has none."""
     found = row["findings"].get(protocol["planted"][row["modality"]])
     return abs(found["value"] or 0.0) if found else 0.0
-
-
-def area(null: Sequence[float], positive: Sequence[float]) -> float | None:
-    """Share of pairs in which the positive one is larger, ties by half."""
-    if not null or not positive:
-        return None
-    one, other = np.asarray(positive)[:, None], np.asarray(null)[None]
-    return float(((one > other) + 0.5 * (one == other)).mean())
-
-
-def through_zero(effect: Sequence[float], estimate: Sequence[float]) -> float:
-    """Slope of the estimates on the effects, no intercept."""
-    x, y = np.asarray(effect), np.asarray(estimate)
-    return float(x @ y / (x @ x))

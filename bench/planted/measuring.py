@@ -112,7 +112,7 @@ def _kept(finding: Finding) -> Row:
 
 
 def naive(done: Run, unit: Unit) -> dict[str, float | None]:
-    """p by feature of the tests that one would make at first: words of two groups, or a region's share and its area, by Student's t."""
+    """p by feature of the tests that one would make at first: of two groups' words by Welch's t, of share and area by Student's."""
     import pandas as pd
 
     table = pd.read_parquet(done.folder / "examples.parquet")

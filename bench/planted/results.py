@@ -32,12 +32,12 @@ def unfinished(keys: Iterable[tuple[str, str]], found: Sequence[dict[str, Any]])
 
 
 def check_protocol(found: Sequence[dict[str, Any]], protocol: Protocol, path: Path) -> None:
-    """Raise ProtocolChanged where an evaluation has rows of another protocol."""
-    others = {row["protocol"] for row in found if row["part"] == "evaluation"} - {protocol.sha256}
+    """Raise ProtocolChanged where a file, of whatever part, has rows of another protocol."""
+    others = [row["protocol"] for row in found if row["protocol"] != protocol.sha256]
     if others:
         raise ProtocolChanged(
-            f"{path}: holds evaluation rows of protocol {min(others)[:12]}, and protocol.json is {protocol.sha256[:12]} now: what is "
-            "asked may not change after answers were seen. Restore protocol.json, or measure all anew in another folder (--results)"
+            f"{path}: {len(others)} of {len(found)} rows are of protocol {min(others)[:12]}, and protocol.json is {protocol.sha256[:12]} "
+            "now: rows of two declarations are not one benchmark. Move the file away and measure all anew, or restore protocol.json"
         )
 
 
