@@ -1,4 +1,4 @@
-"""From rows of results to what is claimed, and whether it holds; a claim that no model speaks of is not measured yet."""
+"""From rows of results to what is claimed, and whether it holds; a claim that too few models speak of is not measured yet."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from bench.planted.units import CONTROLS
 
 ALARMS: Final = 0.05
 UPPER: Final = 0.08
+FEWEST_MODELS: Final = 10  # of fewer, a claim is not measured yet
 SPANS: Final = (  # modality, abs. TE from and to, and the power there
     ("image", 0.45, np.inf, 0.80), ("image", 1.5, np.inf, 0.95), ("text", 0.1, 0.25, 0.80), ("text", 0.25, np.inf, 0.95),
 )  # fmt: skip
@@ -25,7 +26,7 @@ BOTH: Final = ("text", "image")
 @final
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What was to be reached, what the data show, and whether that holds; None where it is not measured yet."""
+    """What is to be reached, what the data show, and whether that holds; None where it is not measured yet."""
 
     words: str
     found: str
@@ -38,7 +39,11 @@ def claims(evidence: Evidence) -> Iterator[Claim]:
         yield from _alarm_claims(evidence.seen(modality))
     for modality, low, high, least in SPANS:
         span = f"abs. TE {low} to {high}" if np.isfinite(high) else f"abs. TE from {low}"
-        yield _least(f"{modality}: power at {span}", evidence.seen(modality).power(low, high), least)
+        of_all, answered = (
+            seen.power(low, high) for seen in (evidence.seen(modality), evidence.seen(modality).answered)
+        )
+        words = f"{modality}: power at {span}: at least {least:.2f}"
+        yield _judged(words, _both(of_all, answered), of_all.n, holds=of_all.value >= least)
     for modality in BOTH:
         yield from _finding_claims(evidence.seen(modality))
     yield from _agreement_claims(evidence.seen("text"))
@@ -51,9 +56,9 @@ def claims(evidence: Evidence) -> Iterator[Claim]:
 def _alarm_claims(seen: Seen) -> Iterator[Claim]:
     """Judged on models that were answered: an audit that gives no verdict raises no alarm, and is no evidence for that."""
     of_all, answered = seen.false_alarms(), seen.answered.false_alarms()
-    holds = answered.value <= ALARMS and answered.bounds[1] <= UPPER if answered.n else None
+    holds = answered.value <= ALARMS and answered.bounds[1] <= UPPER
     words = f"{seen.modality}: false alarms: at most {ALARMS:.2f}, upper bound at most {UPPER:.2f}"
-    yield Claim(words, _both(of_all, answered), holds)
+    yield _judged(words, _both(of_all, answered), answered.n, holds=holds)
     for arm in TRAPS[seen.modality]:
         words = f"{seen.modality}: false alarms of the trap “{arm}”"
         yield _most(words, seen, partial(Seen.trapped, arm=arm), ALARMS)
@@ -80,16 +85,16 @@ def _rival_claims(evidence: Evidence, modality: str) -> Iterator[Claim]:
         found, nulls = evidence.at_equal_alarms(modality, method), len(evidence.common_nulls(modality, method)[0])
         words = f"{modality}: power at equal false alarms, LRP minus {method}: at least 0"
         yield _figure(words, found, low=0.0, lacking=f"{nulls} null models of the calibration explained by both")
-        words = f"{modality}: seconds of LRP, witnesses included, by those of {method}: at most 1/{1 / most:.0f}, {most:.3f}"
+        words = f"{modality}: seconds of LRP, witnesses included, by those of {method}: at most {most:.2f}"
         yield _figure(words, evidence.cost(modality, method), high=most, lacking="no model explained by both in one go")
 
 
 def _control_claims(evidence: Evidence, modality: str) -> Iterator[Claim]:
     for method in CONTROLS:
         found = area_of(evidence.seen(modality, method))
-        holds = found.low <= 0.5 <= found.high if found else None
         words = f"{modality}: area under the curve of the control {method}: .5 within its interval"
-        yield Claim(words, str(found or ""), holds)
+        holds = found is not None and found.low <= 0.5 <= found.high
+        yield _judged(words, str(found or ""), found.n if found else 0, holds=holds)
 
 
 def area_of(seen: Seen) -> Figure | None:
@@ -102,18 +107,21 @@ def _both(of_all: Rate, answered: Rate) -> str:
 
 
 def _least(words: str, found: Rate, least: float) -> Claim:
-    return Claim(f"{words}: at least {least:.2f}", str(found), found.value >= least if found.n else None)
+    return _judged(f"{words}: at least {least:.2f}", str(found), found.n, holds=found.value >= least)
 
 
 def _most(words: str, seen: Seen, of: Callable[[Seen], Rate], most: float) -> Claim:
     of_all, answered = of(seen), of(seen.answered)
-    return Claim(
-        f"{words}: at most {most:.2f}", _both(of_all, answered), answered.value <= most if answered.n else None
-    )
+    return _judged(f"{words}: at most {most:.2f}", _both(of_all, answered), answered.n, holds=answered.value <= most)
 
 
 def _figure(
     words: str, found: Figure | None, *, low: float = -np.inf, high: float = np.inf, lacking: str = ""
 ) -> Claim:
-    known = found is not None and not np.isnan(found.value)
-    return Claim(words, str(found or lacking), low <= found.value <= high if found and known else None)
+    if found is None or np.isnan(found.value):
+        return _judged(words, str(found or lacking), 0, holds=False)
+    return _judged(words, str(found), found.n, holds=low <= found.value <= high)
+
+
+def _judged(words: str, found: str, n: int, *, holds: bool) -> Claim:
+    return Claim(words, found, bool(holds) if n >= FEWEST_MODELS else None)

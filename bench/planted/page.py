@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.geco.page import section
-from bench.planted.claims import claims
+from bench.planted.claims import FEWEST_MODELS, claims
 from bench.planted.comparing import Evidence
 from bench.planted.protocol import read_protocol
 from bench.planted.results import FOLDER, check_protocol, results_file, rows
@@ -36,11 +36,11 @@ NOTHING: Final = """
 **Not measured yet.** No row of an evaluation seed stands beside this page, so nothing that is asked below is known to hold. GECO, at the
 end, is measured.
 """
-HOW_JUDGED: Final = """A claim holds by its estimate, false alarms over all null models also by their upper bound; how sure that is, the
-interval says (of seconds: the smallest and the largest ratio). An audit whose explanation is not valid withholds its verdicts: power
-counts that as a miss, and false alarms are judged on models that were answered. Traps are arms that attract alarms, of models on
-which the planted feature has no effect (|TE| below that of null models, at any rho); of “two attributes” it is the second one that must
-not be named."""
+HOW_JUDGED: Final = f"""A claim holds by its estimate, false alarms over all null models also by their upper bound; how sure that is, the
+interval says (of seconds: the smallest and the largest ratio). Of fewer than {FEWEST_MODELS} models, a claim counts as not measured. An
+audit whose explanation is not valid withholds its verdicts: power counts that as a miss, and false alarms are judged on models that
+were answered. Traps are arms that attract alarms, of models on which the planted feature has no effect (|TE| below that of null
+models, at any rho); of “two attributes” it is the second one that must not be named."""
 MARKS: Final = {True: "yes", False: "**no**", None: "not measured yet"}
 
 

@@ -171,10 +171,10 @@ TABLES: Final[Mapping[str, Table]] = {
         ("models", "control", "area under the curve", "refused", "false alarms"), _controls,
     ),
     "Cost": Table(
-        "Median seconds per 1,000 examples over the models that every method is asked to explain, and LRP's by those of the method, over "
-        "those that both explained in one go (median, smallest and largest; calibration included). Relevance of LRP is of all its "
-        "composites, witnesses included, that of other methods of one map; the whole audit holds tests, checks and report as "
+        "Median seconds per 1,000 examples over the models that every method is asked to explain, and LRP's divided by those of the "
+        "method, over models that both explained in one go (median, smallest and largest; calibration included). Relevance of LRP is of "
+        "all its composites, witnesses included, that of other methods of one map; the whole audit holds tests, checks and report as "
         f"well. Integrated gradients take {DEFAULTS['steps']} steps, Kernel SHAP and LIME {DEFAULTS['samples']} draws.",
-        ("models", "method", "n", "relevance", "whole audit", "relevance, LRP by it", "whole audit, LRP by it"), _cost,
+        ("models", "method", "n", "relevance", "whole audit", "relevance: LRP / it", "whole audit: LRP / it"), _cost,
     ),
 }  # fmt: skip
