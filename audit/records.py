@@ -417,11 +417,19 @@ class Candidate(Entry):
     photograph: tuple[int, int, int, int] | None = None
 
 
+class Withheld(Entry):
+    """How many candidates of a kind a comparison has that are not shown, as too few examples hold them, or do not."""
+
+    comparison: str
+    kind: CandidateKind
+    n: int
+
+
 class Discovery(Entry):
     """The search for what nobody declared: at most `most` a comparison are chosen on one half and tested, all `m` together, on the other.
 
-    `aligned`: whether a cell shows the same thing in every photograph, None for texts; `covered` cells are declared. `withheld` is
-    above 0 only in what is published: candidates that too few examples hold to be shown.
+    `aligned`: whether the measured regions lie in the same place of the input in every photograph, None for texts and where none is
+    measured; `covered` cells are declared. `m` counts tests of contributions alone. Only what is published has `withheld` candidates.
     """
 
     most: int
@@ -434,7 +442,7 @@ class Discovery(Entry):
     candidates: tuple[Candidate, ...]
     aligned: bool | None = None
     covered: int = 0
-    withheld: int = 0
+    withheld: tuple[Withheld, ...] = ()
 
 
 class Provenance(Entry):

@@ -239,14 +239,14 @@ class CellTable:
 
     `boxes` `[cells, 4]` are left, top, right, bottom in pixels of the input, row by row, and `photograph` the same in pixels of every
     photograph, `[0, 4]` where they have no size in common. `declared` `[cells]`: regions that are the same in every photograph cover
-    more than half; `aligned`: all regions are, so that a cell shows the same thing in each.
+    more than half; `aligned`: all measured ones are, so that a cell shows the same thing in each; None where none is measured.
     """
 
     net: Mapping[str, FloatArray]
     boxes: IntArray
     photograph: IntArray = field(default_factory=lambda: np.zeros((0, 4), dtype=np.int64))
     declared: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
-    aligned: bool = False
+    aligned: bool | None = None
 
 
 @final

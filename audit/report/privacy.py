@@ -9,6 +9,7 @@ key is printed in the report, so who holds a list of ids can find them in it. Co
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -25,6 +26,7 @@ from audit.records import (
     TermCount,
     TermEffect,
     ValidityCheck,
+    Withheld,
 )
 from audit.report.disclosure import shown_findings
 from audit.report.page import hashes_ids, smallest_cell
@@ -90,24 +92,29 @@ def _agreement(each: Agreement, k: int) -> Agreement:
 
 
 def _discovery(found: Discovery, used: int, k: int) -> Discovery:
-    """Without words that too few examples hold, or lack, and without a count of any side or half.
+    """Without words that too few examples hold, or lack, which are counted, and without a count of any side or half.
 
     A difference of shares, and its p, could be solved for few examples of a side; what they show is what the kind says.
     """
+    few = [
+        each.examples is not None and (each.examples < k or small(used - each.examples, k)) for each in found.candidates
+    ]
     kept = tuple(
         each.model_copy(update={
             "estimate": shown_estimate(each.estimate, k, counts=False), "presence": None, "p_presence_adjusted": None,
         })
-        for each in found.candidates
-        if each.examples is None or not (each.examples < k or small(used - each.examples, k))
+        for each, hidden in zip(found.candidates, few, strict=True)
+        if not hidden
     )  # fmt: skip
+    dropped = Counter(
+        (each.comparison, each.kind) for each, hidden in zip(found.candidates, few, strict=True) if hidden
+    )
     compared = tuple(
         each.model_copy(update={"reason": masked(each.reason, k, counts=False, names=each.sides)})
         for each in found.compared
     )
-    return found.model_copy(
-        update={"candidates": kept, "compared": compared, "withheld": len(found.candidates) - len(kept)}
-    )
+    counted = tuple(Withheld(comparison=comparison, kind=kind, n=n) for (comparison, kind), n in dropped.items())
+    return found.model_copy(update={"candidates": kept, "compared": compared, "withheld": counted})
 
 
 def _of_all(estimate: Estimate, used: int, k: int) -> Estimate:

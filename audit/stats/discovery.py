@@ -1,13 +1,14 @@
 """Candidates nobody declared: words, or cells of a grid, that carry a difference between groups, or between errors and correct ones.
 
 Clusters are split into two halves. One chooses in each comparison the features whose contribution differs most, of which the other
-half alone tests those, all comparisons together corrected for the false discovery rate. Like is compared with like: within true
-classes. A candidate is an offer for the next lexicon or mask and touches no verdict: content alone makes networks differ that have
-learned nothing. Cost: a joint permutation of the chosen a comparison.
+half alone tests those, all comparisons together corrected for the false discovery rate; of the words offered it is then asked how
+often they occur, in a family of its own. Like is compared with like: within true classes. A candidate is an offer for the next lexicon
+or mask and touches no verdict: content alone makes networks differ that have learned nothing. Cost: a joint permutation of the chosen
+a comparison.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import numpy as np
@@ -40,13 +41,23 @@ PRESENCE: Final = "difference in the share of examples that hold it"
 @final
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """A chosen feature: p of its contribution, and of its presence (None: not asked)."""
+    """A chosen feature and p of its contribution."""
 
     compared: Compared
     held_out: Layers
     feature: int
     p: float
-    presence: float | None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A feature whose contribution is shown to differ: its difference and adjusted p, and that of its presence (None: not asked)."""
+
+    tested: Tested
+    estimate: Estimate
+    p: float
+    presence: float | None = None
 
 
 def discover(evidence: Evidence) -> Discovery | None:
@@ -68,13 +79,13 @@ def discover(evidence: Evidence) -> Discovery | None:
         )
         chosen += [(compared, parts[1], features)] if features else []
     statistics, correction = evidence.config.statistics, CORRECTIONS[evidence.config.statistics.discovery]
-    m = sum(len(features) * (1 + asks_presence(found, compared)) for compared, _, features in chosen)
+    m = sum(len(features) for _, _, features in chosen)
     resamples = max(statistics.permutations, needed_draws(max(m, 1), statistics.spent, correction))
     tested = [each for held in chosen for each in _tested(evidence, found, *held, resamples=resamples)]
     return Discovery(
         most=most, composite=evidence.composites[0], correction=correction.name, alpha=statistics.spent, m=m, resamples=resamples,
         compared=(*screened, *_set_aside(evidence)),
-        candidates=tuple(_candidates(evidence, found, tested, correction)),
+        candidates=tuple(_candidates(evidence, found, tested, correction, resamples=resamples)),
         aligned=evidence.cells.aligned if evidence.cells else None,
         covered=int((~found.allowed).sum()) if evidence.cells else 0,
     )  # fmt: skip
@@ -94,57 +105,69 @@ def _set_aside(evidence: Evidence) -> Iterator[Screened]:
 def _tested(
     evidence: Evidence, found: Signals, compared: Compared, half: Layers, features: Sequence[int], *, resamples: int
 ) -> Iterator[Tested]:
+    columns = [found.column(k, evidence.composites[0])[half.rows] for k in features]
+    p = _permuted(columns, half, rng=evidence.rng(f"discovery.{compared.id}"), resamples=resamples)
+    yield from (Tested(compared, half, k, value) for k, value in zip(features, p.tolist(), strict=True))
+
+
+def _permuted(columns: Sequence[FloatArray], half: Layers, *, rng: np.random.Generator, resamples: int) -> FloatArray:
     """The largest p of dealing rows and, where they share clusters, of dealing or turning clusters.
 
     Rows alone find too much where words and groups keep to clusters, turned clusters where a rare word is absent from a small side.
     """
-    columns = [found.column(k, evidence.composites[0])[half.rows] for k in features]
-    columns += [found.holds(k)[half.rows] for k in features] if asks_presence(found, compared) else []
-    rng = evidence.rng(f"discovery.{compared.id}")
     p = joint_permutation(np.stack(columns, axis=1), half.side, half.layer, rng=rng, resamples=resamples)
     if units(half.cluster) < len(half.cluster):
         for i in np.flatnonzero(p <= LATER).tolist():
             sample = Sample(columns[i], half.side, half.layer, half.cluster, half.rows)
             clustered = sample.permuted(rng, resamples)[0]
             p[i] = max(p[i], 1.0 if clustered is None else clustered)
-    for i, k in enumerate(features):
-        present = float(p[len(features) + i]) if asks_presence(found, compared) else None
-        yield Tested(compared, half, k, float(p[i]), present)
+    return p
 
 
 def _candidates(
-    evidence: Evidence, found: Signals, tested: Sequence[Tested], correction: Correction
+    evidence: Evidence, found: Signals, tested: Sequence[Tested], correction: Correction, *, resamples: int
 ) -> list[Candidate]:
     """Those whose contribution is shown to differ by p and interval; within a comparison the largest difference first."""
     alpha = evidence.config.statistics.spent
-    raw = [p for each in tested for p in (each.p, each.presence)]
-    told = adjusted(raw, correction)
-    known = [p for p in told if p is not None]
-    level = correction.level(alpha, len(known), sum(p <= alpha for p in known))
-    shown = list[Candidate]()
-    for each, p, presence in zip(tested, told[::2], told[1::2], strict=True):
+    told = [1.0 if p is None else p for p in adjusted([each.p for each in tested], correction)]
+    level = correction.level(alpha, len(told), sum(p <= alpha for p in told))
+    offered = list[Offered]()
+    for each, p in zip(tested, told, strict=True):
         estimate = _difference(evidence, found, each, evidence.composites[0], level)
-        apart = estimate.low is not None and estimate.high is not None and estimate.low * estimate.high > 0
-        if p is not None and p <= alpha and apart:
-            shown.append(_candidate(evidence, found, each, estimate, p, presence, level))
+        if p <= alpha and estimate.low is not None and estimate.high is not None and estimate.low * estimate.high > 0:
+            offered.append(Offered(each, estimate, p))
+    factor = alpha / (1 - correction.level(alpha, len(told), len(offered)))
+    asked = (_with_presence(evidence, found, each, factor=factor, resamples=resamples) for each in offered)
+    shown = [_candidate(evidence, found, each, level) for each in asked]
     order = list(dict.fromkeys(one.comparison for one in shown))
     return sorted(shown, key=lambda one: (order.index(one.comparison), -abs(one.estimate.value or 0.0)))
 
 
-def _candidate(
-    evidence: Evidence, found: Signals, each: Tested, estimate: Estimate, p: float, presence: float | None, level: float
-) -> Candidate:
-    k, compared, proxy = (
-        each.feature,
-        each.compared,
-        presence is not None and presence <= evidence.config.statistics.spent,
-    )
+def _with_presence(evidence: Evidence, found: Signals, offered: Offered, *, factor: float, resamples: int) -> Offered:
+    """The same with p, times `factor`, that how often it occurs differs.
+
+    The rows that offer a word are those that tell its presence, so the family is corrected for that choice: of m words R are offered,
+    and p is multiplied by m / R (Benjamini and Bogomolov 2014, Journal of the Royal Statistical Society B 76).
+    """
+    each = offered.tested
+    if not asks_presence(found, each.compared):
+        return offered
+    rng = evidence.rng(f"discovery.presence.{each.compared.id}.{found.names[each.feature]}")
+    held = found.holds(each.feature)[each.held_out.rows]
+    (p,) = _permuted([held], each.held_out, rng=rng, resamples=resamples).tolist()
+    return replace(offered, presence=min(1.0, factor * p))
+
+
+def _candidate(evidence: Evidence, found: Signals, offered: Offered, level: float) -> Candidate:
+    each, estimate, presence = offered.tested, offered.estimate, offered.presence
+    k, compared = each.feature, each.compared
+    proxy = presence is not None and presence <= evidence.config.statistics.spent
     held = difference_within(found.holds(k)[each.held_out.rows], each.held_out, level=level, unit=PRESENCE)
     signs = {np.sign(_difference(evidence, found, each, c, level).value or 0.0) for c in evidence.composites}
     kind = CandidateKind.ERRORS if compared.errors else CandidateKind.PROXY if proxy else CandidateKind.DIFFERENT
     return Candidate(
         comparison=compared.id, attribute=compared.attribute, sides=compared.sides, name=found.names[k], kind=kind,
-        estimate=estimate, p=each.p, p_adjusted=p,
+        estimate=estimate, p=each.p, p_adjusted=offered.p,
         larger=compared.sides[((held if proxy else estimate).value or 0.0) < 0],
         presence=None if presence is None else held,
         p_presence_adjusted=presence,

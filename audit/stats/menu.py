@@ -260,14 +260,17 @@ none) says how many.
 * Half of the clusters, drawn at random, choose in each comparison the words or cells with the largest standardised difference, of
   those that `statistics.min_examples_per_term` independent examples of each half hold. The other half tests those alone.
 * The test deals sides at random within true classes (exact for rare words, for which no normal limit holds; normal beyond 5,000
-  holders). Where examples share clusters, clusters are dealt too, or their signs tossed, and the larger p counts. All tests of all
-  comparisons are one family, corrected by `statistics.discovery`; the interval, at the level of the false coverage rate, must leave
-  out 0 as well.
-* A word is a *proxy* where it is also shown to occur more often on one side (a test of its own in the same family), else *used
-  differently*: what it carries differs, and how often it occurs is not shown to. Words of errors are no proxies. Misclassified
-  examples differ from correct ones in the sum of their relevance by what they are, so their candidates say where, not why.
+  holders). Where examples share clusters, clusters are dealt too, or their signs tossed, and the larger p counts. These tests of
+  all comparisons are one family, corrected by `statistics.discovery`; the interval, at the level of the false coverage rate, must
+  leave out 0 as well. Nothing else loosens what is offered.
+* Of the words offered it is asked afterwards whether they occur more often on one side: a *proxy*, else *used differently*, where what
+  it carries differs and how often it occurs is not shown to. These tests are a family of their own, corrected for the choice: where
+  R of m words are offered, p is multiplied by m / R (Benjamini and Bogomolov 2014), and with `by` by the harmonic sum too. Words of
+  errors are no proxies. Misclassified examples differ from correct ones in the sum of their relevance by what they are, so their
+  candidates say where, not why.
 * Each side needs `statistics.min_group_size` independent examples with a counterpart in each half, else the comparison says why not.
-* Cells are places: they show the same thing in every photograph only where photographs are aligned.
+* Cells are places of the model's input: they show the same thing in every photograph only where photographs are aligned. Only measured
+  regions (masks, boxes, landmarks, annotations) tell; `fixed` and `grid` are the same in every photograph by declaration.
 * An audit that declares what was found on the same data has p values that are too small: confirm on other data.
 """
 

@@ -205,8 +205,15 @@ class ImageTask:
             regions=explained.regions,
             varied=explained.varied,
             effects=effects,
-            cells=located(explained.cells, self.masks, self.model.preprocessing, self._size),
+            cells=located(
+                explained.cells, self.masks, kinds=self._kinds, steps=self.model.preprocessing, size=self._size
+            ),
         )
+
+    @property
+    def _kinds(self) -> list[str]:
+        """How each region is found, without the rest."""
+        return [region.kind for region, names in self.drawing.declared(self.config.regions) for _ in names]
 
     @property
     def _size(self) -> tuple[int, int] | None:

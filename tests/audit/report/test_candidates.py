@@ -8,10 +8,12 @@ import yaml
 
 from audit.config import Region
 from audit.data.lexicon_file import load_lexicon
-from audit.records import AuditRecord
-from audit.report.candidates import absent, snippets, told
+from audit.records import AuditRecord, Candidate, CandidateKind
+from audit.report.candidates import absent, config_names, snippets, told
+from audit.report.privacy import published
 from audit.report.render import html
 from tests.audit.report.sample import config, discovery, sample_record
+from tests.audit.report.test_maps import NONE, region
 
 
 def record(**parts) -> AuditRecord:
@@ -70,6 +72,80 @@ def test_boxes_that_are_pasted_are_regions_of_the_photograph() -> None:
     regions = [Region(**each) for each in yaml.safe_load(pasted)["regions"]]
     assert title == "regions" and [each.fixed for each in regions] == [((0, 0, 40, 40),), ((10, 0, 50, 40),)]
     assert len({each.name for each in regions}) == 2
+
+
+def grouped(*sides: str, kinds: tuple[str, ...] = ("proxy", "proxy")) -> tuple[Candidate, ...]:
+    """A candidate of each side, which may be spelt in any script."""
+    one = discovery().candidates[0]
+    return tuple(
+        one.model_copy(update={"sides": sides, "larger": side, "name": f"word{i}", "kind": CandidateKind(kind)})
+        for i, (side, kind) in enumerate(zip(sides, kinds, strict=True))
+    )
+
+
+def with_candidates(found: tuple[Candidate, ...], **changes) -> AuditRecord:
+    return record(discovery=discovery().model_copy(update={"candidates": found, **changes}))
+
+
+@pytest.mark.parametrize(
+    "sides", [("男", "女"), ("männlich", "mannlich"), ("a/b", "a:b"), ("x" * 90 + "1", "x" * 90 + "2")]
+)
+def test_groups_of_any_script_keep_their_own_words_and_regions_in_what_is_pasted(
+    tmp_path: Path, sides: tuple[str, str]
+) -> None:
+    ((_, pasted),) = snippets(with_candidates(grouped(*sides)))
+    (tmp_path / "new.yaml").write_text(pasted, encoding="utf-8")
+    loaded = load_lexicon("new.yaml", tmp_path)
+    assert [[term.text for term in terms] for terms in loaded.groups.values()] == [["word0"], ["word1"]]
+    assert all(side in loaded.provenance for side in sides if side not in loaded.groups)
+    cells = tuple(each.model_copy(update={"box": (i, 0, i + 4, 4), "photograph": (i, 0, i + 4, 4)})
+                  for i, each in enumerate(grouped(*sides)))  # fmt: skip
+    ((_, pasted),) = snippets(with_candidates(cells))
+    regions = [Region(**each) for each in yaml.safe_load(pasted)["regions"]]
+    assert len({each.name for each in regions}) == 2
+    assert [side in each.provenance for side, each in zip(sides, regions, strict=True)] == [True, True]
+
+
+def test_a_side_that_is_called_like_a_kind_is_another_group() -> None:
+    ((_, pasted),) = snippets(with_candidates(grouped("used differently", "x", kinds=("proxy", "used differently"))))
+    assert [each["words"] for each in yaml.safe_load(pasted)["groups"].values()] == [["word0"], ["word1"]]
+
+
+def test_lexicons_of_two_comparisons_of_an_attribute_and_regions_declared_before_have_names_of_their_own() -> None:
+    one, other = grouped("female", "male")
+    offered = with_candidates((one, other.model_copy(update={"comparison": "groups.gender.female-other"})))
+    attributes = [yaml.safe_load(pasted)["attribute"] for _, pasted in snippets(offered)]
+    assert attributes == ["gender candidates", "gender candidates 2"]
+    assert config_names({0: "a", 1: "b", 2: "外 outside"}, taken=("b", "outside")) == {0: "a", 1: "b 2", 2: "outside 2"}
+
+
+@pytest.mark.parametrize(
+    ("aligned", "said"),
+    [(True, "lie in the same place in every photograph, so a cell may be the same thing"),
+     (False, "do not lie in the same place in every photograph: a cell is a place, not a thing"),
+     (None, "No measured region tells whether photographs are aligned")],
+)  # fmt: skip
+def test_the_page_says_what_measured_regions_tell_of_cells_and_nothing_of_sizes(
+    aligned: bool | None, said: str
+) -> None:
+    shown, none = boxed(), {"cp_lrp": NONE, "attn_lrp": NONE}
+    eyes = region("eyes", ()).model_copy(update={"share": none, "net": none})
+    found = shown.discovery.model_copy(update={"aligned": aligned})
+    page = section(shown.model_copy(update={"discovery": found, "regions": (eyes,), "concentration": none}))
+    assert said in page and "share a size" not in page
+
+
+def test_what_is_withheld_is_counted_by_comparison_and_kind_on_page_and_terminal_alike() -> None:
+    found = discovery()
+    few = tuple(each.model_copy(update={"examples": 3 if i != 2 else 64}) for i, each in enumerate(found.candidates))
+    whole = record(
+        discovery=found.model_copy(update={"candidates": few}),
+        config={**config(), "report": {"show_text": True, "smallest_cell": 5}},
+    )
+    assert told(published(whole)) == told(whole) and "4, 2 marked as proxies" in told(whole)
+    page = section(whole)
+    assert "Nothing is offered for" not in page and "ballet" not in page and "plot" not in page
+    assert "3 words not shown" in page and "(gender: female − male: 2, true fresh: misclassified − correct: 1)" in page
 
 
 def test_places_are_named_where_text_is_hidden_and_words_are_only_counted() -> None:

@@ -1,6 +1,7 @@
 """What is published tells no count of people below k; an oracle counts the tables that a reader could still think of."""
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -372,7 +373,12 @@ def test_candidates_tell_no_count_of_a_side_and_no_word_of_few_examples(examples
     shown = published(record_with({"smallest_cell": k}, data={"used": used}, discovery=found)).discovery
     named = examples >= k and not 0 < used - examples < k
     assert (first.name in {each.name for each in shown.candidates}) == named
-    assert shown.withheld == len(found.candidates) - len(shown.candidates)
+    assert sum(each.n for each in shown.withheld) == len(found.candidates) - len(shown.candidates)
+    for each in found.compared:
+        kinds = Counter(one.kind for one in found.candidates if one.comparison == each.id)
+        told_of = Counter(one.kind for one in shown.candidates if one.comparison == each.id)
+        dropped = {one.kind: one.n for one in shown.withheld if one.comparison == each.id}
+        assert kinds - told_of == dropped
     for each in shown.candidates:
         assert (each.estimate.n, each.estimate.clusters, each.presence, each.p_presence_adjusted) == (None,) * 4
         assert each.examples is None or (each.examples >= k and not 0 < used - each.examples < k)

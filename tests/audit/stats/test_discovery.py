@@ -92,6 +92,42 @@ def test_without_a_difference_a_comparison_offers_a_candidate_in_alpha_of_audits
     assert alarms <= 10, f"{alarms} of {runs}: more than 10 happen in 1 % of such hundreds at alpha .05"
 
 
+def more_frequent(seed: int, *, mean: float, share: float = 0.5) -> Texts:
+    """20 words that stand far more often in texts of a, which are this share; what they carry has one `mean` on both sides."""
+    rng = np.random.default_rng([seed, 9])
+    label, who = rng.integers(0, 2, N), np.where(rng.random(N) < share, "a", "b")
+    rate = np.where(who == "a", 0.7, 0.25)[:, None]
+    count = (rng.random((N, 20)) < rate).astype(np.int64)
+    return Texts(count, mean / rate + rng.normal(0, 0.1, (N, 20)), label, who, np.arange(N))
+
+
+@pytest.mark.parametrize(("mean", "share"), [(0.0, 0.5), (0.1, 0.5), (0.0, 0.25), (0.1, 0.75)])
+def test_true_differences_of_presence_make_no_chance_contribution_an_offer(mean: float, share: float) -> None:
+    runs, alarms, chosen = 100, 0, 0
+    for seed in range(runs):
+        found = found_in(more_frequent(seed, mean=mean, share=share).evidence(seed=seed, min_group_size=10))
+        alarms += bool(found.candidates)
+        chosen += found.m
+    assert alarms <= 10, f"{alarms} of {runs}: more than 10 happen in 1 % of such hundreds at alpha .05"
+    assert chosen == 20 * runs, "one test a word: that of what it carries"
+
+
+def test_words_used_differently_and_equally_often_are_marked_as_proxies_in_alpha_of_offers_at_most() -> None:
+    runs, shares, offered = 150, [], 0
+    for seed in range(runs):
+        rng = np.random.default_rng([seed, 5])
+        label, who = rng.integers(0, 2, N), np.where(rng.random(N) < 0.5, "a", "b")
+        count = (rng.random((N, 20)) < 0.5).astype(np.int64)
+        relevance = 0.3 + 0.1 * (who == "a")[:, None] + rng.normal(0, 0.05, (N, 20))
+        texts = Texts(count, relevance, label, who, np.arange(N))
+        kinds = [each.kind for each in found_in(texts.evidence(seed=seed, min_group_size=10)).candidates]
+        shares.append(kinds.count(CandidateKind.PROXY) / max(1, len(kinds)))
+        offered += len(kinds)
+    assert offered > 3 * runs and np.mean(shares) <= 0.05, (
+        "the rows that offer a word tell its presence: without a correction for that it is .10"
+    )
+
+
 def planted(seed: int = 0, *, cluster_size: int = 1) -> Texts:
     """w0 stands mostly in texts of a; w1 equally in both and pushes both; w2 equally, and pushes a only; all three carry relevance."""
     texts, rng = drawn(seed, n=480, cluster_size=cluster_size), np.random.default_rng([seed, 1])
