@@ -50,6 +50,8 @@ def told(record: AuditRecord) -> str:
         kinds[each.kind] += each.n
     n, proxies = kinds.total(), kinds[CandidateKind.PROXY]
     asked = sum(one.chosen > 0 for one in found.compared)
+    if not asked:
+        return f"no comparison could be made ({plural(len(found.compared), 'comparison')} NOT TESTABLE, the report says why)"
     what = f"{n or 'none'}{f', {proxies} marked as proxies,' if proxies else ''} in {plural(asked, 'comparison')}"
     return f"{what}; an offer for the next lexicon or mask, no finding"
 
