@@ -336,11 +336,6 @@ class Relevance(Block):
     def _what_the_method_takes(self) -> "Relevance":
         if self.method == LRP and not self.composites:
             raise ValueError("composites: give at least one")
-        for name in ("composites", "witnesses"):
-            if self.method != LRP and getattr(self, name):
-                raise ValueError(
-                    f"{name} are the rules of method lrp; leave them out, or leave out method: {self.method}"
-                )
         for name in DEFAULTS:
             taken = name in METHODS.get(self.method, ())
             if taken != (getattr(self, name) is not None):

@@ -241,7 +241,7 @@ class Requirement:
 
 
 _CURE: Final = (
-    "rules that fit the architecture (of method lrp; transformers of images need AttnLRP, see docs/images.md), or another method; a "
+    "rules that fit the architecture (transformers of images need AttnLRP, see docs/images.md), or another method; a "
     "larger checks.validity where the interval only just misses"
 )
 REQUIREMENTS: Final[Mapping[str, Requirement]] = MappingProxyType({
@@ -263,7 +263,7 @@ REQUIREMENTS: Final[Mapping[str, Requirement]] = MappingProxyType({
     "noise": Requirement(
         "Stability under tiny noise",
         "Does the map stay what it is under noise of one grey level, or of 1 % of the embeddings?",
-        0.8, "noise too small to see changes the map", "smoother rules, as with gamma; for methods that draw, more relevance.samples",
+        0.8, "noise too small to see changes the map", "smoother rules, as with gamma",
     ),
     "composites": Requirement(
         "Agreement of composites", "Do other rules rank the features of an example alike?", 0.0,

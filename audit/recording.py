@@ -24,7 +24,7 @@ from audit.stats.cases import Evidence
 from audit.stats.effects import agreements
 from audit.stats.families import below_chance
 from audit.stats.rates import wilson
-from audit.stats.validity import untested
+from audit.stats.validity import cures, untested
 from audit.stats.verdicts import exit_code
 from audit.tables import GroupTable
 from audit.tasks.task import Task
@@ -105,6 +105,7 @@ def make_record(
         limits=LIMITS,
         warnings=(
             *(f"the explanation is not valid: {fault}" for fault in answers.faults),
+            *cures(answers.validity, config.relevance.method),
             *untested(answers.validity),
             *below_chance(model.accuracy, model.classes),
         ),

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from audit.questions import QUESTIONS
 from audit.records import AuditRecord, Finding, Verdict
 from audit.report.candidates import told
 from audit.report.text import interval, listed, p_value
@@ -85,8 +86,9 @@ def _question(finding: Finding) -> str:
 
 
 def _verdict(finding: Finding) -> str:
-    """The verdict; a difference shown to be inside its margin says so, and so does one that another choice would change, and its grade."""
-    fragile = (", fragile" if finding.fragile else "") + (f", {finding.grade.value}" if finding.grade else "")
+    """The verdict; a difference inside its margin says so, and so does one that another choice would change; its grade, if of relevance."""
+    graded = finding.grade if QUESTIONS[finding.question].explained else None
+    fragile = (", fragile" if finding.fragile else "") + (f", {graded.value}" if graded else "")
     if finding.verdict is Verdict.DIFFERENT and finding.margin is not None:
         return (
             "DIFFERENT, inside margin" if within(finding.estimate, finding.margin) else "DIFFERENT, may exceed"

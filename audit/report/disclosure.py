@@ -8,15 +8,15 @@ Cost: milliseconds.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
 from pydantic import JsonValue
 
-from audit.records import AuditRecord, Check, Estimate, Finding, Verdict
+from audit.records import AuditRecord, Check, Estimate, Finding, TermEffect, Verdict
 from audit.report.rates import ERROR, OF_COLUMNS, compared, estimate_of, near, parts, rate_tables
-from audit.report.suppression import OF_A_RATE, counted, masked, outward, rare, shown_estimate, small, unvalued
+from audit.report.suppression import OF_A_RATE, counted, masked, outward, rare, shown_estimate, small, table, unvalued
 from audit.report.text import WITHHELD
 
 OF_RATES: Final = ("outcome", "link", "unexplained")
@@ -29,6 +29,7 @@ CHANGED: Final = (
 WITHIN: Final = ("odds ratio of an error", "p of equal odds", "p of one odds ratio")  # of errors by true class
 INTERVAL: Final = r" ?\(\d+ % interval [^)]*\)"  # of a difference, in a reason
 INTERVALS: Final = r" [+-]\d+\.\d+ \[[^\]]*\]"  # of checks, in the grounds of a grade
+ALL: Final = "all"  # label of an effect over every class
 ROUNDED: Final = "a rate has few events, or few others: the interval is rounded outwards"
 
 
@@ -38,13 +39,14 @@ def shown_findings(
     """`groups`: those of each column that are withheld; `absent`: regions that few photographs lack, or hold."""
     told = _told(record, groups, k)
     changed = {compared(each) for each in record.findings if _changes_few(each, k)}
-    close = near(record, k)
+    close, terms = near(record, k), hidden_terms(record.effects, k)
     shown = []
     for each in record.findings:
         hidden = (
             (each.question in OF_COLUMNS and each.attribute in told.counts)
             or not set(absent).isdisjoint((*each.groups, str(each.details.get("region"))))
             or each.id in close
+            or _of_term(each) in terms
             or any(small(n, k) for n in _counts(each))
             or _one_way(each, k)
         )
@@ -55,6 +57,24 @@ def shown_findings(
         withheld = (CHANGED if compared(each) in changed else ()) + (WITHIN if each.attribute in told.rates else ())
         shown.append(_finding(each, k, counts=not (hidden or events), events=events, withheld=withheld))
     return tuple(shown)
+
+
+def hidden_terms(effects: Sequence[TermEffect], k: int) -> frozenset[tuple[str, str, str, str]]:
+    """Attribute, group, term and class of the counts that are too small to show, or that would tell one from the count of all classes."""
+    sizes: dict[tuple[str, str, str], dict[str, int | None]] = {}
+    for each in effects:
+        sizes.setdefault((each.attribute, each.group, each.term), {})[each.label] = each.estimate.n
+    return frozenset(
+        (*term, label)
+        for term, by_label in sizes.items()
+        for label in table({name: n for name, n in by_label.items() if name != ALL}, by_label.get(ALL), k)
+    )
+
+
+def _of_term(finding: Finding) -> tuple[str, ...]:
+    """Attribute, group, term and class of a finding on one."""
+    term, label = finding.details.get("term"), finding.details.get("true class")
+    return (finding.attribute, *finding.groups[:1], str(term), str(label))
 
 
 @final

@@ -28,13 +28,12 @@ from audit.records import (
     ValidityCheck,
     Withheld,
 )
-from audit.report.disclosure import shown_findings
+from audit.report.disclosure import hidden_terms, shown_findings
 from audit.report.page import hashes_ids, smallest_cell
 from audit.report.suppression import masked, rare, shown_estimate, small, table, withheld, without
 from audit.report.text import WITHHELD
 from audit.tables import UNKNOWN
 
-ALL: Final = "all"  # label of an effect over every class
 ACCURACY: Final = r"(?<=accuracy )0\.\d+"  # in a warning
 
 
@@ -152,18 +151,12 @@ def _term(term: TermCount, used: int, k: int) -> TermCount:
 
 def _effects(effects: Sequence[TermEffect], k: int) -> tuple[TermEffect, ...]:
     """Effects of a term per class, of which the effect over all classes is the total."""
-    sizes: dict[tuple[str, str, str], dict[str, int | None]] = {}
-    for each in effects:
-        sizes.setdefault((each.attribute, each.group, each.term), {})[each.label] = each.estimate.n
-    hidden = {
-        term: table({label: n for label, n in by_label.items() if label != ALL}, by_label.get(ALL), k)
-        for term, by_label in sizes.items()
-    }
+    hidden = hidden_terms(effects, k)
     return tuple(
         each.model_copy(
             update={
                 "estimate": shown_estimate(
-                    each.estimate, k, counts=each.label not in hidden[each.attribute, each.group, each.term]
+                    each.estimate, k, counts=(each.attribute, each.group, each.term, each.label) not in hidden
                 )
             }
         )

@@ -1,7 +1,7 @@
 """What the report says in its own words about verdicts, exit codes, the ledger and its terms, and the summary."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -85,8 +85,10 @@ GLOSSARY: Final[dict[str, str]] = {
     "much of something else in the same example.",
     "Evidence grade": "confirmed: two interventions or more show the difference in its direction, with an effect of at least its "
     "margin, none the other, and it is not fragile; supported: they point the same way; suggestive: they differ, or none could be "
-    "made; refuted by intervention: all show the other direction.",
-    "Fragile": "another choice than the config's (a term left out, unknown values on one side) would give another verdict.",
+    "made; refuted by intervention: all show the other direction. Effects of words and regions are measured against margins.swap. What is "
+    "read from predictions, as gaps and swaps are, needs no such check and counts as confirmed, however small.",
+    "Fragile": "another choice than the config's (a term left out, unknown values on one side, masks grown, a composite without a "
+    "vote) would give another verdict.",
     "Candidate": "what nobody declared and yet differs between groups, or goes with errors: chosen on one half of the examples, tested on "
     "the other, and offered for the next lexicon or mask. A proxy is one that occurs more often in one group.",
     "Gate": "a question whose worst verdict sets the exit code.",
@@ -157,6 +159,21 @@ def requirement(asks: str) -> Requirement:
     return REQUIREMENTS.get(asks, Requirement(asks, "", None))
 
 
+def method(record: AuditRecord) -> str:
+    """What explains: LRP with its composites, or the method that the config names."""
+    asked = record.config.get("relevance")
+    named = str(asked.get("method", "lrp")) if isinstance(asked, Mapping) else "lrp"
+    return named if named != "lrp" else f"LRP, {listed(list(dict.fromkeys(each.composite for each in record.ledger)))}"
+
+
+def validity(record: AuditRecord) -> str:
+    """Whether the explanation holds, in a line."""
+    asked = [each.holds for each in record.validity if each.holds is not None]
+    if not asked:
+        return "its validity could not be tested"
+    return f"{sum(asked)} of {plural(len(asked), 'test')} of its validity {'hold' if all(asked) else 'hold: NOT valid'}"
+
+
 def not_asked(asked: Collection[str], *, images: bool) -> list[str]:
     """Titles of the questions that the task has and the record does not."""
     task = "image" if images else "text"
@@ -170,7 +187,9 @@ def tested(findings: Sequence[Finding]) -> list[Finding]:
 
 def summary(record: AuditRecord) -> tuple[str, str, str]:
     """What was asked and came out, the most severe finding, and what stays open."""
-    return _counted(record), _most_severe(record.findings), _open(record.findings)
+    withheld = "Verdicts on relevance are withheld, because the explanation was not shown to be valid. "
+    severe = _most_severe(record.findings)
+    return _counted(record), (withheld if record.exit_code == 4 else "") + severe, _open(record.findings)
 
 
 def _counted(record: AuditRecord) -> str:

@@ -43,9 +43,8 @@ def _grade(finding: Finding, margins: Margins) -> tuple[Grade, str]:
     if len(same) >= ENOUGH:
         told = f"interventions show it in the same direction: {_names(same)}"
         small = len(_beyond(same, margins)) < ENOUGH
-        but = (
-            "; but it is fragile" if finding.fragile else "; but the effect is smaller than its margin" if small else ""
-        )
+        reasons = ["it is fragile"] * finding.fragile + ["the effect is smaller than its margin"] * small
+        but = f"; but {' and '.join(reasons)}" if reasons else ""
         return (Grade.SUPPORTED if but else Grade.CONFIRMED), told + but
     if len(along) == len(known):
         shown = f"shown by {_names(same)} alone" if same else "none shown alone"

@@ -233,7 +233,7 @@ the area between the two curves of the contrast logit (Samek et al. 2017; both o
 example lies, 0 for a random order. Copies of the model with random weights (three, each for a third of the sample) give the map that the
 input alone does (Adebayo et al. 2018). A requirement holds where the whole 95 % interval over independent examples exceeds its bound, under
 each fill. Of fewer than 20 nothing is required, nor more than the mean map gives of texts from one template (more than half of their words
-stand in most texts). Where one does not hold, or the ledger does not close, or more than a tenth of the maps
+stand in most texts). Where one does not hold, or the ledger does not close (gradient x input keeps none), or more than a tenth of the maps
 are empty, the exit code is 4 and no finding on relevance has a verdict.
 
 | requirement | asks | must exceed |

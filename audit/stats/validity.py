@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from audit.config import LRP
 from audit.questions import REQUIREMENTS
 from audit.records import Estimate, LedgerSummary, ValidityCheck
 from audit.stats.intervals import mean_interval, missing
@@ -70,6 +71,16 @@ def faults(checks: Sequence[ValidityCheck], ledger: Sequence[LedgerSummary]) -> 
     return (*_ledger_faults(ledger), *_shown_faults(checks))
 
 
+def cures(checks: Sequence[ValidityCheck], method: str) -> tuple[str, ...]:
+    """What may help where a requirement does not hold, once; `method` as the config names it."""
+    broken = [REQUIREMENTS[each.asks] for each in checks if each.holds is False]
+    if not broken:
+        return ()
+    if method != LRP:
+        return (f"what may help: look into what {method} gives, or take relevance.method: {LRP}",)
+    return (f"what may help: {'; '.join(dict.fromkeys(each.cure for each in broken))}",)
+
+
 def untested(checks: Sequence[ValidityCheck]) -> tuple[str, ...]:
     """A warning where what is required could not be asked, for then nothing speaks for the explanation."""
     reasons = [each.estimate.reason for each in checks if each.asks == "random order" and each.estimate.value is None]
@@ -81,8 +92,7 @@ def _shown_faults(checks: Sequence[ValidityCheck]) -> Iterator[str]:
         if each.holds is False:
             needed, found = REQUIREMENTS[each.asks], each.estimate
             yield (
-                f"{needed.fault} ({each.by}: {_shown(found)}, {found.unit}; the whole interval must exceed {needed.above:g}); what may "
-                f"help: {needed.cure}"
+                f"{needed.fault} ({each.by}: {_shown(found)}, {found.unit}; the whole interval must exceed {needed.above:g})"
             )
 
 

@@ -50,6 +50,8 @@ def composites(loaded: LoadedConfig, known: Mapping[str, Mapping[str, Any]] | No
 
 def witnesses(loaded: LoadedConfig) -> tuple[str, ...]:
     """Those of the composites that have no vote."""
+    if loaded.config.relevance.method != LRP:
+        return ()
     voting = {composite_name(given) for given in loaded.config.relevance.composites}
     return tuple(
         name for given in loaded.config.relevance.witnesses for name in [composite_name(given)] if name not in voting

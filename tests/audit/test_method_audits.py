@@ -20,6 +20,7 @@ from audit.config import METHODS
 from audit.errors import ConfigError, ModelError
 from audit.loading import load_config
 from audit.pipeline import Run, run
+from audit.preparation import prepare
 from audit.store.runs import verify
 
 Project = Callable[..., Path]
@@ -161,7 +162,6 @@ def test_one_text_and_one_image_are_explained_by_a_method(project: Project, fold
     ("relevance", "problem"),
     [
         ({"method": "occlusio"}, "relevance.method: 'occlusio' is no method; choose from lrp, gradient_x_input"),
-        ({"method": "occlusion", "composites": ["auto"]}, "composites are the rules of method lrp; leave them out"),
         ({"composites": []}, "composites: give at least one"),
         ({"method": "occlusion", "steps": 5}, "steps: only of integrated_gradients; leave it out"),
         ({"steps": 5}, "steps: only of integrated_gradients"),
@@ -176,6 +176,12 @@ def test_what_does_not_fit_a_method_is_refused_with_its_cure(
     with pytest.raises(ConfigError, match=r"small\.yaml:") as refused:
         load_config(project(relevance=relevance))
     assert problem in str(refused.value)
+
+
+def test_rules_of_lrp_that_stand_in_a_config_are_no_matter_to_another_method(project: Project) -> None:
+    path = project(relevance={"composites": ["auto"], "witnesses": ["epsilon"]})
+    task = prepare(load_config(path, ["relevance.method=occlusion"]))
+    assert task.explainer.names == task.explainer.voting == ("occlusion",)
 
 
 def test_defaults_are_those_of_the_method(project: Project, folder: Path) -> None:
