@@ -8,7 +8,7 @@ PEERS_INSTALL := .venv-peers/bin/python -m pip install -qq --disable-pip-version
 PEERS_READY := .venv-peers/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench planted coverage simulate peers wheel clean
+.PHONY: help setup demo test check bench planted rehearsal coverage simulate peers wheel clean
 
 help: ## show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
@@ -35,6 +35,10 @@ planted: $(READY) ## audit models with planted reliance and write docs/benchmark
 	$(BIN)/python -m bench.planted --part calibration
 	$(BIN)/python -m bench.planted
 	$(BIN)/python -m bench.planted.page > docs/benchmark.new && mv docs/benchmark.new docs/benchmark.md
+
+rehearsal: $(READY) ## the small profile of `make planted`, LRP alone (five minutes on two cores)
+	rm -f build/planted/small.jsonl
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.planted --small --workers 2 --results build/planted
 
 coverage: $(READY) ## run the LRP engine over the model zoo and write docs/coverage.md (two minutes)
 	$(BIN)/python -m tests.lrp.coverage

@@ -81,6 +81,7 @@ def test_bare_make_prints_help_and_touches_nothing(tmp_path: Path) -> None:
         "check",
         "bench",
         "planted",
+        "rehearsal",
         "coverage",
         "simulate",
         "peers",

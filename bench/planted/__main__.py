@@ -9,6 +9,7 @@ import click
 
 from audit.models.quiet import quiet_transformers
 from audit.progress import progress
+from bench.planted.judging import contradictions
 from bench.planted.measuring import Row, measured
 from bench.planted.protocol import Part, Protocol, read_protocol
 from bench.planted.results import FOLDER, append, check_protocol, results_file, rows, unfinished
@@ -25,16 +26,17 @@ Job = tuple[Unit, tuple[str, ...], Protocol]
 @click.option("--modality", type=click.Choice([*RHOS]), help="Default: both.")
 @click.option("--method", "methods", type=click.Choice([*METHODS]), multiple=True, help="Default: all.")
 @click.option("--minutes", type=float, help="Stop after this time; the next run goes on.")
+@click.option("--limit", type=int, help="The first units only.")
 @click.option("--workers", type=int, default=1, help="Processes of one core each.")
 @click.option("--results", type=click.Path(path_type=Path), default=FOLDER, help="Folder of the rows.")
 def main(
-    *, is_small: bool, part: Part, modality: Modality | None, methods: tuple[str, ...], minutes: float | None, workers: int,
-    results: Path,
+    *, is_small: bool, part: Part, modality: Modality | None, methods: tuple[str, ...], minutes: float | None, limit: int | None,
+    workers: int, results: Path,
 ) -> None:  # fmt: skip
-    """Measure the planted-bias benchmark."""
+    """Measure the planted-bias benchmark; of the small profile, end with 1 where its models contradict the audits."""
     protocol, asked = read_protocol(), (modality,) if modality else tuple(RHOS)
     methods = ("lrp",) if is_small else methods or tuple(METHODS)
-    units = list(small(protocol, asked) if is_small else enumerated(protocol, part, asked))
+    units = list(small(protocol, asked) if is_small else enumerated(protocol, part, asked))[:limit]
     path = results / "small.jsonl" if is_small else results_file(part, results)
     found = rows(path)
     check_protocol(found, protocol, path)
@@ -52,6 +54,9 @@ def main(
                 advance(1)
             if time.monotonic() > end:
                 break
+    problems = contradictions(rows(path), protocol) if is_small else []
+    if problems:
+        raise click.ClickException("; ".join(problems))
 
 
 def _measured(jobs: Sequence[Job], workers: int) -> Iterator[list[Row]]:

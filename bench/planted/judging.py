@@ -1,10 +1,11 @@
 """What a row of results says: whether the model relies on the planted attribute, and whether the audit names it, under each decision."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final
 
 import numpy as np
+from scipy.stats import binom
 
 from audit.stats.rates import wilson_bounds
 from bench.planted.protocol import Protocol
@@ -12,6 +13,7 @@ from bench.planted.protocol import Protocol
 Row = Mapping[str, Any]
 Kind = Literal["null", "positive", "grey"]
 NOWHERE: Final = ("global tint", "interaction of undeclared words")  # arms whose cue nothing declared covers
+STRONG: Final = 0.6  # effect that every audit must name
 SHOWN: Final = ("BREACH", "DIFFERENT")
 NOT_VALID: Final = 4  # exit code of an audit that withholds its verdicts
 Decision = Callable[[Mapping[str, Any]], bool]
@@ -88,3 +90,26 @@ def statistic(row: Row, protocol: Protocol) -> float:
     """Size of the planted feature's estimate; 0 where it has none."""
     found = row["findings"].get(protocol["planted"][row["modality"]])
     return abs(found["value"] or 0.0) if found else 0.0
+
+
+def contradictions(found: Sequence[Row], protocol: Protocol) -> list[str]:
+    """What rows of the small profile show that audits must not: failures, too many alarms, and strong reliance not named with its sign."""
+    failed = [f"{row['key']}: {row['error']}" for row in found if "error" in row]
+    answered = [row for row in found if "error" not in row]
+    return failed + [
+        problem for modality in protocol["decisions"] for problem in _contradicted(answered, modality, protocol)
+    ]
+
+
+def _contradicted(answered: Sequence[Row], modality: str, protocol: Protocol) -> Iterator[str]:
+    decision, planted = DECISIONS[protocol["decisions"][modality]], protocol["planted"][modality]
+    mine = [row for row in answered if row["modality"] == modality]
+    nulls = [row for row in mine if kind(row, protocol) == "null"]
+    alarms = sum(bool(named(row, decision)) for row in nulls)
+    most = int(binom.ppf(0.999, len(nulls), 0.05)) if nulls else 0
+    if alarms > most:
+        yield f"{modality}: {alarms} alarms in {len(nulls)} models without reliance, at most {most} are chance"
+    for row in mine:
+        strong = abs(row["truth"]["effect"]) >= STRONG
+        if strong and not (named(row, decision)[:1] == [planted] and right_sign(row, protocol)):
+            yield f"{row['key']}: effect {row['truth']['effect']:.2f} is not named with its sign"

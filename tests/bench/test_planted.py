@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from scipy.stats import binom
 from torch import Tensor, nn
 
 from audit.config import Model
@@ -16,7 +16,7 @@ from audit.models.huggingface import load_text_model
 from bench.planted import image_units, text_units
 from bench.planted.__main__ import main
 from bench.planted.images import BORDER, SIDE, seen_by_model
-from bench.planted.judging import DECISIONS, Rate, kind, named, right_sign
+from bench.planted.judging import DECISIONS, Rate, contradictions, kind, named, right_sign
 from bench.planted.measuring import merged
 from bench.planted.protocol import PROTOCOL, read_protocol
 from bench.planted.results import ProtocolChanged, append, check_protocol, results_file, rows, unfinished
@@ -215,32 +215,36 @@ def test_blocks_of_a_config_are_merged_key_by_key() -> None:
     assert set(METHODS) >= {"lrp", "gradient_x_input"} and METHODS["lrp"] == {}
 
 
+FIRST = 6  # units of the small profile, a model of each kind and modality; `make rehearsal` takes all
+
+
 @pytest.fixture(scope="module")
 def small_rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
-    """The small profile, interrupted after its first unit and taken up again."""
+    """The beginning of the small profile, interrupted after its first unit and taken up again."""
     folder = tmp_path_factory.mktemp("planted")
-    for options in (["--minutes", "0"], ["--workers", "1"]):
-        done = CliRunner().invoke(main, ["--small", "--results", str(folder), *options], catch_exceptions=False)
-        assert done.exit_code == 0
-        if "--minutes" in options:
+    for options in (["--minutes", "0"], []):
+        asked = ["--small", "--limit", str(FIRST), "--results", str(folder), *options]
+        done = CliRunner().invoke(main, asked, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        if options:
             assert len(rows(folder / "small.jsonl")) == 1
     return rows(folder / "small.jsonl")
 
 
-def test_the_small_profile_measures_every_unit_once_and_none_fails(small_rows: list[dict[str, object]]) -> None:
-    assert [each["key"] for each in small_rows] == [unit.key for unit in small(PROTOCOL_NOW, tuple(RHOS))]
-    assert not [each["error"] for each in small_rows if "error" in each]
+def test_the_small_profile_measures_every_unit_once_and_none_contradicts(small_rows: list[dict[str, object]]) -> None:
+    assert [each["key"] for each in small_rows] == [unit.key for unit in small(PROTOCOL_NOW, tuple(RHOS))][:FIRST]
+    assert contradictions(small_rows, PROTOCOL_NOW) == []
+    assert {(each["modality"], kind(each, PROTOCOL_NOW)) for each in small_rows} >= {
+        ("text", "null"), ("text", "positive"), ("image", "null"), ("image", "positive"),
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("modality", [*RHOS])
-def test_strong_reliance_is_named_with_its_sign_and_null_models_raise_few_alarms(
-    small_rows: list[dict[str, object]], modality: str
-) -> None:
-    decision = DECISIONS[PROTOCOL_NOW["decisions"][modality]]
-    mine = [each for each in small_rows if each["modality"] == modality]
-    nulls = [each for each in mine if kind(each, PROTOCOL_NOW) == "null"]
-    strong = [each for each in mine if abs(each["truth"]["effect"]) >= 0.6]  # type: ignore[index]
-    assert len(nulls) >= 15 and len(strong) >= 8
-    assert sum(bool(named(each, decision)) for each in nulls) <= binom.ppf(0.999, len(nulls), 0.05)
-    planted = PROTOCOL_NOW["planted"][modality]
-    assert all(named(each, decision)[:1] == [planted] and right_sign(each, PROTOCOL_NOW) for each in strong)
+def test_models_that_contradict_the_audits_are_told(small_rows: list[dict[str, object]]) -> None:
+    def changed(row: dict[str, Any], verdict: str) -> dict[str, Any]:
+        return {**row, "findings": {name: {**each, "verdict": verdict} for name, each in row["findings"].items()}}
+
+    silent = [changed(each, "EQUIVALENT") for each in small_rows]
+    assert any("is not named with its sign" in each for each in contradictions(silent, PROTOCOL_NOW))
+    loud = [changed(each, "BREACH") for each in small_rows if kind(each, PROTOCOL_NOW) == "null"] * 3
+    assert any("alarms in" in each for each in contradictions(loud, PROTOCOL_NOW))
+    assert contradictions([{"key": "k", "error": "E: x"}], PROTOCOL_NOW) == ["k: E: x"]
