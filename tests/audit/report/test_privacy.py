@@ -19,6 +19,7 @@ from audit.records import (
     MeanMap,
     RegionRecord,
     Sensitivity,
+    TermEffect,
     Verdict,
 )
 from audit.report.page import cards, picture_alt
@@ -395,3 +396,21 @@ def test_the_page_names_no_candidate_that_few_examples_hold_and_says_how_many_th
     few = tuple(each.model_copy(update={"examples": 4}) for each in found.candidates)
     page = html(record_with({"smallest_cell": 5}, discovery=found.model_copy(update={"candidates": few}))).decode()
     assert "ballet" not in page and "4 words not shown: fewer than 5 examples hold them" in page
+
+
+def test_a_finding_of_one_class_tells_no_count_of_the_other() -> None:
+    """10 texts with the term in one class, in a table that says 14 in all, would tell of 4 in the other."""
+
+    def of(label: str, n: int) -> TermEffect:
+        return TermEffect(
+            attribute="gender", group="male", term="he", label=label, estimate=estimate(0.1, 0.02, n=n, clusters=n)
+        )
+
+    asked = finding(
+        "direction", "gender", ("male",), estimate(0.1, 0.02, n=10, clusters=10), Verdict.DIFFERENT, "significant", p=0.001,
+        adjusted=0.01, m=2, family="direction by class", margin=None, estimand="a term", details={"term": "he", "true class": "rotten"},
+    )  # fmt: skip
+    hidden = published(record_with(effects=(of("all", 14), of("rotten", 10)), findings=(asked,)))
+    shown = published(record_with(effects=(of("all", 24), of("rotten", 10), of("fresh", 14)), findings=(asked,)))
+    assert hidden.findings[0].estimate.n is None and hidden.effects[1].estimate.n is None
+    assert shown.findings[0].estimate.n == 10 and shown.effects[1].estimate.n == 10
