@@ -7,15 +7,12 @@ from pathlib import Path
 
 import click
 
-from audit.models.quiet import quiet_transformers
 from audit.progress import progress
 from bench.planted.judging import contradictions
-from bench.planted.measuring import Row, measured
-from bench.planted.protocol import Part, Protocol, read_protocol
+from bench.planted.measuring import Job, Row, rows_of
+from bench.planted.protocol import Part, read_protocol
 from bench.planted.results import FOLDER, append, check_protocol, results_file, rows, unfinished
-from bench.planted.units import METHODS, RHOS, Modality, Unit, asked_of, enumerated, small
-
-Job = tuple[Unit, tuple[str, ...], Protocol]
+from bench.planted.units import METHODS, RHOS, Modality, asked_of, enumerated, small
 
 
 @click.command()
@@ -62,18 +59,10 @@ def main(
 def _measured(jobs: Sequence[Job], workers: int) -> Iterator[list[Row]]:
     """The rows of each unit, in the order of the units."""
     if workers == 1:
-        yield from map(_one, jobs)
+        yield from map(rows_of, jobs)
         return
     with get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap(_one, jobs)
-
-
-def _one(job: Job) -> list[Row]:
-    import torch
-
-    torch.set_num_threads(1)
-    with quiet_transformers():
-        return list(measured(*job))
+        yield from pool.imap(rows_of, jobs)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 from scipy import stats
 
+from audit.models.quiet import quiet_transformers
 from audit.pipeline import Run, run
 from audit.records import Finding
 from bench.planted.image_units import IMAGE_ARMS, image_unit
@@ -21,6 +22,16 @@ from bench.planted.text_units import TEXT_ARMS, text_unit
 from bench.planted.units import METHODS, Unit
 
 Row = dict[str, Any]
+Job = tuple[Unit, tuple[str, ...], Protocol]
+
+
+def rows_of(job: Job) -> list[Row]:
+    """The rows of one job, on one core; it stands here because processes that are spawned cannot find what is in a `__main__`."""
+    import torch
+
+    torch.set_num_threads(1)
+    with quiet_transformers():
+        return list(measured(*job))
 
 
 def measured(unit: Unit, methods: Sequence[str], protocol: Protocol) -> Iterator[Row]:
