@@ -56,13 +56,13 @@ def _asked(table: ValidityTable, scale: float) -> Iterator[tuple[str, str, Float
 def _check(
     asks: str, by: str, values: FloatArray, unit: str, cluster: IntArray, voting: Collection[str]
 ) -> ValidityCheck:
-    estimate, above = mean_interval(values, cluster=cluster, unit=unit), REQUIREMENTS[asks].above
+    estimate = mean_interval(values, cluster=cluster, unit=unit)
     if (estimate.clusters or 0) < FEWEST:
         reason = f"{estimate.clusters or 0} independent examples with a map; {FEWEST} are needed"
         estimate = missing(reason, level=estimate.level, unit=unit, n=int(np.isfinite(values).sum()))
     least = estimate.value if estimate.low is None else estimate.low  # values that are all equal have no interval
-    asked = above is not None and least is not None and (asks != "composites" or by in voting)
-    holds = least > above if asked and least is not None and above is not None else None
+    above = REQUIREMENTS[asks].above if asks != "composites" or by in voting else None
+    holds = None if above is None or least is None else least > above
     return ValidityCheck(asks=asks, by=by, estimate=estimate, holds=holds)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import binom
 
 from audit.stats.rates import wilson_bounds
+from bench.planted.figures import NORMAL
 from bench.planted.protocol import Protocol
 
 Row = Mapping[str, Any]
@@ -43,7 +44,7 @@ class Rate:
     @property
     def bounds(self) -> tuple[float, float]:
         """All of 0 to 1 where there is none."""
-        return wilson_bounds(self.value, self.n, 1.959963984540054) if self.n else (0.0, 1.0)
+        return wilson_bounds(self.value, self.n, NORMAL) if self.n else (0.0, 1.0)
 
     def __str__(self) -> str:
         low, high = self.bounds
