@@ -5,7 +5,7 @@ the logit, which alone beats a random order (0 by symmetry), and of a re-initial
 input alone gives. Cost: 12 forward passes an example and fill, and a map an example for a copy, the noise and each composite.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -47,8 +47,8 @@ class Specimens(Protocol):
         """Mean share of the features of an example that most others have too."""
         ...
 
-    def maps(self, composite: str) -> Maps:
-        """Relevance for the contrast logit by feature."""
+    def maps(self, composites: Sequence[str]) -> list[Maps]:
+        """Relevance for the contrast logit by feature, under each composite."""
         ...
 
     def contrast(self, hidden: Flipped, fill: str) -> FloatArray:
@@ -84,9 +84,9 @@ def measure(
 ) -> ValidityTable:
     """What the sample shows; `margin` `[m]` are its contrast logits."""
     side, (first, *others) = np.where(margin < 0, -1.0, 1.0), specimens.composites
-    own = _towards(specimens.maps(first), side)
+    own, *theirs = [_towards(maps, side) for maps in specimens.maps(specimens.composites)]
     copies = _towards(_of_copies(specimens, first, seed), side)
-    noisy = specimens.noisy(np.random.default_rng([seed, NOISE_SEED])).maps(first)
+    (noisy,) = specimens.noisy(np.random.default_rng([seed, NOISE_SEED])).maps([first])
 
     def score(hidden: Flipped, fill: str) -> FloatArray:
         advance(len(side))
@@ -108,7 +108,7 @@ def measure(
         },
         noise=_correlations(own, _towards(noisy, side)),
         copy=_correlations(own, copies),
-        composites={name: _correlations(own, _towards(specimens.maps(name), side)) for name in others},
+        composites={name: _correlations(own, maps) for name, maps in zip(others, theirs, strict=True)},
         alike=specimens.alike,
     )  # fmt: skip
 
@@ -118,7 +118,7 @@ def _of_copies(specimens: Specimens, composite: str, seed: int) -> list[FloatArr
     found: list[FloatArray] = [np.zeros(0)] * len(specimens.rows)
     for k in range(min(COPIES, len(found))):
         part = np.arange(k, len(found), COPIES)
-        maps = specimens.part(part).reinitialised(seed + 1 + k).maps(composite)
+        (maps,) = specimens.part(part).reinitialised(seed + 1 + k).maps([composite])
         for i, values in zip(part.tolist(), maps, strict=True):
             found[i] = values
     return found

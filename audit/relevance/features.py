@@ -81,23 +81,36 @@ class TextFeatures:
         return self.ids[self.real].astype(np.int64).tobytes()
 
     def read(self, kept: Kept, model: Any) -> "Tensor":
-        texts = [self._without(row) for row in kept]
+        import torch
+
+        ids, shown = self._without(kept)
+        if not shown.any(axis=1).all():  # where no token can say that a word is gone, a text without any is one blank
+            ids[~shown.any(axis=1), 0], shown[~shown.any(axis=1), 0] = self.tokens.blank, True
+        left = self.tokens.tokenizer.padding_side == "left"
+        order = np.argsort(shown if left else ~shown, axis=1, kind="stable")
+        longest = int(shown.sum(axis=1).max())
+        order = order[:, -longest:] if left else order[:, :longest]
+        shown = np.take_along_axis(shown, order, axis=1)
+        pad = self.tokens.tokenizer.pad_token_id or 0
+        ids = np.where(shown, np.take_along_axis(ids, order, axis=1), pad)
         device = next(model.parameters()).device
-        return model(**{name: values.to(device) for name, values in _padded(texts, self.tokens.tokenizer).items()})  # type: ignore[no-any-return]
+        given = {"input_ids": ids, "attention_mask": shown.astype(np.int64)}
+        return model(**{name: torch.from_numpy(values).to(device) for name, values in given.items()})  # type: ignore[no-any-return]
 
     def spread(self, relevance: FloatArray) -> FloatArray:
         inside = self.words >= 0
         count = np.bincount(self.words[inside], minlength=self.n)
         return np.where(inside, np.append(relevance / np.maximum(count, 1), 0.0)[self.words], 0.0)
 
-    def _without(self, kept: Kept) -> list[int]:
+    def _without(self, kept: Kept) -> tuple[IntArray, Kept]:
+        """The ids `[k, tokens]` with a mask in the place of a hidden word, and which of them are read."""
         ids, words = self.ids[self.real], self.words[self.real]
-        hidden = ~np.append(kept, True)[words]
+        hidden = ~np.column_stack([kept, np.ones(len(kept), dtype=np.bool_)])[:, words]
         mask = self.tokens.tokenizer.mask_token_id
         if mask is None:
-            return ids[~hidden].tolist() or [self.tokens.blank]
+            return np.tile(ids, (len(kept), 1)), ~hidden
         begins = np.diff(words, prepend=-1) != 0
-        return np.where(hidden, mask, ids)[~hidden | begins].tolist()  # type: ignore[no-any-return]
+        return np.where(hidden, mask, ids), ~hidden | begins
 
 
 @final
@@ -162,17 +175,3 @@ def word_of_tokens(text: str, offsets: IntArray, real: Kept) -> IntArray:
 def by_parts(read: Callable[[Kept], FloatArray], kept: Kept) -> FloatArray:
     """The values `[k]` of `read` from `ROWS` rows at a time."""
     return np.concatenate([read(kept[start : start + ROWS]) for start in range(0, len(kept), ROWS)])
-
-
-def _padded(texts: Sequence[Sequence[int]], tokenizer: Any) -> "dict[str, Tensor]":
-    """Ids and attention mask `[texts, tokens]`, padded on the tokenizer's side."""
-    import torch
-
-    longest, pad = max(map(len, texts)), tokenizer.pad_token_id or 0
-    left = tokenizer.padding_side == "left"
-    rows = [(row, [pad] * (longest - len(row)), [1] * len(row), [0] * (longest - len(row))) for row in texts]
-    ids, mask = (
-        [([*more, *row] if left else [*row, *more]) for row, more in pairs]
-        for pairs in ([row[:2] for row in rows], [row[2:] for row in rows])
-    )
-    return {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}

@@ -148,10 +148,10 @@ def explain_map(
     return result.values[0].sum(0).double().cpu().numpy(), result
 
 
-def pixel_relevance(explainer: Explainer[Any], inputs: NDArray[np.float32], composite: Any) -> FloatArray:
-    """Relevance `[n, H, W]` of inputs `[n, channels, H, W]` for the contrast, summed over channels."""
-    (result,) = attribute(explainer.model, on_device(explainer, inputs), explainer.target, [composite])
-    return np.asarray(result.values.sum(1).double().cpu().numpy())
+def pixel_relevance(explainer: Explainer[Any], inputs: NDArray[np.float32], composites: Sequence[Any]) -> FloatArray:
+    """Relevance `[composites, n, H, W]` of inputs `[n, channels, H, W]` for the contrast, summed over channels."""
+    found = attribute(explainer.model, on_device(explainer, inputs), explainer.target, composites)
+    return np.stack([f.values.sum(1).double().cpu().numpy() for f in found])
 
 
 @final

@@ -148,16 +148,19 @@ def score_texts(
 
 
 def token_relevance(
-    explainer: TextExplainer, texts: Sequence[str], composite: Any, *, batch_tokens: int
+    explainer: TextExplainer, texts: Sequence[str], composites: Sequence[Any], *, batch_tokens: int
 ) -> list[tuple[IntArray, FloatArray]]:
-    """For each text the ends of its tokens in characters and their relevance for the contrast, `[tokens]` each, special ones left out."""
+    """For each text the ends of its tokens in characters `[tokens]`, and their relevance for the contrast `[composites, tokens]`.
+
+    Special tokens are left out.
+    """
     found: dict[int, tuple[IntArray, FloatArray]] = {}
     for batch in _batches(np.minimum(_lengths(explainer, texts), explainer.reader.max_length), batch_tokens):
         inputs, offsets, real = encode(explainer, [texts[i] for i in batch])
         tokens = words_of(explainer, [texts[i] for i in batch], offsets, real)
-        (result,) = attribute(explainer.model, inputs, explainer.target, [composite], tokens)
-        values = result.values.float().cpu().numpy().astype(float)
-        found.update((i, (offsets[row][real[row]][:, 1], values[row][real[row]])) for row, i in enumerate(batch))
+        results = attribute(explainer.model, inputs, explainer.target, composites, tokens)
+        values = np.stack([result.values.float().cpu().numpy().astype(float) for result in results])
+        found.update((i, (offsets[row][real[row]][:, 1], values[:, row][:, real[row]])) for row, i in enumerate(batch))
     return [found[i] for i in range(len(texts))]
 
 

@@ -1,6 +1,6 @@
 """A sample of photographs cut into square cells that can be hidden one by one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -25,13 +25,12 @@ NOISE: Final = 1.0  # grey levels of 255
 @final
 @dataclass(frozen=True, slots=True)
 class ImageSpecimens:
-    """The photographs `[m]` of `rows`; `load(rows)` gives inputs `[k, channels, H, W]`, `noise` draws what is added to the pixels."""
+    """The photographs of `rows` `[m]`, whose inputs `pixels` `[m, channels, H, W]` are held in memory."""
 
     explainer: Explainer[Preprocessing]
     rows: IntArray
-    load: Callable[[IntArray], Inputs]
+    pixels: Inputs
     batch_images: int
-    noise: np.random.Generator | None = None
 
     @property
     def fills(self) -> tuple[str, ...]:
@@ -48,29 +47,28 @@ class ImageSpecimens:
         """No two cells of photographs are the same."""
         return 0.0
 
-    def maps(self, composite: str) -> Maps:
+    def maps(self, composites: Sequence[str]) -> list[Maps]:
         """Relevance of each cell, row by row."""
-        chosen, found = self.explainer.composites[composite], list[FloatArray]()
-        for pixels in self._batches():
-            cell = cells(pixels.shape[-2:]).ravel()
-            for each in pixel_relevance(self.explainer, self._with_noise(pixels), chosen):
-                found.append(np.bincount(cell, each.ravel()).astype(float))
-        return found
+        chosen, cell = [self.explainer.composites[name] for name in composites], self._cells.ravel()
+        batches = [pixel_relevance(self.explainer, pixels, chosen) for pixels in self._batches()]
+        return [
+            [np.bincount(cell, each.ravel()).astype(float) for batch in batches for each in batch[k]]
+            for k in range(len(chosen))
+        ]
 
     def contrast(self, hidden: Flipped, fill: str) -> FloatArray:
         """Contrast logit of each photograph with the marked cells hidden."""
 
         def inputs() -> Iterator[Inputs]:
-            for row, gone in zip(self.rows, hidden, strict=True):
-                (pixels,) = self.load(np.array([row]))
-                mask = gone[cells(pixels.shape[-2:])]
+            for pixels, gone in zip(self.pixels, hidden, strict=True):
+                mask = gone[self._cells]
                 yield hiding(pixels, fill)(mask) if mask.any() else pixels
 
         return contrast_logit(self.explainer, score_images(self.explainer, inputs(), size=self.batch_images))
 
     def part(self, places: IntArray) -> "ImageSpecimens":
         """The photographs at some places of the sample."""
-        return replace(self, rows=self.rows[places])
+        return replace(self, rows=self.rows[places], pixels=self.pixels[places])
 
     def reinitialised(self, seed: int) -> "ImageSpecimens":
         """Seen by a copy of the model with random weights."""
@@ -80,15 +78,15 @@ class ImageSpecimens:
 
     def noisy(self, rng: np.random.Generator) -> "ImageSpecimens":
         """With noise of a grey level on the pixels."""
-        return replace(self, noise=rng)
+        low, high = (np.array(bound, dtype=np.float32) for bound in self.explainer.reader.bounds)
+        level = (NOISE * (high - low) / 255)[:, None, None]
+        noise = rng.standard_normal(self.pixels.shape, dtype=np.float32)
+        return replace(self, pixels=np.asarray(self.pixels + level * noise))
+
+    @property
+    def _cells(self) -> IntArray:
+        return cells(self.pixels.shape[-2:])
 
     def _batches(self) -> Iterator[Inputs]:
         for start in range(0, len(self.rows), self.batch_images):
-            yield self.load(self.rows[start : start + self.batch_images])
-
-    def _with_noise(self, pixels: Inputs) -> Inputs:
-        if self.noise is None:
-            return pixels
-        low, high = (np.array(bound, dtype=np.float32) for bound in self.explainer.reader.bounds)
-        level = (NOISE * (high - low) / 255)[:, None, None]
-        return np.asarray(pixels + level * self.noise.standard_normal(pixels.shape, dtype=np.float32))
+            yield self.pixels[start : start + self.batch_images]

@@ -247,7 +247,7 @@ class ImageTask:
     def validity(self, scores: FloatArray, advance: Advance = lambda n: None) -> ValidityTable:
         """What asking the explanation itself gives on a sample of photographs."""
         rows = sampled(len(self.data), self.config)
-        specimens = ImageSpecimens(self.explainer, rows, self.pixels, self.config.model.batch_images)
+        specimens = ImageSpecimens(self.explainer, rows, self.pixels(rows), self.config.model.batch_images)
         margin = contrast_logit(self.explainer, scores[rows])
         return measure(specimens, margin, seed=self.config.seed, advance=advance)
 

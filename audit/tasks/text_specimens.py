@@ -46,11 +46,14 @@ class TextSpecimens:
         shares = [sum(name in common for name in names) / len(names) for names in held if names]
         return sum(shares) / max(len(shares), 1)
 
-    def maps(self, composite: str) -> Maps:
+    def maps(self, composites: Sequence[str]) -> list[Maps]:
         """Relevance of each word, its tokens together."""
-        chosen = self.explainer.composites[composite]
+        chosen = [self.explainer.composites[name] for name in composites]
         found = token_relevance(self.explainer, self.texts, chosen, batch_tokens=self.batch_tokens)
-        return [_by_word(text, *each) for text, each in zip(self.texts, found, strict=True)]
+        return [
+            [_by_word(text, ends, values[k]) for text, (ends, values) in zip(self.texts, found, strict=True)]
+            for k in range(len(chosen))
+        ]
 
     def contrast(self, hidden: Flipped, fill: str) -> FloatArray:
         """Contrast logit of each text with the marked words hidden."""

@@ -1,5 +1,6 @@
 """Validity of the explanation: a linear model whose truth is written out, and maps that must be refused."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,8 +29,8 @@ class Linear:
     composites: tuple[str, ...] = ("first", "second")
     alike: float = 0.0
 
-    def maps(self, composite: str) -> list[FloatArray]:
-        return list(self.map if composite == "first" else self.values)
+    def maps(self, composites: Sequence[str]) -> list[list[FloatArray]]:
+        return [list(self.map if name == "first" else self.values) for name in composites]
 
     def contrast(self, hidden: Any, fill: str) -> FloatArray:
         return np.array([row[~gone].sum() for row, gone in zip(self.values, hidden, strict=True)])
