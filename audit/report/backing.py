@@ -42,7 +42,8 @@ def evidence(finding: Finding) -> str:
 def checked(finding: Finding) -> list[str]:
     """What each intervention gives, with the predictions that it flips."""
     return [
-        f"{check.by}: {interval(check.estimate)} {check.estimate.unit}, n = {count(check.estimate.n)}"
+        f"{check.by}: {interval(check.estimate)} {check.estimate.unit}"
+        + ("" if check.estimate.n is None else f", n = {count(check.estimate.n)}")
         + (
             f"; flips beyond the control {interval(check.flips)}"
             if check.flips and check.flips.value is not None

@@ -30,7 +30,7 @@ WITHIN: Final = ("odds ratio of an error", "p of equal odds", "p of one odds rat
 INTERVAL: Final = r" ?\(\d+ % interval [^)]*\)"  # of a difference, in a reason
 INTERVALS: Final = r" [+-]\d+\.\d+ \[[^\]]*\]"  # of checks, in the grounds of a grade
 ALL: Final = "all"  # label of an effect over every class
-ROUNDED: Final = "a rate has few events, or few others: the interval is rounded outwards"
+FEW: Final = "a rate has few events, or few others"
 
 
 def shown_findings(
@@ -215,9 +215,9 @@ def _rounded(finding: Finding, k: int) -> dict[str, object]:
     """What a difference of rates with few events keeps: one end of its interval leaves k numbers of events or more to who knows
     the sizes of both groups and the events of both together."""
     estimate = shown_estimate(finding.estimate, k, counts=False)
-    rounded = outward(estimate, 2 * k / _fewest(finding)).model_copy(update={"value": None})
+    said = estimate.model_copy(update={"reason": "; ".join(filter(None, (estimate.reason, FEW)))})
     return {
-        "estimate": rounded.model_copy(update={"reason": "; ".join(filter(None, (estimate.reason, ROUNDED)))}),
+        "estimate": outward(said, 2 * k / _fewest(finding)).model_copy(update={"value": None}),
         "sensitivity": tuple(
             each.model_copy(update={"estimate": unvalued(shown_estimate(each.estimate, k, counts=False), WITHHELD)})
             for each in finding.sensitivity

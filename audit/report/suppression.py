@@ -16,6 +16,9 @@ from audit.report.text import WITHHELD
 Key = TypeVar("Key", bound=Hashable)
 OF_A_RATE: Final = "Wilson"  # the interval of a rate of one group, whose events are value times n
 FEW_EVENTS: Final = "fewer than {} examples with it, or without it"
+ROUNDED: Final = (
+    "value and interval are rounded to steps of {:g}, the interval outwards: counts are withheld, and both would tell them"
+)
 STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 BOUNDS: Final = (  # numbers of a reason that are rules, not counts of people
     r"terms that occur in [^;]*|(?:at least|at most|above|below|margin of) \d+|\d+(?: examples)?(?: a side| each)? are needed"
@@ -108,14 +111,16 @@ def rare(estimate: Estimate, k: int) -> bool:
 
 
 def outward(estimate: Estimate, least: float) -> Estimate:
-    """Its interval rounded outwards, and its value to the nearest, to a `rounding` of at least `least`."""
+    """Its interval rounded outwards, and its value to the nearest, to a `rounding` of at least `least`; the reason says so."""
     step = rounding(least)
     value, low, high = (
         None if end is None else round(to(round(end / step, 9)) * step, 9)
         for end, to in ((estimate.value, round), (estimate.low, math.floor), (estimate.high, math.ceil))
     )
     ends = {"low": None if low is None else max(-1.0, low), "high": None if high is None else min(1.0, high)}
-    return estimate.model_copy(update={"value": value, **ends})
+    rounded = ROUNDED.format(step) if estimate.value is not None or estimate.low is not None else ""
+    said = "; ".join(filter(None, (estimate.reason, rounded)))
+    return estimate.model_copy(update={"value": value, **ends, "reason": said})
 
 
 def rounding(least: float) -> float:

@@ -82,7 +82,8 @@ GLOSSARY: Final[dict[str, str]] = {
     "Flip": "a swap that changes the predicted class.",
     "Cliff's delta": "P(a value of the first group is larger) minus P(it is smaller): 0 is no difference, ±1 is complete separation.",
     "Hidden": "words masked or deleted, or a region filled with the photograph's mean, its blur or what surrounds it; the control hides as "
-    "much of something else in the same example.",
+    "much of something else in the same example. In how many examples is told only where report.smallest_cell is 1: beside the n of "
+    "the finding it would tell who was left out.",
     "Evidence grade": "confirmed: two interventions or more show the difference in its direction, with an effect of at least its "
     "margin, none the other, and it is not fragile; supported: they point the same way; suggestive: they differ, or none could be "
     "made; refuted by intervention: all show the other direction. Effects of words and regions are measured against margins.swap. What is "
@@ -229,15 +230,15 @@ def _rank(finding: Finding) -> tuple[int, float, str]:
 
 
 def finding_sentence(finding: Finding) -> str:
-    """One finding in words, with its numbers."""
-    estimate = finding.estimate
+    """One finding in words: the verdict, its numbers, and last what was measured."""
+    estimate, asked = finding.estimate, quantity(finding)
     clusters = f" in {plural(estimate.clusters, 'cluster')}" if estimate.clusters not in (None, estimate.n) else ""
     margin = "no margin is declared" if finding.margin is None else f"margin {number(finding.margin)}"
     return (
-        f"{finding.attribute}: {finding.estimand.measure}, {finding.estimand.contrast.partition(', ranked')[0]}, is "
-        f"{interval(estimate)} {estimate.unit} "
+        f"{finding.verdict.value}, {question_title(finding.question)}, {finding.attribute}: {pair(finding)}"
+        f"{f' ({asked})' if asked else ''}, {interval(estimate)} {estimate.unit} "
         f"({percent(estimate.level)} interval, n = {count(estimate.n)}{clusters}, adjusted p {_equals(finding.test.p_adjusted)}, "
-        f"{margin}): {finding.verdict.value}."
+        f"{margin}). Measured: {finding.estimand.measure}, {finding.estimand.contrast.partition(', ranked')[0]}."
     )
 
 

@@ -221,6 +221,10 @@ finding is fragile where another choice changes its verdict. Findings that are r
 confirmed; the link of relevance and errors is checked by thirds of the effect, and the parts of shares that are often 0 are not checked.
 A gap in selection, false positive or false negative rates that is shown is asked for once more with everything declared hidden: where it
 is still there under every fill, what was declared does not explain all of it (a selection rate may also follow true base rates).
+
+Contribution and effect are two sizes: relevance shares out the logit that is there, an intervention says what is lost without a part. In
+networks that normalise, the rest grows when a part is gone: on the two-layer BERT of docs/benchmark.md the contrast is about twice the
+effect of a swap, on bags of words as large. So rank, sign and test of a contrast are read from relevance, sizes from the interventions.
 """
 
 

@@ -46,9 +46,10 @@ def test_three_sentences_state_counts_the_worst_finding_and_what_is_open():
         "16 findings from 2,981 examples in 404 clusters: 1 BREACH, 2 DIFFERENT, 5 INCONCLUSIVE, 3 EQUIVALENT, 5 NOT TESTABLE"
     )
     assert worst == (
-        "Most severe: age (mentioned): error rate of old minus error rate of young, as the groups say, is "
+        "Most severe: BREACH, Outcome gaps, age (mentioned): old − young (error rate), "
         "0.143 [0.062, 0.224] difference in error rate "
-        "(98.75\u00a0% interval, n = 302 in 120 clusters, adjusted p = 0.001, margin 0.050): BREACH."
+        "(98.75\u00a0% interval, n = 302 in 120 clusters, adjusted p = 0.001, margin 0.050). "
+        "Measured: error rate of old minus error rate of young, as the groups say."
     )
     assert still_open.startswith("Still open: 5 INCONCLUSIVE findings (nationality contrast, gender reliance,")
     assert still_open.endswith("open means neither a disparity nor its absence is shown.")
