@@ -16,9 +16,7 @@ from audit.report.text import WITHHELD
 Key = TypeVar("Key", bound=Hashable)
 OF_A_RATE: Final = "Wilson"  # the interval of a rate of one group, whose events are value times n
 FEW_EVENTS: Final = "fewer than {} examples with it, or without it"
-ROUNDED: Final = (
-    "value and interval are rounded to steps of {:g}, the interval outwards: counts are withheld, and both would tell them"
-)
+ROUNDED: Final = "value and interval are rounded to steps of {:g}, the interval outwards: counts are withheld, and both would tell them"
 STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 BOUNDS: Final = (  # numbers of a reason that are rules, not counts of people
     r"terms that occur in [^;]*|(?:at least|at most|above|below|margin of) \d+|\d+(?: examples)?(?: a side| each)? are needed"
