@@ -1,0 +1,107 @@
+"""The whole audit: `audit.json` is this."""
+
+from pydantic import Field, JsonValue
+
+from audit.records.base import Entry, Estimate
+from audit.records.described import (
+    Distribution,
+    Exhibit,
+    LedgerSummary,
+    Lexicon,
+    MeanMap,
+    RegionRecord,
+    TermCount,
+    TermEffect,
+)
+from audit.records.discovery import Discovery
+from audit.records.findings import Agreement, Finding, Gate, ValidityCheck
+
+SCHEMA_VERSION = "2.0"
+
+
+class DataRecord(Entry):
+    """Counts that add up: rows = used + sum(excluded) + not_sampled; None where a cell is too small to publish."""
+
+    path: str
+    sha256: str
+    rows: int
+    used: int
+    excluded: dict[str, int]
+    not_sampled: int = 0
+    unknown: dict[str, int | None]
+    truncated: int
+    labels: dict[str, int | None]
+    clusters: int | None
+    attributes: dict[str, dict[str, int | None]]
+
+
+class ModelRecord(Entry):
+    """The model under audit; `notes` says what was changed or declared to make it one that can be audited."""
+
+    path: str
+    sha256: str
+    architecture: str
+    parameters: int
+    classes: tuple[str, ...]
+    contrast: str
+    logit_sd: float
+    accuracy: Estimate
+    notes: tuple[str, ...] = ()
+
+
+class Provenance(Entry):
+    """What is needed to run it again."""
+
+    git_revision: str | None
+    git_dirty: bool | None
+    python: str
+    platform: str
+    packages: dict[str, str]
+    device: str
+    seed: int
+
+
+class ProtocolChange(Entry):
+    """The last finished run of the same name that had another protocol, and the settings in which that differs."""
+
+    run_id: str
+    protocol_sha256: str
+    settings: tuple[str, ...]
+
+
+class AuditRecord(Entry):
+    """The whole audit; `audit.json` is this, and every report is rendered from it alone.
+
+    `seconds` of a stage; "statistics.QUESTION" is the part of `statistics` that a family of questions took.
+    The file is the auditor's: it keeps every count and id. A report shows `audit.report.privacy.published` of it.
+    """
+
+    schema_version: str = SCHEMA_VERSION
+    name: str
+    run_id: str
+    started: str
+    finished: str
+    seconds: dict[str, float]
+    protocol_sha256: str
+    protocol_changed: ProtocolChange | None = None
+    config: dict[str, JsonValue]
+    provenance: Provenance
+    data: DataRecord
+    model: ModelRecord
+    lexicons: tuple[Lexicon, ...] = ()
+    terms: tuple[TermCount, ...] = ()
+    regions: tuple[RegionRecord, ...] = ()
+    concentration: dict[str, Estimate] = Field(default_factory=dict)
+    maps: tuple[MeanMap, ...] = ()
+    ledger: tuple[LedgerSummary, ...]
+    findings: tuple[Finding, ...]
+    effects: tuple[TermEffect, ...] = ()
+    distributions: tuple[Distribution, ...]
+    exhibits: tuple[Exhibit, ...]
+    agreement: tuple[Agreement, ...] = ()
+    validity: tuple[ValidityCheck, ...] = ()
+    discovery: Discovery | None = None
+    gates: tuple[Gate, ...]
+    exit_code: int
+    limits: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
