@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Wi
 from audit.questions import gates
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+People = Literal["show", "blur", "hide"]  # how photographs of people are shown
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
 BUILTIN: Final = "builtin:"  # starts the path of what comes with lrp-audit
@@ -442,11 +443,23 @@ class Report(Block):
 
     examples: Annotated[int, Field(ge=0, le=200)] = Field(12, description="misclassified examples shown")
     show_text: bool = Field(True, description="false: no misclassified examples and no forms of terms are shown")
-    images: Literal["show", "blur", "hide"] = Field("show", description="photographs of people in the report")
+    images: People = Field("show", description="photographs of people in the report")
     smallest_cell: Annotated[int, Field(ge=1)] = Field(
         5, description="counts below it are not shown, nor what they could be computed from; 1 shows all"
     )
     hash_ids: bool = Field(False, description="ids of examples are shown as keyed hashes")
+
+
+class Debug(Block):
+    """How errors are summed up for whoever mends the model; no verdict depends on it."""
+
+    unsure: Annotated[int, Field(ge=0)] = Field(
+        200,
+        description="examples of the highest entropy that are asked what makes the model hesitate; at most half of all",
+    )
+    clustered: Annotated[int, Field(ge=0)] = Field(
+        4000, description="examples whose explanations make the clusters (errors first), which the others join; 0: none"
+    )
 
 
 class Config(Block):
@@ -472,6 +485,7 @@ class Config(Block):
         ("contrast", "intervention", "outcome"),
         description=f"questions whose verdicts set the exit code; default for images: {', '.join(IMAGE_GATES)}",
     )
+    debug: Debug = Debug()
     report: Report = Report()
     output: str = Field("reports", description="folder for the runs, relative to the working directory")
 

@@ -4,12 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, final
 
 from audit.aggregation import distributions
 from audit.data.examples import write_quarantine
+from audit.debug.contrasts import OfContrast, OfPairs, Pushes
+from audit.debug.summary import Debugged, debugged
 from audit.errors import DataError, OutputError
 from audit.loading import load_config
 from audit.preparation import prepare, protocol_change, protocol_sha256
@@ -25,12 +28,14 @@ from audit.stats.discovery import discover
 from audit.stats.families import answer, share_means
 from audit.stats.grades import graded
 from audit.stats.rules import with_rules
+from audit.stats.signals import signals
 from audit.stats.validity import faults, validity_checks
 from audit.stats.verdicts import gate_state, withhold
 from audit.store.runs import new_run_folder, write_manifest, write_maps, write_record
+from audit.store.worklists import write_worklist
 from audit.tables import ExampleTable, ValidityTable
 from audit.tasks.resolving import resolve_data
-from audit.tasks.task import Gallery, Task
+from audit.tasks.task import Gallery, Task, misclassified, shown_beside, shown_errors
 
 RELEVANCE_QUESTIONS = tuple(name for name, question in QUESTIONS.items() if question.explained)
 
@@ -57,11 +62,25 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
     evidence = task.evidence(explained, examples)
     with timed(task.seconds, "statistics"):
         answers = _answers(task, explained.common, evidence, validity)
+    shown = misclassified(examples, task.telling)[: loaded.config.report.examples]
+    with timed(task.seconds, "debug"):
+        found = debugged(evidence, shown, task.represent, _pushes(task, evidence))
     with timed(task.seconds, "exhibits"):
-        gallery = task.exhibits(examples)
-    record = make_record(start, task, explained, evidence, answers, gallery.exhibits)
-    _write(folder, record, task, evidence, gallery)
+        errors = shown_errors(examples, task.model.classes, shown)
+        beside = shown_beside(examples, task.model.classes, found.neighbour)
+        gallery = task.exhibits([*errors, *beside])
+    ours, theirs = gallery.exhibits[: len(errors)], gallery.exhibits[len(errors) :]
+    record = make_record(start, task, explained, evidence, answers, ours, found.with_exhibits(theirs))
+    _write(folder, record, task, evidence, gallery, found)
     return Run(record, folder)
+
+
+def _pushes(task: Task[Any], evidence: Evidence) -> Pushes:
+    """Of two classes the contrast is that of predicted and true class."""
+    explainer, found = task.explainer, signals(evidence)
+    if explainer.against is not None and len(task.model.classes) == 2 and found is not None:
+        return OfContrast(found, evidence.composites[0], explainer.favour)
+    return OfPairs(partial(task.pairs, scale=evidence.scale))
 
 
 def _explain(task: Task[Any]) -> Any:
@@ -114,10 +133,13 @@ def _answers(task: Task[Any], explained: Explained, evidence: Evidence, validity
     )
 
 
-def _write(folder: Path, record: AuditRecord, task: Task[Any], evidence: Evidence, gallery: Gallery) -> None:
+def _write(
+    folder: Path, record: AuditRecord, task: Task[Any], evidence: Evidence, gallery: Gallery, debug: Debugged
+) -> None:
     """Everything, the manifest last: a folder without one is incomplete and is refused by its readers."""
     with _disk(folder):
-        example_frame(evidence).to_parquet(folder / "examples.parquet", index=False)
+        example_frame(evidence, debug.columns).to_parquet(folder / "examples.parquet", index=False)
+        write_worklist(folder, evidence.examples.id, debug.groups)
         write_quarantine(folder / "quarantine.jsonl", task.data.quarantined)
         write_maps(folder, gallery.maps)
         write_record(folder, record)

@@ -1,5 +1,6 @@
 """From what the stages made of a prepared audit to its record, and to the table of its examples."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, final
@@ -20,6 +21,7 @@ from audit.records import (
     ProtocolChange,
     ValidityCheck,
 )
+from audit.records.debugging import Debugging
 from audit.stats.cases import Evidence
 from audit.stats.effects import agreements
 from audit.stats.families import below_chance
@@ -75,8 +77,9 @@ class Answers:
 
 
 def make_record(
-    start: Start, task: Task[Any], explained: Any, evidence: Evidence, answers: Answers, exhibits: tuple[Exhibit, ...]
-) -> AuditRecord:
+    start: Start, task: Task[Any], explained: Any, evidence: Evidence, answers: Answers, exhibits: tuple[Exhibit, ...],
+    debug: Debugging,
+) -> AuditRecord:  # fmt: skip
     """Everything that `audit.json` holds."""
     config, model, parts = task.loaded.config, _model_record(task, evidence), task.parts(explained, evidence)
     truncated = parts.pop("truncated", 0)
@@ -100,6 +103,7 @@ def make_record(
         agreement=agreements(evidence),
         validity=answers.validity,
         discovery=answers.discovery,
+        debug=debug,
         gates=answers.gates,
         exit_code=exit_code(answers.gates, valid=not answers.faults),
         limits=LIMITS,
@@ -148,16 +152,16 @@ def _model_record(task: Task[Any], evidence: Evidence) -> ModelRecord:
     )
 
 
-def example_frame(evidence: Evidence) -> "pd.DataFrame":
+def example_frame(evidence: Evidence, others: Mapping[str, NDArray[Any]]) -> "pd.DataFrame":
     """A row per example in the columns of the contract, and whatever else a finding on it can be recomputed from.
 
     That is: cluster, confidence and covariates, shares and net relevance under every other composite (`share.NAME@COMPOSITE`), the
     group that a text mentions, what a swap to a group's words does to the contrast logit and the prediction, and what hiding does:
-    `hidden.NAME@FILL` and its control on the contrast logit, and the class predicted with everything declared hidden.
+    `hidden.NAME@FILL` and its control on the contrast logit, and the class predicted with everything declared hidden. `others` come last.
     """
     import pandas as pd
 
-    examples, (first, *others) = evidence.examples, (*evidence.composites, *evidence.witnesses)
+    examples, (first, *composites) = evidence.examples, (*evidence.composites, *evidence.witnesses)
     names = np.array(evidence.classes)
     columns: dict[str, object] = {
         "id": examples.id,
@@ -174,7 +178,7 @@ def example_frame(evidence: Evidence) -> "pd.DataFrame":
     }
     for measure in ("share", "net", "size", "present"):
         columns |= _by_group(evidence.groups[first], measure, "")
-    for composite in others:
+    for composite in composites:
         columns |= _by_group(evidence.groups[composite], "share", f"@{composite}")
         columns |= _by_group(evidence.groups[composite], "net", f"@{composite}")
     for attribute, swaps in evidence.swaps.items():
@@ -184,7 +188,7 @@ def example_frame(evidence: Evidence) -> "pd.DataFrame":
             after = np.full(len(effect), None, dtype=object)
             after[swaps.example[rows]] = names[swaps.predicted[rows]]
             columns |= {f"swap.{attribute}.{target}": effect, f"swap_predicted.{attribute}.{target}": after}
-    return pd.DataFrame(columns | _hidden(evidence, names))
+    return pd.DataFrame(columns | _hidden(evidence, names) | dict(others))
 
 
 def _hidden(evidence: Evidence, classes: NDArray[np.str_]) -> dict[str, object]:

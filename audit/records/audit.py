@@ -3,6 +3,7 @@
 from pydantic import Field, JsonValue
 
 from audit.records.base import Entry, Estimate
+from audit.records.debugging import Debugging
 from audit.records.described import (
     Distribution,
     Exhibit,
@@ -101,6 +102,7 @@ class AuditRecord(Entry):
     agreement: tuple[Agreement, ...] = ()
     validity: tuple[ValidityCheck, ...] = ()
     discovery: Discovery | None = None
+    debug: Debugging | None = None
     gates: tuple[Gate, ...]
     exit_code: int
     limits: tuple[str, ...]

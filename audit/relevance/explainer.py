@@ -3,17 +3,21 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 import numpy as np
 
 from audit.errors import AuditError, ConfigError, ModelError
 from audit.relevance.features import Tokens
 from audit.relevance.methods import Method
-from audit.tables import FloatArray
+from audit.tables import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 R = TypeVar("R")
 Advance = Callable[[int], None]
+Read = Callable[["Tensor"], FloatArray]  # what is kept of the logits of a forward pass
 
 
 @final
@@ -111,6 +115,18 @@ def contrast_logit(explainer: Explainer[Any], scores: FloatArray) -> FloatArray:
     """The explained value `[examples]` from logits `[examples, classes]`."""
     favour = scores[:, explainer.favour]
     return favour if explainer.against is None else favour - scores[:, explainer.against]
+
+
+def targets_of(pairs: IntArray) -> Any:
+    """What `lrp.attribute` takes for a pair of classes `[batch, 2]` of each example."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(pairs, dtype=np.int64))
+
+
+def logits(output: "Tensor") -> FloatArray:
+    """`[batch, classes]` as numbers; a ModelError where they are none."""
+    return check_finite(output.float().cpu().numpy())
 
 
 def check_finite(logits: FloatArray) -> FloatArray:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.relevance.explainer import Advance, Explainer, attribute, contrast_logit
+from audit.relevance.explainer import Advance, Explainer, attribute, contrast_logit, targets_of
 from audit.relevance.grid import GridSums
 from audit.relevance.masked import inside, masks_of, overlaps, running, still_swapped, swap_members, swap_sums
 from audit.relevance.sums import Explained, Sums
@@ -138,6 +138,21 @@ def explain_sample(
 ) -> Explained:
     """What every task has, of some photographs `rows` only: no twins."""
     return _pass(explainer, photographs, regions, rows, Work(batch_images)).common
+
+
+def explain_pairs(
+    explainer: Explainer[Any], photographs: Photographs, rows: IntArray, targets: IntArray, *, batch_images: int
+) -> CellTable:
+    """Relevance in the cells of a grid of some photographs `rows` `[m]`, each for its own pair of classes `targets` `[m, 2]`."""
+    _, height, width = photographs.masks.shape
+    grid = GridSums(explainer.names, len(rows), (height, width))
+    for batch, inputs in _loaded(photographs.load, rows, batch_images):
+        chosen = list(explainer.composites.values())
+        found = attribute(explainer.model, on_device(explainer, inputs), targets_of(targets[batch]), chosen)
+        maps = np.stack([each.values.sum(1).flatten(1).double().cpu().numpy() for each in found])
+        for k, at in enumerate(batch):
+            grid.add(at, maps[:, k])
+    return grid.finish()
 
 
 def explain_map(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.records import Token
-from audit.relevance.explainer import Advance, Explainer, attribute, check_finite
+from audit.relevance.explainer import Advance, Explainer, Read, attribute, logits, targets_of
 from audit.relevance.features import Tokens, word_of_tokens
 from audit.relevance.sums import Explained, Sums
 from audit.relevance.words import Words, WordSums
@@ -54,16 +54,21 @@ def explain_texts(
     *,
     words: Words,
     batch_tokens: int,
+    targets: IntArray | None = None,
     advance: Advance = lambda n: None,
 ) -> ExplainedTexts:
-    """Relevance of every text. `declared` maps (attribute, group) to its terms; `advance(n)` is called after n more explanations."""
+    """Relevance of every text, for the contrast or for `targets` `[texts, 2]`, each one's own pair of classes.
+
+    `declared` maps (attribute, group) to its terms; `advance(n)` is called after n more explanations.
+    """
     lengths = _lengths(explainer, texts)
     names = (*(f"{a}.{g}" for a, g in declared), SPECIAL, PUNCTUATION)
     sums = Sums(explainer, names, len(texts))
     with tempfile.TemporaryFile() as spool:
         table = WordSums(explainer.names, len(texts), spool)
         for batch in _batches(np.minimum(lengths, explainer.reader.max_length), batch_tokens):
-            _add(sums, table, explainer, batch, [texts[i] for i in batch], [matches[i] for i in batch], words)
+            target = explainer.target if targets is None else targets_of(targets[batch])
+            _add(sums, table, explainer, batch, [texts[i] for i in batch], [matches[i] for i in batch], words, target)
             advance(len(batch) * len(explainer.names))
         found = table.finish(declared, lambda types: _type_embeddings(explainer, types))
     return ExplainedTexts(sums.finish(), found, lengths > explainer.reader.max_length)
@@ -71,12 +76,12 @@ def explain_texts(
 
 def _add(
     sums: Sums, table: WordSums, explainer: TextExplainer, batch: list[int], texts: Sequence[str],
-    matches: Sequence[Sequence[Match]], words: Words,
+    matches: Sequence[Sequence[Match]], words: Words, target: Any,
 ) -> None:  # fmt: skip
-    """Explain one batch and add it up."""
+    """Explain one batch for `target` and add it up."""
     inputs, offsets, real = encode(explainer, texts)
     tokens = words_of(explainer, texts, offsets, real)
-    found = attribute(explainer.model, inputs, explainer.target, list(explainer.composites.values()), tokens)
+    found = attribute(explainer.model, inputs, target, list(explainer.composites.values()), tokens)
     values = np.stack([f.values.float().cpu().numpy().astype(float) for f in found])
     sums.add_batch(batch, found)
     attended = inputs["attention_mask"].cpu().numpy() == 1
@@ -133,18 +138,21 @@ def words_of(
 
 
 def score_texts(
-    explainer: TextExplainer, texts: Sequence[str], *, batch_tokens: int, advance: Advance = lambda n: None
-) -> FloatArray:
-    """Logits `[texts, classes]` by forward passes only, in length-sorted batches."""
+    explainer: TextExplainer, texts: Sequence[str], *, batch_tokens: int, advance: Advance = lambda n: None,
+    read: Read = logits,
+) -> FloatArray:  # fmt: skip
+    """Logits `[texts, classes]`, or what else is read of each forward pass, in length-sorted batches."""
     import torch
 
-    scores = np.zeros((len(texts), int(explainer.model.config.num_labels or 1)))
+    found: list[FloatArray] = [np.zeros(0)] * len(texts)
     for batch in _batches(np.minimum(_lengths(explainer, texts), explainer.reader.max_length), batch_tokens):
         inputs, _, _ = encode(explainer, [texts[i] for i in batch])
         with torch.inference_mode():
-            scores[batch] = check_finite(explainer.model(**inputs).logits.float().cpu().numpy())
+            values = read(explainer.model(**inputs).logits)
+        for i, row in zip(batch, values, strict=True):
+            found[i] = row.astype(float)
         advance(len(batch))
-    return scores
+    return np.stack(found) if found else np.zeros((0, int(explainer.model.config.num_labels or 1)))
 
 
 def token_relevance(

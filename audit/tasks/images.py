@@ -1,6 +1,5 @@
 """Audits of images: regions instead of word groups, masks swapped between photographs, twins as a reference, drawn maps."""
 
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,13 +16,12 @@ from audit.data.examples import Examples
 from audit.data.geometry import map_pixels, normalise
 from audit.data.image_files import image_size
 from audit.data.images import ImageRow, load_images, read_image, unchanged
-from audit.data.masks import collect_masks, drawn, shift_of, varied
+from audit.data.masks import collect_masks, shift_of, varied
 from audit.data.regions import Regions, build_regions
 from audit.loading import LoadedConfig
 from audit.models.image_models import ImageModel
 from audit.models.twins import reinitialised
 from audit.progress import progress, timed
-from audit.records import Exhibit
 from audit.relevance import images as stage
 from audit.relevance.explainer import Advance, Explainer, contrast_logit
 from audit.relevance.images import (
@@ -32,24 +30,26 @@ from audit.relevance.images import (
     Twins,
     Work,
     explain_images,
-    explain_map,
+    explain_pairs,
     explain_sample,
 )
+from audit.relevance.representations import penultimate
 from audit.relevance.scoring import score_images
 from audit.relevance.sums import Explained
 from audit.relevance.surroundings import Frame
-from audit.report.heatmaps import common_scale, encoded, overlay
 from audit.stats.cases import NO_GROUP, Evidence
 from audit.stats.groupings import joined_columns
 from audit.stats.mask_swap import swap_blocks
+from audit.stats.signals import Signals, of_cells
 from audit.tables import EffectTable, ExampleTable, FloatArray, IntArray, MaskTable, ValidityTable
 from audit.tasks.image_cells import located
 from audit.tasks.image_effects import hidden_photographs, most_hidden
-from audit.tasks.image_explanation import load_explainer, look, normalised
+from audit.tasks.image_exhibits import exhibits
+from audit.tasks.image_explanation import load_explainer
 from audit.tasks.image_specimens import FILLS, ImageSpecimens
-from audit.tasks.region_records import mean_maps, region_records, region_shares
+from audit.tasks.region_records import mean_maps, region_records
 from audit.tasks.resolving import resolve_data
-from audit.tasks.task import Gallery, misclassified
+from audit.tasks.task import Gallery, Shown
 
 TWIN_SEED, SWAP_SEED, SHIFT_SEED = 1, 2, 3
 MOST_GROUPS = 12  # values of an attribute that get mean maps of their own
@@ -251,35 +251,30 @@ class ImageTask:
         margin = contrast_logit(self.explainer, scores[rows])
         return measure(specimens, margin, seed=self.config.seed, advance=advance)
 
-    def exhibits(self, examples: ExampleTable) -> Gallery:
-        """Misclassified photographs, the most confident first, drawn on one scale."""
-        chosen = misclassified(examples, first=[False] * len(self.data))[: self.config.report.examples]
-        found = {i: self._explained(i, (int(examples.predicted[i]), int(examples.label[i]))) for i in chosen}
-        scale = common_scale([normalised(relevance) for relevance, _, _ in found.values()])
-        shown = []
-        for i, (relevance, margin, seen) in found.items():
-            masks, people = drawn(self.masks, i), self.config.report.images
-            picture = overlay(seen, normalised(relevance), masks[:-1], scale=scale, people=people)
-            shown.append(
-                Exhibit(
-                    id=str(examples.id[i]),
-                    label=self.model.classes[int(examples.label[i])],
-                    predicted=self.model.classes[int(examples.predicted[i])],
-                    margin=margin,
-                    regions=region_shares(self.drawing.names, relevance, masks),
-                    picture=b64encode(encoded(picture, "JPEG")).decode(),
-                    scale=scale,
-                )
-            )
-        return Gallery(tuple(shown), {str(examples.id[i]): relevance for i, (relevance, _, _) in found.items()})
+    @property
+    def telling(self) -> NDArray[np.bool_]:
+        """None of the photographs before the others."""
+        return np.zeros(len(self.data), dtype=np.bool_)
 
-    def _explained(self, i: int, target: tuple[int, int]) -> tuple[FloatArray, float, NDArray[np.uint8]]:
-        """Map, explained logit and what the model sees, in colours, of photograph `i`."""
-        row, steps = self.data.payload[i], self.model.preprocessing
-        with unchanged(row):
-            inputs, seen = look(row, steps)
-        relevance, result = explain_map(self.explainer, inputs, target=target, composite=self.explainer.first)
-        return relevance, float(result.ledger.output[0]), seen
+    def exhibits(self, shown: Sequence[Shown]) -> Gallery:
+        """Photographs with their maps, drawn on one scale."""
+        people, names = self.config.report.images, self.drawing.names
+        return exhibits(self.explainer, self.data.payload, self.masks, names, shown, people=people)
+
+    def represent(self, rows: IntArray) -> FloatArray:
+        """Of the network's last linear layer."""
+        with penultimate(self.explainer.model) as read:
+            inputs = (self.pixels(np.array([i]))[0] for i in rows.tolist())
+            return score_images(self.explainer, inputs, size=self.config.model.batch_images, read=read)
+
+    def pairs(self, rows: IntArray, targets: IntArray, scale: float) -> Signals:
+        """By cells, each over sum |R|, which needs no scale."""
+        first = replace(self.explainer, composites=dict(list(self.explainer.composites.items())[:1]))
+        size = self.config.model.batch_images
+        signals = of_cells(explain_pairs(first, self.photographs, rows, targets, batch_images=size))
+        usable = np.zeros(len(self.data), dtype=np.bool_)
+        usable[rows] = signals.usable
+        return replace(signals, example=rows[signals.example], usable=usable)
 
     def parts(self, explained: ExplainedImages, evidence: Evidence) -> dict[str, Any]:
         """Regions, concentration and mean maps."""

@@ -14,7 +14,8 @@ from audit.records import Exhibit, RegionShare, Token
 from audit.relevance.explainer import Advance, Explainer
 from audit.relevance.sums import Explained
 from audit.stats.cases import Evidence
-from audit.tables import ExampleTable, FloatArray, ValidityTable
+from audit.stats.signals import Signals
+from audit.tables import ExampleTable, FloatArray, IntArray, ValidityTable
 from audit.tasks.resolving import class_index
 
 
@@ -50,6 +51,18 @@ class Gallery:
 
     exhibits: tuple[Exhibit, ...]
     maps: Mapping[str, FloatArray]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An example that is shown, explained for class `target[0]` minus class `target[1]`; `predicted` and `label` are names."""
+
+    row: int
+    id: str
+    label: str
+    predicted: str
+    target: tuple[int, int]
 
 
 class Task(Protocol[E]):
@@ -90,6 +103,11 @@ class Task(Protocol[E]):
         ...
 
     @property
+    def telling(self) -> NDArray[np.bool_]:
+        """Examples `[n]` that are shown before others."""
+        ...
+
+    @property
     def columns(self) -> Mapping[str, NDArray[np.str_]]:
         """Group of each example by attribute, as the statistics will compare them."""
         ...
@@ -125,8 +143,16 @@ class Task(Protocol[E]):
         """What the statistics are asked of, with this task's interventions and references."""
         ...
 
-    def exhibits(self, examples: ExampleTable) -> Gallery:
-        """Misclassified examples with the relevance of predicted minus true class."""
+    def exhibits(self, shown: Sequence[Shown]) -> Gallery:
+        """Some examples, each with the relevance of its pair of classes; none where the config hides them."""
+        ...
+
+    def represent(self, rows: IntArray) -> FloatArray:
+        """The model's own vectors `[m, d]` of some examples, before it decides; a forward pass each."""
+        ...
+
+    def pairs(self, rows: IntArray, targets: IntArray, scale: float) -> Signals:
+        """What features add to the logit of one class minus another, a pair `targets` `[m, 2]` for each of some examples."""
         ...
 
     def parts(self, explained: E, evidence: Evidence) -> dict[str, Any]:
@@ -178,8 +204,27 @@ def named(explainer: Explainer[Any], classes: Sequence[str], target: str | None)
     return explainer.target, " - ".join(classes[i] for i in pair if i is not None)
 
 
-def misclassified(examples: ExampleTable, first: Sequence[bool]) -> list[int]:
-    """Examples whose prediction is wrong: those of `first` before the others, then the most confident first."""
+def shown_errors(examples: ExampleTable, classes: Sequence[str], rows: Sequence[int]) -> list[Shown]:
+    """Misclassified examples, for the predicted minus the true class."""
+    return [_shown(examples, classes, i, (int(examples.predicted[i]), int(examples.label[i]))) for i in rows]
+
+
+def shown_beside(
+    examples: ExampleTable, classes: Sequence[str], neighbours: Mapping[int, tuple[int, float]]
+) -> list[Shown]:
+    """The neighbour of each error, for the same two classes as that."""
+    return [
+        _shown(examples, classes, neighbour, (int(examples.predicted[i]), int(examples.label[i])))
+        for i, (neighbour, _) in neighbours.items()
+    ]
+
+
+def _shown(examples: ExampleTable, classes: Sequence[str], i: int, target: tuple[int, int]) -> Shown:
+    return Shown(i, str(examples.id[i]), classes[int(examples.label[i])], classes[int(examples.predicted[i])], target)
+
+
+def misclassified(examples: ExampleTable, first: NDArray[np.bool_]) -> list[int]:
+    """Examples whose prediction is wrong: those of `first` `[n]` before the others, then the most confident first."""
     wrong = np.flatnonzero(examples.label != examples.predicted)
     lead = examples.scores.max(axis=1) - examples.scores[np.arange(len(examples.label)), examples.label]
     return sorted(wrong.tolist(), key=lambda i: (not first[i], -lead[i], i))

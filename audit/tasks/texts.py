@@ -21,7 +21,7 @@ from audit.errors import ConfigError
 from audit.loading import LoadedConfig
 from audit.models.huggingface import TextModel, load_text_model
 from audit.progress import timed
-from audit.records import Exhibit, Lexicon, TermCount
+from audit.records import Lexicon, TermCount
 from audit.relevance.explainer import Advance, Explainer, contrast_logit
 from audit.relevance.sums import Explained
 from audit.relevance.texts import (
@@ -35,10 +35,12 @@ from audit.relevance.texts import (
 from audit.stats.cases import Evidence
 from audit.stats.families import term_effects
 from audit.stats.groupings import joined_columns
-from audit.tables import ExampleTable, FeatureName, FloatArray, Match, ValidityTable
+from audit.stats.signals import Signals
+from audit.tables import ExampleTable, FeatureName, FloatArray, IntArray, Match, ValidityTable
 from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model, witnesses
-from audit.tasks.task import Explanation, Gallery, misclassified, named
+from audit.tasks.task import Explanation, Gallery, Shown, named
 from audit.tasks.text_effects import Scorer, hidden_texts, swapped_texts, text_fills
+from audit.tasks.text_exhibits import exhibits, pairs, represent
 from audit.tasks.text_specimens import TextSpecimens
 
 Declared = dict[tuple[str, str], tuple[str, ...]]
@@ -179,31 +181,24 @@ class TextTask:
         specimens = TextSpecimens(self.explainer, rows, seen, fills, size)
         return measure(specimens, margin, seed=self.config.seed, advance=advance)
 
-    def exhibits(self, examples: ExampleTable) -> Gallery:
-        """Misclassified texts, those that mention a declared term first, then the most confident."""
-        if not self.config.report.show_text:
-            return Gallery((), {})
-        found = []
-        for i in misclassified(examples, first=[bool(m) for m in self.matches])[: self.config.report.examples]:
-            target = (int(examples.predicted[i]), int(examples.label[i]))
-            tokens, result = explain_tokens(
-                self.explainer,
-                self.data.payload[i].text,
-                self.matches[i],
-                target=target,
-                composite=self.explainer.first,
-            )
-            found.append(
-                Exhibit(
-                    id=str(examples.id[i]),
-                    label=self.model.classes[target[1]],
-                    predicted=self.model.classes[target[0]],
-                    margin=float(result.ledger.output[0]),
-                    tokens=tokens,
-                )
-            )
-        relevance = {each.id: np.array([token.relevance for token in each.tokens]) for each in found}
-        return Gallery(tuple(found), relevance)
+    @property
+    def telling(self) -> NDArray[np.bool_]:
+        """Texts that mention a declared term."""
+        return np.array([bool(found) for found in self.matches], dtype=np.bool_)
+
+    def exhibits(self, shown: Sequence[Shown]) -> Gallery:
+        """Texts with their tokens."""
+        return exhibits(self.explainer, self.texts, self.matches, shown if self.config.report.show_text else ())
+
+    def represent(self, rows: IntArray) -> FloatArray:
+        """Of the classifier's last layer."""
+        size = self.config.model.batch_tokens
+        return represent(self.explainer, [self.data.payload[i].text for i in rows.tolist()], batch_tokens=size)
+
+    def pairs(self, rows: IntArray, targets: IntArray, scale: float) -> Signals:
+        """By words."""
+        size = self.config.model.batch_tokens
+        return pairs(self.explainer, self.texts, rows, targets, scale=scale, batch_tokens=size)
 
     def parts(self, explained: ExplainedTexts, evidence: Evidence) -> dict[str, Any]:
         """Terms with their effects, lexicons and how many texts were cut."""

@@ -1,0 +1,140 @@
+"""Why errors go to the wrong class, and what makes the model hesitate: features of one side against the other, class by class."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, final
+
+import numpy as np
+
+from audit.debug.differences import Sides, differences
+from audit.debug.groups import Group
+from audit.records.debugging import Contrast
+from audit.stats.cases import Evidence
+from audit.stats.intervals import BoolArray
+from audit.stats.signals import Signals
+from audit.tables import FloatArray, IntArray
+
+FEWEST_HOLDERS: Final = 5
+MOST: Final = 12  # contrasts of slices and strategies
+MATCHED_SEED: Final = 9
+
+
+class Pushes(Protocol):
+    """What a feature adds to the logit of one class minus another's, by example."""
+
+    @property
+    def most(self) -> int | None:
+        """How many examples of a side are asked, where each costs a pass; None: all."""
+        ...
+
+    def of(self, rows: IntArray, towards: IntArray, away: IntArray) -> tuple[Signals, FloatArray]:
+        """For the examples `rows` `[m]` the signals, and a value for each of their rows, towards one class `[m]` and away from another."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class OfContrast:
+    """Where the explained contrast is that of the only two classes, with its sign: nothing is explained again."""
+
+    found: Signals
+    composite: str
+    favour: int
+    most: int | None = None
+
+    def of(self, rows: IntArray, towards: IntArray, away: IntArray) -> tuple[Signals, FloatArray]:
+        """0 for other examples."""
+        sign = np.zeros(len(self.found.usable))
+        sign[rows] = np.where(towards == self.favour, 1.0, -1.0)
+        return self.found, self.found.values[self.composite] * sign[self.found.example]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class OfPairs:
+    """Every example asked is explained once more, for its own pair of classes: `explain(rows, pairs)`."""
+
+    explain: Callable[[IntArray, IntArray], Signals]
+    most: int | None = 250
+
+    def of(self, rows: IntArray, towards: IntArray, away: IntArray) -> tuple[Signals, FloatArray]:
+        """One forward and backward pass an example."""
+        found = self.explain(rows, np.stack([towards, away], axis=1))
+        return found, next(iter(found.values.values()))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One comparison: its name, its sides, and for the examples of both the class that is pushed to and the one pushed away from."""
+
+    name: str
+    sides: Sides
+    towards: IntArray
+    away: IntArray
+
+
+def of_errors(evidence: Evidence, groups: Sequence[Group]) -> list[Asked]:
+    """Every confusion of one class with another, and in each of `groups` the errors of a true class, against right ones of that class."""
+    examples, found = evidence.examples, list[Asked]()
+    wrong = examples.predicted != examples.label
+    for c, true in enumerate(evidence.classes):
+        right = ~wrong & (examples.label == c)
+        for p, other in enumerate(evidence.classes):
+            errors = wrong & (examples.label == c) & (examples.predicted == p)
+            if p != c and errors.any():
+                towards = np.full(len(wrong), p)
+                name = f"true {true}, predicted {other}"
+                found.append(Asked(name, Sides(errors, right), towards, examples.label))
+                found += [
+                    Asked(f"{group.name}: {name}", Sides(errors & group.rows, right), towards, examples.label)
+                    for group in groups
+                ]
+    return found
+
+
+def of_unsure(evidence: Evidence, unsure: BoolArray, second: IntArray) -> list[Asked]:
+    """Unsure against sure examples of one predicted class: what speaks for the `second` class `[n]`."""
+    predicted = evidence.examples.predicted
+    return [
+        Asked(
+            f"predicted {name}, unsure",
+            Sides(unsure & (predicted == p), ~unsure & (predicted == p)),
+            second,
+            predicted,
+        )
+        for p, name in enumerate(evidence.classes)
+        if (unsure & (predicted == p)).any()
+    ]
+
+
+def contrasts(evidence: Evidence, asked: Sequence[Asked], pushes: Pushes, key: str) -> tuple[Contrast, ...]:
+    """The answers that enough independent examples of both sides allow, the largest first side first; of others the reason."""
+    cluster, smallest = evidence.examples.cluster, evidence.config.statistics.min_group_size
+    found: list[Contrast] = []
+    for each in sorted(asked, key=lambda each: -int(each.sides.first.sum())):
+        sizes = each.sides.clusters(cluster)
+        n, others = int(each.sides.first.sum()), int(each.sides.second.sum())
+        made = Contrast(
+            key=f"{key} {len(found) + 1}", name=each.name, n=n, others=others, m=0, argued=(), missing=(),
+            reason=f"independent examples: {sizes[0]} and {sizes[1]}; {smallest} a side are needed",
+        )  # fmt: skip
+        if min(sizes) >= smallest and len(found) < MOST:
+            sides = each.sides if pushes.most is None else _sampled(each.sides, pushes.most, evidence.config.seed)
+            rows = np.flatnonzero(sides.both)
+            signals, values = pushes.of(rows, each.towards[rows], each.away[rows])
+            argued, missing, m = differences(signals, values, sides, cluster, fewest=FEWEST_HOLDERS)
+            made = made.model_copy(update={"argued": argued, "missing": missing, "m": m, "reason": ""})
+        found.append(made)
+    return tuple(found[:MOST])
+
+
+def _sampled(sides: Sides, most: int, seed: int) -> Sides:
+    rng = np.random.default_rng([seed, MATCHED_SEED])
+
+    def drawn(side: BoolArray) -> BoolArray:
+        kept = np.zeros(len(side), dtype=np.bool_)
+        kept[rng.permutation(np.flatnonzero(side))[:most]] = True
+        return kept
+
+    return Sides(drawn(sides.first), drawn(sides.second))

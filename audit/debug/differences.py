@@ -1,0 +1,138 @@
+"""Which features push one side of a comparison to another class more than they push the other side; all features at once.
+
+A feature's value in an example is its part of the logit of that class minus the example's own; where it is absent, 0. Its positive part
+argues for the other class, its negative part supports the own one. Cost: sums over the rows of the signals.
+"""
+
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+from scipy import stats
+
+from audit.records import Estimate
+from audit.records.debugging import FeatureGap
+from audit.stats.intervals import BoolArray, coded
+from audit.stats.signals import Signals
+from audit.tables import FloatArray, IntArray
+
+LEVEL: Final = 0.95
+SHOWN: Final = 10  # features a list
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Two disjoint sets of examples `[n]`."""
+
+    first: BoolArray
+    second: BoolArray
+
+    @property
+    def both(self) -> BoolArray:
+        """Rows of either."""
+        return self.first | self.second
+
+    def clusters(self, cluster: IntArray) -> tuple[int, int]:
+        """Independent units of each side."""
+        one, two = (len(np.unique(cluster[side])) for side in (self.first, self.second))
+        return one, two
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """By feature: mean over the first side minus mean over the second, its cluster-robust standard error, and the degrees of freedom."""
+
+    value: FloatArray
+    se: FloatArray
+    df: int
+
+    @property
+    def nearer(self) -> FloatArray:
+        """The lower end of the interval of `LEVEL`."""
+        return self.value - self.reach
+
+    @property
+    def reach(self) -> FloatArray:
+        """Half of the interval."""
+        return np.asarray(stats.t.ppf((1 + LEVEL) / 2, self.df) * self.se)
+
+    @property
+    def p(self) -> FloatArray:
+        """Two-sided, Student's t; 1 where nothing differs."""
+        t = np.divide(np.abs(self.value), self.se, out=np.zeros(len(self.value)), where=self.se > 0)
+        return np.asarray(2 * stats.t.sf(t, self.df))
+
+
+def gaps(found: Signals, values: FloatArray, sides: Sides, cluster: IntArray) -> Gaps:
+    """Of every feature, from sums over (feature, cluster); `values` `[rows]` stand in the place of the signals' own.
+
+    The variance is that of the sum over clusters of (U - m1 a + m2 b): U is what the cluster adds to the difference, a and b are
+    its parts of the two sides, m1 and m2 their means.
+    """
+    n1, n2 = int(sides.first.sum()), int(sides.second.sum())
+    code, clusters = coded(cluster)
+    features = len(found.names)
+    weight = np.where(sides.first, 1 / n1, 0.0) - np.where(sides.second, 1 / n2, 0.0)
+    kept = sides.both[found.example]
+    feature, example = found.feature[kept], found.example[kept]
+    u = values[kept] * weight[example]
+    first = sides.first[example]
+    m1 = np.bincount(feature, u * first, features)
+    m2 = -np.bincount(feature, u * ~first, features)
+    a = np.bincount(code, sides.first / n1, clusters)
+    b = np.bincount(code, sides.second / n2, clusters)
+    keys, place = np.unique(feature.astype(np.int64) * clusters + code[example], return_inverse=True)
+    part, of, at = np.bincount(place, u, len(keys)), keys // clusters, keys % clusters
+    squares, with_a, with_b = (np.bincount(of, part * each, features) for each in (part, a[at], b[at]))
+    variance = squares - 2 * m1 * with_a + 2 * m2 * with_b + m1**2 * (a @ a) + m2**2 * (b @ b) - 2 * m1 * m2 * (a @ b)
+    used = int(((a > 0) | (b > 0)).sum())
+    se = np.sqrt(np.maximum(variance, 0.0) * used / max(used - 1, 1))
+    return Gaps(np.asarray(m1 - m2, dtype=float), se, max(min(sides.clusters(cluster)) - 1, 1))
+
+
+def differences(
+    found: Signals, values: FloatArray, sides: Sides, cluster: IntArray, *, fewest: int
+) -> tuple[tuple[FeatureGap, ...], tuple[FeatureGap, ...], int]:
+    """What argues for the other class more on the first side, what supports the own class there less, and how many were compared.
+
+    `values` `[rows]` push towards the other class. Features that fewer than `fewest` examples hold are left out. Shown are those whose
+    interval leaves out 0, the end nearer to 0 the largest first.
+    """
+    argued = gaps(found, np.maximum(values, 0.0), sides, cluster)
+    missing = gaps(found, np.minimum(values, 0.0), sides, cluster)
+    held = np.bincount(found.feature[sides.both[found.example]], minlength=len(found.names))
+    of_first = np.bincount(found.feature[sides.first[found.example]], minlength=len(found.names))
+    asked = np.flatnonzero(held >= fewest)
+    p = np.concatenate([argued.p[asked], missing.p[asked]])
+    corrected = stats.false_discovery_control(p) if len(p) else p
+    m = len(asked)
+    lists = [
+        _listed(found, each, asked, corrected[start : start + m], of_first, sides)
+        for each, start in ((argued, 0), (missing, m))
+    ]
+    return lists[0], lists[1], m
+
+
+def _listed(
+    found: Signals, each: Gaps, asked: IntArray, p: FloatArray, holders: IntArray, sides: Sides
+) -> tuple[FeatureGap, ...]:
+    nearer, reach = each.nearer, each.reach
+    corrected = dict(zip(asked.tolist(), p.tolist(), strict=True))
+    ranked = asked[np.argsort(-nearer[asked], kind="stable")][:SHOWN]
+    return tuple(
+        FeatureGap(
+            name=found.names[k],
+            estimate=Estimate(
+                value=float(each.value[k]), low=float(nearer[k]), high=float(each.value[k] + reach[k]), level=LEVEL,
+                unit=found.unit, interval="cluster-robust t", n=int(sides.both.sum()),
+            ),
+            p_adjusted=corrected[k],
+            holders=int(holders[k]),
+            declared=not found.allowed[k],
+            box=tuple(found.boxes[k].tolist()) if len(found.boxes) else None,
+        )
+        for k in ranked.tolist()
+        if nearer[k] > 0
+    )  # fmt: skip

@@ -1,0 +1,64 @@
+"""Named sets of examples: what slices are made of, and what a worklist exports."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from audit.stats.cases import NO_GROUP, Evidence
+from audit.stats.intervals import BoolArray, units
+from audit.tables import IntArray
+
+TRUE: Final = "true class"
+PREDICTED: Final = "predicted class"
+STRATEGY: Final = "strategy"
+TOP: Final = 0.75  # quantile of a feature's share among the examples that hold it
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The examples `rows` `[n]` that one `name` describes; groups of one `dimension` exclude each other."""
+
+    dimension: str
+    name: str
+    rows: BoolArray
+
+
+def strategy_key(number: int) -> str:
+    """How a strategy is called, the largest is the first."""
+    return f"strategy {number + 1}"
+
+
+def groups_of(evidence: Evidence, strategy: IntArray) -> list[Group]:
+    """What the audit knows of an example: groups, classes, shares of relevance, and its strategy (-1: none).
+
+    Groups of fewer than `statistics.min_group_size` independent examples, and those that nearly all belong to, are left out.
+    """
+    smallest, cluster = evidence.config.statistics.min_group_size, evidence.examples.cluster
+    return [
+        group
+        for group in _every(evidence, strategy)
+        if min(units(cluster[group.rows]), units(cluster[~group.rows])) >= smallest
+    ]
+
+
+def _every(evidence: Evidence, strategy: IntArray) -> Iterator[Group]:
+    examples = evidence.examples
+    for attribute, column in {**examples.attributes, **evidence.mentions}.items():
+        for name in np.unique(column).tolist():
+            if name not in NO_GROUP:
+                yield Group(attribute, f"{attribute} = {name}", column == name)
+    for dimension, word, codes in ((TRUE, "true", examples.label), (PREDICTED, "predicted", examples.predicted)):
+        for k, name in enumerate(evidence.classes):
+            yield Group(dimension, f"{word} {name}", codes == k)
+    table = evidence.groups[evidence.composites[0]]
+    for k, name in enumerate(table.names):
+        share = table.share[:, k]
+        known = np.isfinite(share)
+        if known.any() and np.ptp(share[known]):
+            top = known & (share >= np.quantile(share[known], TOP))
+            yield Group(f"share of {name}", f"top quarter of the share of {name}", top)
+    for number in range(int(strategy.max(initial=-1)) + 1):
+        yield Group(STRATEGY, strategy_key(number), strategy == number)

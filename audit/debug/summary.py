@@ -1,0 +1,185 @@
+"""The whole of debugging: from what an audit has in memory to its part of the record, and to the groups that are exported."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Any, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from audit.debug import labels, neighbours, slices, strategies
+from audit.debug.contrasts import FEWEST_HOLDERS, Pushes, contrasts, of_errors, of_unsure
+from audit.debug.differences import Sides, differences
+from audit.debug.groups import STRATEGY, Group, groups_of, strategy_key
+from audit.records import Estimate, Exhibit
+from audit.records.debugging import Debugging, Neighbour, Share, Slice, Strategy
+from audit.stats.cases import Evidence
+from audit.stats.intervals import BoolArray, mean_interval
+from audit.stats.rates import rate_gap
+from audit.stats.signals import Signals, signals
+from audit.tables import FloatArray, IntArray
+
+PROTOTYPES: Final = 5
+LISTED: Final = 50  # doubtful labels in the record
+LEVEL: Final = 0.95
+SLICED: Final = 5  # flagged slices whose errors get contrasts of their own
+SHARE: Final = "share of the relevance for the prediction"
+ERRORS: Final = "misclassified"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Debugged:
+    """The record's part, every named group of examples, and columns `[n]` of the table of examples."""
+
+    record: Debugging
+    groups: tuple[Group, ...]
+    strategy: IntArray
+    entropy: FloatArray
+    doubtful: BoolArray
+    neighbour: dict[int, tuple[int, float]]
+
+    @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Of the table of examples, `debug.NAME`."""
+        named = np.where(self.strategy >= 0, [strategy_key(int(k)) for k in self.strategy], "")
+        return {"debug.strategy": named, "debug.entropy": self.entropy, "debug.label_looks_wrong": self.doubtful}
+
+    def with_exhibits(self, exhibits: Sequence[Exhibit]) -> Debugging:
+        """The record's part with what is shown of each neighbour, in order; with nothing where examples are hidden."""
+        shown = zip_longest(self.record.neighbours, exhibits)
+        beside = tuple(each.model_copy(update={"exhibit": exhibit}) for each, exhibit in shown)
+        return self.record.model_copy(update={"neighbours": beside})
+
+
+def debugged(
+    evidence: Evidence, shown: Sequence[int], represent: Callable[[IntArray], FloatArray], pushes: Pushes
+) -> Debugged:
+    """`shown` are the misclassified examples that the report explains; `represent(rows)` gives the model's own vectors `[k, d]`."""
+    examples, config = evidence.examples, evidence.config
+    wrong = examples.predicted != examples.label
+    probabilities = special.softmax(examples.scores.astype(float), axis=1)
+    surest, entropy = probabilities.max(axis=1), special.entr(probabilities).sum(axis=1)
+    found = _towards_prediction(evidence)
+    points = strategies.vectors(evidence, found, found.values[SHARE])
+    strategy = strategies.clusters(
+        points, wrong, most=config.debug.clustered, smallest=config.statistics.min_group_size, seed=config.seed
+    )
+    groups = groups_of(evidence, strategy)
+    sliced, rows, m = slices.slices(evidence, groups)
+    unsure = _highest(entropy, config.debug.unsure)
+    second = np.argsort(examples.scores, axis=1, kind="stable")[:, -2]
+    clustered = _strategies(evidence, found, strategy, groups, points)
+    flagged = [
+        Group("", " and ".join(each.conditions), of) for each, of in zip(sliced, rows, strict=True) if each.flagged
+    ]
+    doubtful = labels.doubtful(evidence, probabilities)
+    nearest = neighbours.nearest(evidence, np.array(shown, dtype=np.int64), represent)
+    record = Debugging(
+        confusion=slices.confusion(evidence),
+        confidence=slices.confidence(evidence, surest),
+        sure_errors=slices.sure_errors(evidence, surest),
+        slices=sliced,
+        m=m,
+        contrasts=contrasts(evidence, of_errors(evidence, flagged[:SLICED]), pushes, "contrast"),
+        hesitation=contrasts(evidence, of_unsure(evidence, unsure, second), pushes, "hesitation"),
+        strategies=clustered,
+        unclustered=int((strategy < 0).sum()),
+        neighbours=tuple(
+            Neighbour(id=str(examples.id[i]), neighbour=str(examples.id[j]), similarity=cosine)
+            for i, (j, cosine) in nearest.items()
+        ),
+        labels=labels.listed(evidence, probabilities, doubtful[:LISTED]),
+        problems=len(doubtful),
+    )
+    named = _named(evidence, sliced, rows, strategy, unsure, doubtful)
+    return Debugged(record, tuple(named), strategy, entropy, _mask(doubtful, len(wrong)), nearest)
+
+
+def _towards_prediction(evidence: Evidence) -> Signals:
+    """The signals with one more value: the share of the relevance for the side of the contrast on which the example lies."""
+    found = signals(evidence)
+    assert found is not None, "texts have words, photographs have cells"
+    side = np.where(evidence.examples.margin < 0, -1.0, 1.0)
+    share = strategies.shares(found, found.values[evidence.composites[0]] * side[found.example])
+    return replace(found, values={SHARE: share}, unit=SHARE)
+
+
+def _strategies(
+    evidence: Evidence, found: Signals, strategy: IntArray, groups: Sequence[Group], points: FloatArray
+) -> tuple[Strategy, ...]:
+    """What each cluster looks at, and what it holds more of than the other examples do: errors, and every group but strategies."""
+    examples, cluster = evidence.examples, evidence.examples.cluster
+    wrong = examples.predicted != examples.label
+    asked = [Group("", ERRORS, wrong), *(group for group in groups if group.dimension != STRATEGY)]
+    members = [strategy == k for k in range(int(strategy.max(initial=-1)) + 1)]
+    gaps = [[rate_gap(group.rows, rows, cluster=cluster) for group in asked] for rows in members]
+    p = [gap.p if gap.p is not None else 1.0 for row in gaps for gap in row]
+    corrected = iter(stats.false_discovery_control(p).tolist() if p else [])
+    made, alpha = [], evidence.config.statistics.alpha
+    for k, (rows, row) in enumerate(zip(members, gaps, strict=True)):
+        tested = []
+        for group, gap in zip(asked, row, strict=True):
+            adjusted = next(corrected)
+            tested.append(
+                Share(
+                    name=group.name, rate=gap.rate.estimate(LEVEL, unit="share of the strategy"),
+                    gap=gap.estimate(LEVEL, unit="difference of shares"), p_adjusted=adjusted,
+                    flagged=adjusted < alpha and gap.value > 0,
+                )
+            )  # fmt: skip
+        looks, _, _ = differences(found, found.values[SHARE], Sides(rows, ~rows), cluster, fewest=FEWEST_HOLDERS)
+        made.append(
+            Strategy(
+                key=strategy_key(k), n=int(rows.sum()), looks=looks, shares=tuple(tested), relies=_relies(evidence, rows),
+                prototypes=tuple(str(examples.id[i]) for i in _prototypes(points, rows)),
+            )
+        )  # fmt: skip
+    return tuple(made)
+
+
+def _relies(evidence: Evidence, rows: BoolArray) -> dict[str, Estimate]:
+    """Mean share of |R| of every declared feature, over the examples of a strategy that hold it."""
+    table, found = evidence.groups[evidence.composites[0]], {}
+    for k, name in enumerate(table.names):
+        known = rows & np.isfinite(table.share[:, k])
+        if known.any():
+            found[name] = mean_interval(
+                table.share[known, k], cluster=evidence.examples.cluster[known], level=LEVEL, unit="share of |R|"
+            )
+    return found
+
+
+def _prototypes(points: FloatArray, rows: BoolArray) -> list[int]:
+    """The members nearest to the middle of a strategy."""
+    places = np.flatnonzero(rows)
+    order = np.argsort(-points[places] @ points[places].mean(axis=0), kind="stable")
+    return [int(i) for i in places[order[:PROTOTYPES]]]
+
+
+def _named(
+    evidence: Evidence, sliced: Sequence[Slice], rows: Sequence[BoolArray], strategy: IntArray, unsure: BoolArray, doubtful: IntArray
+) -> Iterator[Group]:  # fmt: skip
+    """Every group that is shown: its dimension is the kind, as a worklist tells it."""
+    examples = evidence.examples
+    for c, true in enumerate(evidence.classes):
+        for p, other in enumerate(evidence.classes):
+            errors = (examples.label == c) & (examples.predicted == p)
+            if c != p and errors.any():
+                yield Group("errors", f"true {true}, predicted {other}", errors)
+    yield from (Group("slice", " and ".join(each.conditions), of) for each, of in zip(sliced, rows, strict=True))
+    yield from (Group(STRATEGY, strategy_key(k), strategy == k) for k in range(int(strategy.max(initial=-1)) + 1))
+    yield Group("unsure", "highest entropy", unsure)
+    yield Group("label", "label looks wrong", _mask(doubtful, len(unsure)))
+
+
+def _highest(values: FloatArray, most: int) -> BoolArray:
+    return _mask(np.argsort(-values, kind="stable")[: min(most, len(values) // 2)], len(values))
+
+
+def _mask(rows: IntArray, n: int) -> BoolArray:
+    found = np.zeros(n, dtype=np.bool_)
+    found[rows] = True
+    return found

@@ -1,0 +1,144 @@
+"""Why examples are misclassified: slices, contrasts, strategies, neighbours and doubtful labels. Description, and no verdict."""
+
+from typing import final
+
+from audit.records.base import Entry, Estimate
+from audit.records.described import Exhibit
+
+
+@final
+class Confusion(Entry):
+    """How many examples of each true class (row) are predicted as which (column), of one group; both "" for all."""
+
+    attribute: str
+    group: str
+    counts: tuple[tuple[int, ...], ...]
+
+
+@final
+class Confidence(Entry):
+    """Examples whose probability of the predicted class lies from `low` to `high`: its mean, and how often they are right."""
+
+    low: float
+    high: float
+    mean: float
+    accuracy: Estimate
+
+
+@final
+class Slice(Entry):
+    """Examples under all `conditions`: their error rate, and the `gap` to all other examples.
+
+    `p_adjusted` is corrected over all slices that were tested; `flagged`: they err more, at the declared alpha.
+    """
+
+    key: str
+    conditions: tuple[str, ...]
+    errors: int
+    rate: Estimate
+    gap: Estimate
+    p: float
+    p_adjusted: float
+    flagged: bool
+
+
+@final
+class FeatureGap(Entry):
+    """A word or a cell, and how much more it pushes one way on one side of a comparison than on the other.
+
+    `holders` examples of the first side hold it. Of a cell, `box` is left, top, right, bottom in pixels of the input.
+    """
+
+    name: str
+    estimate: Estimate
+    p_adjusted: float
+    holders: int
+    declared: bool
+    box: tuple[int, int, int, int] | None = None
+
+
+@final
+class Contrast(Entry):
+    """Why the examples of one side go to the wrong (or second) class: against right (or sure) examples of the same class.
+
+    `argued` push for it, `missing` support the true (or first) class on the other side and not on this; m features were compared.
+    """
+
+    key: str
+    name: str
+    n: int
+    others: int
+    m: int
+    argued: tuple[FeatureGap, ...]
+    missing: tuple[FeatureGap, ...]
+    reason: str = ""
+
+
+@final
+class Share(Entry):
+    """How many of a strategy are in some class or group, or are errors, against all others: flagged where shown to be more."""
+
+    name: str
+    rate: Estimate
+    gap: Estimate
+    p_adjusted: float
+    flagged: bool
+
+
+@final
+class Strategy(Entry):
+    """A cluster of explanations: what it looks at (share of |R|, less that of all others), who is in it, examples in its middle."""
+
+    key: str
+    n: int
+    looks: tuple[FeatureGap, ...]
+    shares: tuple[Share, ...]
+    relies: dict[str, Estimate]
+    prototypes: tuple[str, ...]
+
+    @property
+    def flagged(self) -> tuple[str, ...]:
+        """What it holds more of than the others do: errors, or a group."""
+        return tuple(share.name for share in self.shares if share.flagged)
+
+
+@final
+class Neighbour(Entry):
+    """For a shown error the nearest right example of its true class, in the model's penultimate layer.
+
+    `similarity` is their cosine; `exhibit` explains it for the same two classes, as far as examples may be shown.
+    """
+
+    id: str
+    neighbour: str
+    similarity: float
+    exhibit: Exhibit | None = None
+
+
+@final
+class LabelProblem(Entry):
+    """An example whose label looks wrong: the probability that the model gives to it, and to the class that it suggests."""
+
+    id: str
+    label: str
+    suggested: str
+    probability: float
+    probability_suggested: float
+
+
+@final
+class Debugging(Entry):
+    """`m` slices were tested. `problems` is how many labels look wrong, of which some are listed."""
+
+    confusion: tuple[Confusion, ...]
+    confidence: tuple[Confidence, ...]
+    sure_errors: Estimate
+    slices: tuple[Slice, ...]
+    m: int
+    contrasts: tuple[Contrast, ...]
+    hesitation: tuple[Contrast, ...]
+    strategies: tuple[Strategy, ...]
+    unclustered: int
+    neighbours: tuple[Neighbour, ...]
+    labels: tuple[LabelProblem, ...]
+    problems: int

@@ -1,0 +1,49 @@
+"""Texts that are shown, and what debugging asks of the model about texts: their own pair of classes, and its own vectors."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from audit.data.terms import words
+from audit.records import Exhibit
+from audit.relevance.representations import penultimate
+from audit.relevance.texts import TextExplainer, explain_texts, explain_tokens, score_texts
+from audit.stats.signals import Signals, of_words
+from audit.tables import FloatArray, IntArray, Match
+from audit.tasks.task import Gallery, Shown
+
+
+def exhibits(
+    explainer: TextExplainer, texts: Sequence[str], matches: Sequence[Sequence[Match]], shown: Sequence[Shown]
+) -> Gallery:
+    """Tokens of each text with the relevance of the first class minus the second."""
+    found = []
+    for each in shown:
+        tokens, result = explain_tokens(
+            explainer, texts[each.row], matches[each.row], target=each.target, composite=explainer.first
+        )
+        found.append(
+            Exhibit(
+                id=each.id, label=each.label, predicted=each.predicted, margin=float(result.ledger.output[0]), tokens=tokens
+            )
+        )  # fmt: skip
+    relevance = {each.id: np.array([token.relevance for token in each.tokens]) for each in found}
+    return Gallery(tuple(found), relevance)
+
+
+def represent(explainer: TextExplainer, texts: Sequence[str], *, batch_tokens: int) -> FloatArray:
+    """The model's own vectors `[texts, d]`."""
+    with penultimate(explainer.model) as read:
+        return score_texts(explainer, texts, batch_tokens=batch_tokens, read=read)
+
+
+def pairs(
+    explainer: TextExplainer, texts: Sequence[str], rows: IntArray, targets: IntArray, *, scale: float, batch_tokens: int
+) -> Signals:  # fmt: skip
+    """Words of the texts `rows` `[m]`, each explained for its own pair of classes `targets` `[m, 2]`, over `scale`; others have none."""
+    first = replace(explainer, composites=dict(list(explainer.composites.items())[:1]))
+    chosen, none = [texts[i] for i in rows.tolist()], [()] * len(rows)
+    found = explain_texts(first, chosen, none, {}, words=words, batch_tokens=batch_tokens, targets=targets)
+    signals = of_words(found.words, len(rows), scale)
+    return replace(signals, example=rows[signals.example], usable=np.ones(len(texts), dtype=np.bool_))
