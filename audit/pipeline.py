@@ -11,7 +11,7 @@ from typing import Any, final
 
 from audit.aggregation import distributions
 from audit.data.examples import write_quarantine
-from audit.debug.contrasts import OfContrast, OfPairs, Pushes
+from audit.debug.contrasts import OfContrast, OfPairs, Pushes, declared_signals
 from audit.debug.summary import Debugged, debugged
 from audit.errors import DataError, OutputError
 from audit.loading import load_config
@@ -79,7 +79,7 @@ def _pushes(task: Task[Any], evidence: Evidence) -> Pushes:
     """Of two classes the contrast is that of predicted and true class."""
     explainer, found = task.explainer, signals(evidence)
     if explainer.against is not None and len(task.model.classes) == 2 and found is not None:
-        return OfContrast(found, evidence.composites[0], explainer.favour)
+        return OfContrast(found, declared_signals(evidence), evidence.composites[0], explainer.favour)
     return OfPairs(partial(task.pairs, scale=evidence.scale))
 
 

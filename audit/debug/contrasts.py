@@ -6,12 +6,12 @@ from typing import Final, Protocol, final
 
 import numpy as np
 
-from audit.debug.differences import Sides, differences
+from audit.debug.differences import Sides, differences, every_difference
 from audit.debug.groups import Group
 from audit.records.debugging import Contrast
 from audit.stats.cases import Evidence
 from audit.stats.intervals import BoolArray
-from audit.stats.signals import Signals
+from audit.stats.signals import OF_CELLS, Signals
 from audit.tables import FloatArray, IntArray
 
 FEWEST_HOLDERS: Final = 5
@@ -31,6 +31,10 @@ class Pushes(Protocol):
         """For the examples `rows` `[m]` the signals, and a value for each of their rows, towards one class `[m]` and away from another."""
         ...
 
+    def of_declared(self, rows: IntArray, towards: IntArray) -> tuple[Signals, FloatArray] | None:
+        """The same of what is declared, if it is known."""
+        ...
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -38,15 +42,23 @@ class OfContrast:
     """Where the explained contrast is that of the only two classes, with its sign: nothing is explained again."""
 
     found: Signals
+    declared: Signals
     composite: str
     favour: int
     most: int | None = None
 
     def of(self, rows: IntArray, towards: IntArray, away: IntArray) -> tuple[Signals, FloatArray]:
         """0 for other examples."""
-        sign = np.zeros(len(self.found.usable))
+        return self.found, self._signed(self.found, rows, towards)
+
+    def of_declared(self, rows: IntArray, towards: IntArray) -> tuple[Signals, FloatArray]:
+        """The same of declared groups of words and regions."""
+        return self.declared, self._signed(self.declared, rows, towards)
+
+    def _signed(self, found: Signals, rows: IntArray, towards: IntArray) -> FloatArray:
+        sign = np.zeros(len(found.usable))
         sign[rows] = np.where(towards == self.favour, 1.0, -1.0)
-        return self.found, self.found.values[self.composite] * sign[self.found.example]
+        return np.asarray(found.values[self.composite] * sign[found.example])
 
 
 @final
@@ -56,6 +68,9 @@ class OfPairs:
 
     explain: Callable[[IntArray, IntArray], Signals]
     most: int | None = 250
+
+    def of_declared(self, rows: IntArray, towards: IntArray) -> None:
+        """Not asked: relevance of groups is that of the contrast."""
 
     def of(self, rows: IntArray, towards: IntArray, away: IntArray) -> tuple[Signals, FloatArray]:
         """One forward and backward pass an example."""
@@ -123,10 +138,31 @@ def contrasts(evidence: Evidence, asked: Sequence[Asked], pushes: Pushes, key: s
             sides = each.sides if pushes.most is None else _sampled(each.sides, pushes.most, evidence.config.seed)
             rows = np.flatnonzero(sides.both)
             signals, values = pushes.of(rows, each.towards[rows], each.away[rows])
-            argued, missing, m = differences(signals, values, sides, cluster, fewest=FEWEST_HOLDERS)
-            made = made.model_copy(update={"argued": argued, "missing": missing, "m": m, "reason": ""})
+            told = differences(signals, values, sides, cluster, fewest=FEWEST_HOLDERS)
+            declared = pushes.of_declared(rows, each.towards[rows])
+            made = made.model_copy(update={
+                "argued": told.argued, "missing": told.missing, "m": told.m, "reason": "",
+                "declared": () if declared is None else every_difference(*declared, sides, cluster),
+                "cells": () if signals.worded else _laid_out(signals, told.values),
+            })  # fmt: skip
         found.append(made)
     return tuple(found[:MOST])
+
+
+def _laid_out(found: Signals, values: FloatArray) -> tuple[tuple[float, ...], ...]:
+    """Values of cells, row by row."""
+    columns = len(np.unique(found.boxes[:, 0]))
+    return tuple(map(tuple, values.reshape(-1, columns).tolist()))
+
+
+def declared_signals(evidence: Evidence) -> Signals:
+    """Net relevance over sum |R| of each declared group of words, or region, in the examples that hold it."""
+    table = evidence.groups[evidence.composites[0]]
+    feature, example = np.nonzero(np.isfinite(table.net.T))
+    values = {name: groups.net.T[feature, example].astype(float) for name, groups in evidence.groups.items()}
+    n, features = table.net.shape
+    known, usable = np.zeros(features, dtype=np.bool_), np.ones(n, dtype=np.bool_)
+    return Signals(table.names, example, feature, values, known, usable, OF_CELLS, worded=False)
 
 
 def _sampled(sides: Sides, most: int, seed: int) -> Sides:

@@ -92,47 +92,66 @@ def gaps(found: Signals, values: FloatArray, sides: Sides, cluster: IntArray) ->
     return Gaps(np.asarray(m1 - m2, dtype=float), se, max(min(sides.clusters(cluster)) - 1, 1))
 
 
-def differences(
-    found: Signals, values: FloatArray, sides: Sides, cluster: IntArray, *, fewest: int
-) -> tuple[tuple[FeatureGap, ...], tuple[FeatureGap, ...], int]:
-    """What argues for the other class more on the first side, what supports the own class there less, and how many were compared.
+@final
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """What argues for the other class more on the first side, what supports the own class there less, how many were compared.
 
-    `values` `[rows]` push towards the other class. Features that fewer than `fewest` examples hold are left out. Shown are those whose
-    interval leaves out 0, the end nearer to 0 the largest first.
+    `values` `[features]` are the whole differences.
+    """
+
+    argued: tuple[FeatureGap, ...]
+    missing: tuple[FeatureGap, ...]
+    m: int
+    values: FloatArray
+
+
+def differences(found: Signals, values: FloatArray, sides: Sides, cluster: IntArray, *, fewest: int) -> Differences:
+    """`values` `[rows]` push towards the other class; features that fewer than `fewest` examples hold are not compared.
+
+    Listed are those whose interval leaves out 0, the end nearer to 0 the largest first.
     """
     argued = gaps(found, np.maximum(values, 0.0), sides, cluster)
     missing = gaps(found, np.minimum(values, 0.0), sides, cluster)
     held = np.bincount(found.feature[sides.both[found.example]], minlength=len(found.names))
-    of_first = np.bincount(found.feature[sides.first[found.example]], minlength=len(found.names))
     asked = np.flatnonzero(held >= fewest)
-    p = np.concatenate([argued.p[asked], missing.p[asked]])
-    corrected = stats.false_discovery_control(p) if len(p) else p
-    m = len(asked)
+    m, p = len(asked), _corrected(np.concatenate([argued.p[asked], missing.p[asked]]))
     lists = [
-        _listed(found, each, asked, corrected[start : start + m], of_first, sides)
-        for each, start in ((argued, 0), (missing, m))
+        [made for k in _ranked(each, asked) if (made := _made(found, each, k, start[k], sides)).estimate.low > 0]  # type: ignore[operator]
+        for each, start in ((argued, _by_feature(asked, p[:m])), (missing, _by_feature(asked, p[m:])))
     ]
-    return lists[0], lists[1], m
+    return Differences(tuple(lists[0]), tuple(lists[1]), m, argued.value + missing.value)
 
 
-def _listed(
-    found: Signals, each: Gaps, asked: IntArray, p: FloatArray, holders: IntArray, sides: Sides
-) -> tuple[FeatureGap, ...]:
-    nearer, reach = each.nearer, each.reach
-    corrected = dict(zip(asked.tolist(), p.tolist(), strict=True))
-    ranked = asked[np.argsort(-nearer[asked], kind="stable")][:SHOWN]
-    return tuple(
-        FeatureGap(
-            name=found.names[k],
-            estimate=Estimate(
-                value=float(each.value[k]), low=float(nearer[k]), high=float(each.value[k] + reach[k]), level=LEVEL,
-                unit=found.unit, interval="cluster-robust t", n=int(sides.both.sum()),
-            ),
-            p_adjusted=corrected[k],
-            holders=int(holders[k]),
-            declared=not found.allowed[k],
-            box=tuple(found.boxes[k].tolist()) if len(found.boxes) else None,
-        )
-        for k in ranked.tolist()
-        if nearer[k] > 0
+def every_difference(found: Signals, values: FloatArray, sides: Sides, cluster: IntArray) -> tuple[FeatureGap, ...]:
+    """Of each feature the whole difference, in order."""
+    each = gaps(found, values, sides, cluster)
+    p = _by_feature(np.arange(len(found.names)), _corrected(each.p))
+    return tuple(_made(found, each, k, p[k], sides) for k in range(len(found.names)))
+
+
+def _corrected(p: FloatArray) -> FloatArray:
+    return np.asarray(stats.false_discovery_control(p)) if len(p) else p
+
+
+def _by_feature(features: IntArray, p: FloatArray) -> dict[int, float]:
+    return dict(zip(features.tolist(), p.tolist(), strict=True))
+
+
+def _ranked(each: Gaps, asked: IntArray) -> list[int]:
+    return [int(k) for k in asked[np.argsort(-each.nearer[asked], kind="stable")][:SHOWN]]
+
+
+def _made(found: Signals, each: Gaps, k: int, p: float, sides: Sides) -> FeatureGap:
+    value, reach = float(each.value[k]), float(each.reach[k])
+    return FeatureGap(
+        name=found.names[k],
+        estimate=Estimate(
+            value=value, low=value - reach, high=value + reach, level=LEVEL, unit=found.unit, interval="cluster-robust t",
+            n=int(sides.both.sum()),
+        ),
+        p_adjusted=p,
+        holders=int(sides.first[found.example[found.feature == k]].sum()),
+        declared=not found.allowed[k],
+        box=tuple(found.boxes[k].tolist()) if len(found.boxes) else None,
     )  # fmt: skip

@@ -54,8 +54,11 @@ def _every(evidence: Evidence, strategy: IntArray) -> Iterator[Group]:
         for k, name in enumerate(evidence.classes):
             yield Group(dimension, f"{word} {name}", codes == k)
     table = evidence.groups[evidence.composites[0]]
+    told = [
+        name for name in table.names if evidence.words is None or tuple(name.split(".", 1)) in evidence.words.groups
+    ]
     for k, name in enumerate(table.names):
-        share = table.share[:, k]
+        share = table.share[:, k] if name in told else np.full(len(table.share), np.nan)
         known = np.isfinite(share)
         if known.any() and np.ptp(share[known]):
             top = known & (share >= np.quantile(share[known], TOP))

@@ -130,7 +130,7 @@ def _strategies(
                     flagged=adjusted < alpha and gap.value > 0,
                 )
             )  # fmt: skip
-        looks, _, _ = differences(found, found.values[SHARE], Sides(rows, ~rows), cluster, fewest=FEWEST_HOLDERS)
+        looks = differences(found, found.values[SHARE], Sides(rows, ~rows), cluster, fewest=FEWEST_HOLDERS).argued
         made.append(
             Strategy(
                 key=strategy_key(k), n=int(rows.sum()), looks=looks, shares=tuple(tested), relies=_relies(evidence, rows),

@@ -62,6 +62,7 @@ class Contrast(Entry):
     """Why the examples of one side go to the wrong (or second) class: against right (or sure) examples of the same class.
 
     `argued` push for it, `missing` support the true (or first) class on the other side and not on this; m features were compared.
+    `declared`: net relevance towards the wrong class of groups and regions; `cells`: of a grid over photographs, row by row.
     """
 
     key: str
@@ -71,6 +72,8 @@ class Contrast(Entry):
     m: int
     argued: tuple[FeatureGap, ...]
     missing: tuple[FeatureGap, ...]
+    declared: tuple[FeatureGap, ...] = ()
+    cells: tuple[tuple[float, ...], ...] = ()
     reason: str = ""
 
 
@@ -95,6 +98,7 @@ class Strategy(Entry):
     shares: tuple[Share, ...]
     relies: dict[str, Estimate]
     prototypes: tuple[str, ...]
+    exhibits: tuple[Exhibit, ...] = ()
 
     @property
     def flagged(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Mean relevance maps of groups and classes, their differences, and the colour bar of the gallery."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -82,6 +82,30 @@ def _figure(name: str, attribute: str, maps: Sequence[MeanMap], regions: Sequenc
         + (f" The largest {' and '.join(left_out)}; the others are in audit.json." if left_out else "")
         + " Photographs differ in what they show as well as in what the model uses: description, not a test.",
     )  # fmt: skip
+
+
+def cell_maps(name: str, panels: Mapping[str, NDArray[Any]], regions: Sequence[RegionRecord], caption: str) -> Figure:
+    """Pictures of cells by their title, on one symmetric scale."""
+    outlined = [region for region in regions if region.cells]
+    shown = [
+        _Panel(shorten(title, 44), values, np.zeros(values.shape, dtype=np.bool_), _spoken(values, ()))
+        for title, values in panels.items()
+    ]
+    scale = max(float(np.quantile(np.abs(panel.values), CLIPPED)) for panel in shown) or 1.0
+    columns = min(len(shown), 3)
+    rows = -(-len(shown) // columns)
+
+    def draw(sheet: Any) -> None:
+        grid = sheet.subplots(rows, columns, squeeze=False).ravel().tolist()
+        for axes, panel in zip(grid, shown, strict=False):
+            same = [region for region in outlined if _mask(region).shape == panel.values.shape]
+            _picture(axes, panel, scale, same)
+        for axes in grid[len(shown) :]:
+            axes.set_axis_off()
+        _bar(sheet, grid, scale)
+
+    spoken = "; ".join(f"{panel.title}: {panel.spoken}" for panel in shown)
+    return Figure(name, draw_svg(name, (min(WIDTH, 2.5 * columns + 1), 2.3 * rows), draw), f"Maps. {spoken}", caption)
 
 
 def _largest(counted: Sequence[tuple[str, int]], most: int) -> tuple[list[str], int]:

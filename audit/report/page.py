@@ -34,7 +34,8 @@ CONTENTS: Final = (
     ("findings", "Findings"), ("detectable", "What could have been found"), ("placebos", "Placebos"),
     ("classes", "Terms by class"), ("regions", "Regions"),
     ("share", "Shares"), ("candidates", "Candidates"), ("terms", "Terms found"), ("examples", "Misclassified examples"),
-    ("data", "Data and model"), ("validity", "Validity"), ("ledger", "Ledger"), ("limits", "Limits"), ("provenance", "Provenance"),
+    ("debugging", "Debugging"), ("data", "Data and model"), ("validity", "Validity"),
+    ("ledger", "Ledger"), ("limits", "Limits"), ("provenance", "Provenance"),
     ("glossary", "Glossary"),
 )  # fmt: skip
 OF_TEXTS, OF_IMAGES = ("classes", "terms"), ("regions",)
@@ -257,7 +258,7 @@ def cards(record: AuditRecord) -> list[Card]:
         pictures += len(exhibit.picture)
         if tokens > MOST_TOKENS or pictures > MOST_PICTURES:
             break
-        shown.append(_card(exhibit))
+        shown.append(card(exhibit))
     return shown
 
 
@@ -266,7 +267,8 @@ def shows_text(record: AuditRecord) -> bool:
     return _setting(record, "show_text", True) is not False
 
 
-def _card(exhibit: Exhibit) -> Card:
+def card(exhibit: Exhibit) -> Card:
+    """One example with its tokens coloured."""
     most = max((abs(token.relevance) for token in exhibit.tokens), default=0.0)
     ranked = sorted((t for t in exhibit.tokens if t.text.strip()), key=lambda token: -token.relevance)
     return Card(

@@ -38,9 +38,9 @@ ACCURACY: Final = r"(?<=accuracy )0\.\d+"  # in a warning
 
 
 def published(record: AuditRecord) -> AuditRecord:
-    """The record as reports may show it, by `report.smallest_cell` and `report.hash_ids` of its config."""
+    """The record as reports may show it, by `report.smallest_cell` and `report.hash_ids` of its config; debugging is not for them."""
     k = smallest_cell(record)
-    shown = record if k == 1 else _suppressed(record, k)
+    shown = (record if k == 1 else _suppressed(record, k)).model_copy(update={"debug": None})
     return _hashed(shown) if hashes_ids(record) else shown
 
 

@@ -17,15 +17,22 @@ from audit.records import AuditRecord, Verdict
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+DEBUG: Final = "debug.html"
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(record: AuditRecord, folder: Path, formats: Sequence[str] = ("html",)) -> list[Path]:
-    """Write `report.FORMAT` for each format; raises `OutputError` for an unknown one or a folder that cannot be written."""
+    """Write `report.FORMAT` for each format, and with HTML the page for debugging.
+
+    Raises `OutputError` for an unknown format or a folder that cannot be written.
+    """
     unknown = sorted(set(formats) - FORMATS.keys())
     if unknown:
         raise OutputError(f"--format {unknown[0]!r}: this release renders {', '.join(FORMATS)}; give one of these")
-    return [_write(folder / f"report.{name}", FORMATS[name](record)) for name in dict.fromkeys(formats)]
+    made = {f"report.{name}": FORMATS[name](record) for name in dict.fromkeys(formats)}
+    if record.debug is not None and "html" in formats:
+        made[DEBUG] = debug_html(record)
+    return [_write(folder / name, content) for name, content in made.items()]
 
 
 def html(record: AuditRecord) -> bytes:
@@ -35,9 +42,10 @@ def html(record: AuditRecord) -> bytes:
     """
     from markupsafe import Markup
 
-    from audit.report import backing, candidates, figures, maps, page, shares, text, wording
+    from audit.report import backing, candidates, debugging, figures, maps, page, shares, text, wording
     from audit.report.privacy import published
 
+    told = debugging.told(record)
     record = published(record)
 
     css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
@@ -60,6 +68,25 @@ def html(record: AuditRecord) -> bytes:
         scale=maps.colour_bar(record.exhibits[0].scale or 1.0) if record.regions and record.exhibits else None,
         cards=shown,
         cards_left=len(record.exhibits) - len(shown),
+        debugging=told,
+    )  # fmt: skip
+    return document.encode("utf-8")
+
+
+def debug_html(record: AuditRecord) -> bytes:
+    """The page for whoever mends the model: offline, without JavaScript, dataset text escaped; it shows small counts and ids."""
+    from markupsafe import Markup
+
+    from audit.report import debugging, maps, page, text, wording
+
+    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    first = next((each.scale for each in record.exhibits if each.scale), None)
+    template = _environment().get_template("debug.html.j2")
+    document = template.render(
+        record=record, debug=record.debug, page=page, text=text, wording=wording, lists=debugging, css=Markup(css), csp=_policy(css),
+        images=bool(record.regions), scale=maps.colour_bar(first) if first else None,
+        contrast_maps=debugging.contrast_maps(record), reliability=debugging.reliability(record),
+        gallery=debugging.gallery(record),
     )  # fmt: skip
     return document.encode("utf-8")
 
