@@ -143,13 +143,13 @@ def contrasts(evidence: Evidence, asked: Sequence[Asked], pushes: Pushes, key: s
             made = made.model_copy(update={
                 "argued": told.argued, "missing": told.missing, "m": told.m, "reason": "",
                 "declared": () if declared is None else every_difference(*declared, sides, cluster),
-                "cells": () if signals.worded else _laid_out(signals, told.values),
+                "cells": () if signals.worded else laid_out(signals, told.values),
             })  # fmt: skip
         found.append(made)
     return tuple(found[:MOST])
 
 
-def _laid_out(found: Signals, values: FloatArray) -> tuple[tuple[float, ...], ...]:
+def laid_out(found: Signals, values: FloatArray) -> tuple[tuple[float, ...], ...]:
     """Values of cells, row by row."""
     columns = len(np.unique(found.boxes[:, 0]))
     return tuple(map(tuple, values.reshape(-1, columns).tolist()))

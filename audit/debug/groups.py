@@ -6,6 +6,7 @@ from typing import Final, final
 
 import numpy as np
 
+from audit.config import OUTSIDE
 from audit.stats.cases import NO_GROUP, Evidence
 from audit.stats.intervals import BoolArray, units
 from audit.tables import IntArray
@@ -54,11 +55,9 @@ def _every(evidence: Evidence, strategy: IntArray) -> Iterator[Group]:
         for k, name in enumerate(evidence.classes):
             yield Group(dimension, f"{word} {name}", codes == k)
     table = evidence.groups[evidence.composites[0]]
-    told = [
-        name for name in table.names if evidence.words is None or tuple(name.split(".", 1)) in evidence.words.groups
-    ]
-    for k, name in enumerate(table.names):
-        share = table.share[:, k] if name in told else np.full(len(table.share), np.nan)
+    told = {*table.names} - {OUTSIDE} if evidence.words is None else {".".join(key) for key in evidence.words.groups}
+    for k, name in ((k, name) for k, name in enumerate(table.names) if name in told):
+        share = table.share[:, k]
         known = np.isfinite(share)
         if known.any() and np.ptp(share[known]):
             top = known & (share >= np.quantile(share[known], TOP))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from audit.debug import labels, neighbours, slices, strategies
-from audit.debug.contrasts import FEWEST_HOLDERS, Pushes, contrasts, of_errors, of_unsure
+from audit.debug.contrasts import FEWEST_HOLDERS, Pushes, contrasts, laid_out, of_errors, of_unsure
 from audit.debug.differences import Sides, differences
 from audit.debug.groups import STRATEGY, Group, groups_of, strategy_key
 from audit.records import Estimate, Exhibit
@@ -130,11 +130,12 @@ def _strategies(
                     flagged=adjusted < alpha and gap.value > 0,
                 )
             )  # fmt: skip
-        looks = differences(found, found.values[SHARE], Sides(rows, ~rows), cluster, fewest=FEWEST_HOLDERS).argued
+        told = differences(found, found.values[SHARE], Sides(rows, ~rows), cluster, fewest=FEWEST_HOLDERS)
         made.append(
             Strategy(
-                key=strategy_key(k), n=int(rows.sum()), looks=looks, shares=tuple(tested), relies=_relies(evidence, rows),
+                key=strategy_key(k), n=int(rows.sum()), looks=told.argued, shares=tuple(tested), relies=_relies(evidence, rows),
                 prototypes=tuple(str(examples.id[i]) for i in _prototypes(points, rows)),
+                cells=() if found.worded else laid_out(found, told.values),
             )
         )  # fmt: skip
     return tuple(made)

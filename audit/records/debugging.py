@@ -90,7 +90,10 @@ class Share(Entry):
 
 @final
 class Strategy(Entry):
-    """A cluster of explanations: what it looks at (share of |R|, less that of all others), who is in it, examples in its middle."""
+    """A cluster of explanations: what it looks at, less what all others do, who is in it, and examples in its middle.
+
+    `looks` are shares of the relevance for the prediction, `cells` the same of a grid over photographs; `relies`: mean shares of |R|.
+    """
 
     key: str
     n: int
@@ -99,6 +102,7 @@ class Strategy(Entry):
     relies: dict[str, Estimate]
     prototypes: tuple[str, ...]
     exhibits: tuple[Exhibit, ...] = ()
+    cells: tuple[tuple[float, ...], ...] = ()
 
     @property
     def flagged(self) -> tuple[str, ...]:

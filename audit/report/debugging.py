@@ -70,6 +70,22 @@ def _by_name(exhibit: Exhibit) -> Mapping[str, float]:
     return found
 
 
+def strategy_maps(record: AuditRecord) -> Figure | None:
+    """Where the evidence of each strategy lies, less where that of all others does."""
+    assert record.debug is not None
+    shown = [each for each in record.debug.strategies if each.cells][:MOST_MAPS]
+    if not shown:
+        return None
+    return cell_maps(
+        "strategy-maps",
+        {f"{each.key} (n = {each.n:,})": np.array(each.cells) for each in shown},
+        record.regions,
+        "Mean share of the relevance for the prediction in each cell, less the mean over all other examples. Orange: this strategy looks "
+        "here more; blue: less; lines: declared regions that are the same in every photograph.",
+        unit="share of the evidence, less that of all others",
+    )
+
+
 def contrast_maps(record: AuditRecord) -> Figure | None:
     """Mean difference maps of photographs: errors minus right ones of the same class, towards the wrong class."""
     assert record.debug is not None

@@ -15,6 +15,7 @@ from audit.report.text import listed, number, shorten
 
 LEVEL: Final = 0.95  # a cell whose interval at this level holds 0 is grey in a difference
 MOST_COLUMNS, MOST_ROWS = 4, 6
+PER_CELL: Final = "R over sum |R|, per cell"
 LIGHT: Final = "#f0f0f0"
 DIMMED: Final = "#7f7f7f"
 
@@ -84,7 +85,9 @@ def _figure(name: str, attribute: str, maps: Sequence[MeanMap], regions: Sequenc
     )  # fmt: skip
 
 
-def cell_maps(name: str, panels: Mapping[str, NDArray[Any]], regions: Sequence[RegionRecord], caption: str) -> Figure:
+def cell_maps(
+    name: str, panels: Mapping[str, NDArray[Any]], regions: Sequence[RegionRecord], caption: str, *, unit: str = PER_CELL
+) -> Figure:  # fmt: skip
     """Pictures of cells by their title, on one symmetric scale."""
     outlined = [region for region in regions if region.cells]
     shown = [
@@ -102,7 +105,7 @@ def cell_maps(name: str, panels: Mapping[str, NDArray[Any]], regions: Sequence[R
             _picture(axes, panel, scale, same)
         for axes in grid[len(shown) :]:
             axes.set_axis_off()
-        _bar(sheet, grid, scale)
+        _bar(sheet, grid, scale, unit)
 
     spoken = "; ".join(f"{panel.title}: {panel.spoken}" for panel in shown)
     return Figure(name, draw_svg(name, (min(WIDTH, 2.5 * columns + 1), 2.3 * rows), draw), f"Maps. {spoken}", caption)
@@ -199,9 +202,9 @@ def _picture(axes: Any, panel: _Panel | None, scale: float, regions: Sequence[Re
     axes.set_title(panel.title, fontsize=8)
 
 
-def _bar(sheet: Any, axes: Any, scale: float) -> None:
+def _bar(sheet: Any, axes: Any, scale: float, unit: str = PER_CELL) -> None:
     bar = sheet.colorbar(_colours(scale), ax=axes, shrink=0.8, aspect=30)
-    bar.set_label("R over sum |R|, per cell", fontsize=8)
+    bar.set_label(unit, fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_edgecolor(INK)
 

@@ -85,7 +85,8 @@ def debug_html(record: AuditRecord) -> bytes:
     document = template.render(
         record=record, debug=record.debug, page=page, text=text, wording=wording, lists=debugging, css=Markup(css), csp=_policy(css),
         images=bool(record.regions), scale=maps.colour_bar(first) if first else None,
-        contrast_maps=debugging.contrast_maps(record), reliability=debugging.reliability(record),
+        contrast_maps=debugging.contrast_maps(record), strategy_maps=debugging.strategy_maps(record),
+        reliability=debugging.reliability(record),
         gallery=debugging.gallery(record),
     )  # fmt: skip
     return document.encode("utf-8")
