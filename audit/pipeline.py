@@ -141,7 +141,7 @@ def _write(
         example_frame(evidence, debug.columns).to_parquet(folder / "examples.parquet", index=False)
         write_worklist(folder, evidence.examples.id, debug.groups)
         write_quarantine(folder / "quarantine.jsonl", task.data.quarantined)
-        write_maps(folder, gallery.maps)
+        write_maps(folder, {each.id: gallery.maps[each.id] for each in record.exhibits})
         write_record(folder, record)
         render(record, folder)
         write_manifest(folder)

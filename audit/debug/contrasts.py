@@ -104,6 +104,7 @@ def of_errors(evidence: Evidence, groups: Sequence[Group]) -> list[Asked]:
                 found += [
                     Asked(f"{group.name}: {name}", Sides(errors & group.rows, right), towards, examples.label)
                     for group in groups
+                    if 0 < (errors & group.rows).sum() < errors.sum()
                 ]
     return found
 

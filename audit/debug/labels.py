@@ -15,7 +15,9 @@ def doubtful(evidence: Evidence, probabilities: FloatArray) -> IntArray:
         return np.zeros(0, dtype=np.int64)
     from cleanlab.filter import find_label_issues
 
-    found = find_label_issues(label, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
+    found = find_label_issues(
+        label, probabilities, filter_by="confident_learning", return_indices_ranked_by="self_confidence", n_jobs=1
+    )
     return np.asarray(found, dtype=np.int64)
 
 

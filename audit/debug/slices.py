@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from scipy import stats
 
-from audit.debug.groups import PREDICTED, TRUE, Group
+from audit.debug.groups import PREDICTED, STRATEGY, TRUE, Group
 from audit.records import Estimate
 from audit.records.debugging import Confidence, Confusion, Slice
 from audit.stats.cases import Evidence
@@ -65,7 +65,9 @@ def slices(evidence: Evidence, groups: Sequence[Group]) -> tuple[tuple[Slice, ..
 
 
 def _joins(one: Group, two: Group) -> bool:
-    return one.dimension != two.dimension and {one.dimension, two.dimension} != {TRUE, PREDICTED}
+    """A strategy is evidence for the predicted class, so that it is no more to be combined with the true one."""
+    both = {one.dimension, two.dimension}
+    return len(both) > 1 and both not in ({TRUE, PREDICTED}, {TRUE, STRATEGY}, {PREDICTED, STRATEGY})
 
 
 def confusion(evidence: Evidence) -> tuple[Confusion, ...]:

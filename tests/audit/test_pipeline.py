@@ -27,7 +27,10 @@ TIMES = ("started", "finished", "seconds", "run_id")
 def test_a_run_writes_every_file_of_the_contract_and_they_verify(project: Project) -> None:
     finished = run(project())
     names = {path.name for path in finished.folder.iterdir()}
-    assert names == {"audit.json", "examples.parquet", "maps", "quarantine.jsonl", "report.html", "manifest.json"}
+    assert names == {
+        "audit.json", "debug.html", "examples.parquet", "manifest.json", "maps", "quarantine.jsonl", "report.html", "worklist.csv",
+        "worklist.json",
+    }  # fmt: skip
     maps = load_file(finished.folder / "maps" / "exhibits.safetensors")
     assert {name.removeprefix("relevance/"): values.shape for name, values in maps.items()} == {
         exhibit.id: (len(exhibit.tokens),) for exhibit in finished.record.exhibits
