@@ -31,6 +31,7 @@ from audit.stats.rules import with_rules
 from audit.stats.signals import signals
 from audit.stats.validity import faults, validity_checks
 from audit.stats.verdicts import gate_state, withhold
+from audit.store.regression import write_checks
 from audit.store.runs import new_run_folder, write_manifest, write_maps, write_record
 from audit.store.worklists import write_worklist
 from audit.tables import ExampleTable, ValidityTable
@@ -140,6 +141,7 @@ def _write(
     with _disk(folder):
         example_frame(evidence, debug.columns).to_parquet(folder / "examples.parquet", index=False)
         write_worklist(folder, evidence.examples.id, debug.groups)
+        write_checks(folder, record, task.loaded.folder, evidence.examples.id)
         write_quarantine(folder / "quarantine.jsonl", task.data.quarantined)
         write_maps(folder, {each.id: gallery.maps[each.id] for each in record.exhibits})
         write_record(folder, record)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.config import Columns, Data
+from audit.data.chosen_ids import only
 from audit.data.row_files import Row, is_whole, read_rows
 from audit.errors import DataError, did_you_mean
 from audit.files import file_sha256
@@ -109,8 +110,8 @@ def load_examples(
 ) -> Examples[P]:
     """Read the file; `labels` maps labels of the data to classes. DataError if the file as a whole cannot be used.
 
-    Every row is read, then `limit` usable ones are drawn by `seed`. Ids are unique: of rows with one id the first usable
-    one is used.
+    Every row is read, then `limit` usable ones, of those that `ids` names, are drawn by `seed`. Ids are unique: of rows with one id
+    the first usable one is used.
     """
     index = _label_index(classes, labels)
     kind = _kind(config, path, reader)
@@ -131,7 +132,7 @@ def load_examples(
         except BadRow as problem:
             bad.append(_quarantined(number, row.line, _shown_id(cells[0], number, config), problem))
     rows = len(kept) + len(bad)
-    drawn, digest = _draw(list(kept.values()), reader, config.limit, seed, bad)
+    drawn, digest = _draw(only(kept, config.ids), reader, config.limit, seed, bad)
     _check_usable(path, len(drawn), bad, index, reader)
     return _table(config, drawn, tuple(sorted(bad, key=lambda one: one.row)), rows, _sha256(path, kind, digest))
 

@@ -54,7 +54,7 @@ def _row(loaded: LoadedConfig, drawing: Regions, model: ImageModel, given: str) 
     file, config = Path(given), loaded.config
     if not file.is_file() or not config.requires or (loaded.folder / config.data.path).exists():
         data = load_images(
-            config.data.model_copy(update={"limit": None}), resolve_data(loaded), drawing, model.preprocessing,
+            config.data.model_copy(update={"limit": None, "ids": None}), resolve_data(loaded), drawing, model.preprocessing,
             classes=model.classes, labels=config.model.labels, seed=config.seed, inspect=False,
         )  # fmt: skip
         for name, row in zip(data.id.tolist(), data.payload, strict=True):

@@ -48,7 +48,7 @@ from audit.tasks.image_exhibits import exhibits
 from audit.tasks.image_explanation import load_explainer
 from audit.tasks.image_specimens import FILLS, ImageSpecimens
 from audit.tasks.region_records import mean_maps, region_records
-from audit.tasks.resolving import resolve_data
+from audit.tasks.resolving import data_block, resolve_data
 from audit.tasks.task import Gallery, Shown
 
 TWIN_SEED, SWAP_SEED, SHIFT_SEED = 1, 2, 3
@@ -312,7 +312,7 @@ def load_image_task(loaded: LoadedConfig) -> ImageTask:
     with timed(seconds, "data"):
         jitter, drawing = config.statistics.jitter, build_regions(config.regions, loaded.folder)
         data = load_images(
-            config.data, resolve_data(loaded), drawing, model.preprocessing, classes=model.classes,
+            data_block(loaded), resolve_data(loaded), drawing, model.preprocessing, classes=model.classes,
             labels=config.model.labels, seed=config.seed, jitter=jitter,
         )  # fmt: skip
         masks = collect_masks(data, drawing, model.preprocessing)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audit.config import BUILTIN, LRP
+from audit.config import BUILTIN, LRP, Data
 from audit.errors import ConfigError, DataError, did_you_mean
 from audit.loading import LoadedConfig
 from audit.models.builtin import builtin_data, builtin_model
@@ -34,6 +34,12 @@ def resolve_data(loaded: LoadedConfig) -> Path:
             f"{found}: there is no such data file. This config requires {needed}; name it with --set data.path=FILE"
         )
     return found
+
+
+def data_block(loaded: LoadedConfig) -> Data:
+    """The block `data` with the file of ids where it is."""
+    data = loaded.config.data
+    return data if data.ids is None else data.model_copy(update={"ids": str((loaded.folder / data.ids).absolute())})
 
 
 def composites(loaded: LoadedConfig, known: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:

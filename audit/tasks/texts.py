@@ -37,7 +37,7 @@ from audit.stats.families import term_effects
 from audit.stats.groupings import joined_columns
 from audit.stats.signals import Signals
 from audit.tables import ExampleTable, FeatureName, FloatArray, IntArray, Match, ValidityTable
-from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model, witnesses
+from audit.tasks.resolving import composites, contrast, data_block, resolve_data, resolve_model, witnesses
 from audit.tasks.task import Explanation, Gallery, Shown, named
 from audit.tasks.text_effects import Scorer, hidden_texts, swapped_texts, text_fills
 from audit.tasks.text_exhibits import exhibits, pairs, represent
@@ -243,7 +243,11 @@ def load_text_task(loaded: LoadedConfig) -> TextTask:
         model, explainer, matcher = _load_model(loaded)
     with timed(seconds, "data"):
         data = load_texts(
-            config.data, resolve_data(loaded), classes=model.classes, labels=config.model.labels, seed=config.seed
+            data_block(loaded),
+            resolve_data(loaded),
+            classes=model.classes,
+            labels=config.model.labels,
+            seed=config.seed,
         )
         ends = tuple(visible_ends(explainer, [row.text for row in data.payload]))
         matches = _matches(config, matcher, data, ends)

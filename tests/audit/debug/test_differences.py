@@ -66,7 +66,9 @@ def test_what_argues_and_what_is_missing_are_told_apart():
     rng = np.random.default_rng(0)
     n = 200
     first = np.arange(n) < 60
-    relevance = rng.normal(0, 0.1, (n, 6))  # of both signs, so that 1 more is seen in what argues and in what is missing
+    relevance = rng.normal(
+        0, 0.1, (n, 6)
+    )  # of both signs, so that 1 more is seen in what argues and in what is missing
     relevance[first, 1] += 1.0  # argues for the other class
     relevance[~first, 2] -= 1.0  # supports the own one, where it goes right
     found = signals(of_words(relevance, examples(first.astype(int), first.astype(int))))
