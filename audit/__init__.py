@@ -13,11 +13,12 @@ def run(config: str | Path) -> "AuditRecord":
     """Audit what the config file says; the run folder is written below its `output`."""
     from audit.pipeline import run as run_pipeline
 
-    return run_pipeline(config).record
+    done = run_pipeline(config)
+    return done.record.located(done.folder)
 
 
 def load_record(folder: str | Path) -> "AuditRecord":
     """The record of a finished run."""
     from audit.store.runs import load_record as load
 
-    return load(folder)
+    return load(folder).located(Path(folder))

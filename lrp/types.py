@@ -1,10 +1,12 @@
 """Values that `lrp.attribute` returns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
 from torch import Tensor
+
+from lrp.html import relevance_html
 
 Target = int | Tensor | tuple[int, int] | None
 
@@ -80,6 +82,14 @@ class Relevance:
         shown = target if len(target) <= 4 else f"[{', '.join(map(str, target[:3]))}, ...]"
         closure = float(self.ledger.closure.max()) if len(self.ledger.output) else 0.0
         return f"Relevance(values {shape}, target {shown}, composite {self.composite!r}, closure {closure:.1e})"
+
+    def html(self, tokens: Sequence[Sequence[str]] | None = None) -> str:
+        """The first examples as HTML: maps of images, tokens of texts in colour (`tokens` of each, or their places)."""
+        return relevance_html(self.values, tokens, repr(self))
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return self.html()
 
     @property
     def with_positions(self) -> Tensor:

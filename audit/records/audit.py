@@ -1,7 +1,12 @@
 """The whole audit: `audit.json` is this."""
 
-from pydantic import Field, JsonValue
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pydantic import Field, JsonValue, PrivateAttr
+
+from audit.errors import OutputError
+from audit.records import frames
 from audit.records.base import Entry, Estimate
 from audit.records.debugging import Debugging
 from audit.records.described import (
@@ -16,6 +21,10 @@ from audit.records.described import (
 )
 from audit.records.discovery import Discovery
 from audit.records.findings import Agreement, Finding, Gate, ValidityCheck
+from audit.records.html import record_html
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION = "2.0"
 
@@ -107,3 +116,67 @@ class AuditRecord(Entry):
     exit_code: int
     limits: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    _folder: Path | None = PrivateAttr(None)
+
+    def located(self, folder: Path) -> "AuditRecord":
+        """The same, which knows its run folder."""
+        found = self.model_copy()
+        found._folder = folder
+        return found
+
+    @property
+    def folder(self) -> Path:
+        """The run folder; raises `OutputError` for a record that was made from its file's text alone."""
+        if self._folder is None:
+            raise OutputError("this record does not know its run folder; read it with audit.load_record(folder)")
+        return self._folder
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """A row a finding."""
+        return frames.findings(self.findings)
+
+    @property
+    def errors(self) -> "pd.DataFrame":
+        """The misclassified rows of `examples.parquet`."""
+        return frames.errors(self.folder)
+
+    @property
+    def slices(self) -> "pd.DataFrame":
+        """Where the model errs more than on all other examples, a row a slice."""
+        return frames.slices(self._debug)
+
+    @property
+    def contrasts(self) -> "pd.DataFrame":
+        """What argued for the wrong class and what was missing for the true one, a row a feature."""
+        return frames.contrasts(self._debug.contrasts)
+
+    @property
+    def hesitation(self) -> "pd.DataFrame":
+        """The same of unsure examples, towards the second class."""
+        return frames.contrasts(self._debug.hesitation)
+
+    @property
+    def clusters(self) -> "pd.DataFrame":
+        """Strategies, a row each."""
+        return frames.clusters(self._debug)
+
+    @property
+    def neighbours(self) -> "pd.DataFrame":
+        """The nearest right example of each shown error."""
+        return frames.neighbours(self._debug)
+
+    @property
+    def label_problems(self) -> "pd.DataFrame":
+        """Examples whose label looks wrong."""
+        return frames.labels(self._debug)
+
+    @property
+    def _debug(self) -> Debugging:
+        if self.debug is None:
+            raise OutputError("this record was written before audits summed up errors; run the audit again")
+        return self.debug
+
+    def _repr_html_(self) -> str:
+        """For notebooks: gates, and the worst findings."""
+        return record_html(self.name, self.run_id, self.exit_code, self.gates, self.findings)

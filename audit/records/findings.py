@@ -6,6 +6,7 @@ from typing import Final
 from pydantic import Field, JsonValue
 
 from audit.records.base import Entry, Estimate
+from audit.records.html import finding_html
 
 
 class Verdict(StrEnum):
@@ -163,6 +164,10 @@ class Finding(Entry):
         one, two = self.estimate.value, other.estimate.value
         shown = {self.verdict, other.verdict} <= set(SHOWN)
         return shown and one is not None and two is not None and one * two < 0
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return finding_html(self)
 
     @property
     def fragile(self) -> bool:
