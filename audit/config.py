@@ -458,6 +458,12 @@ class Debug(Block):
         200,
         description="examples of the highest entropy that are asked what makes the model hesitate; at most half of all",
     )
+    layers: tuple[str, ...] = Field(
+        (), description="modules whose channels are asked what they carry inside regions, or on words (LRP alone)"
+    )
+    concept_examples: Annotated[int, Field(ge=20)] = Field(
+        200, description="examples, drawn at random, that are explained at those layers"
+    )
     clustered: Annotated[int, Field(ge=0)] = Field(
         4000, description="examples whose explanations make the clusters (errors first), which the others join; 0: none"
     )

@@ -36,7 +36,8 @@ from audit.store.runs import new_run_folder, write_manifest, write_maps, write_r
 from audit.store.worklists import write_worklist
 from audit.tables import ExampleTable, ValidityTable
 from audit.tasks.resolving import resolve_data
-from audit.tasks.task import Gallery, Task, misclassified, shown_beside, shown_errors
+from audit.tasks.shown import errors_shown, others_shown, with_exhibits
+from audit.tasks.task import Gallery, Task, misclassified
 
 RELEVANCE_QUESTIONS = tuple(name for name, question in QUESTIONS.items() if question.explained)
 
@@ -65,13 +66,13 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
         answers = _answers(task, explained.common, evidence, validity)
     shown = misclassified(examples, task.telling)[: loaded.config.report.examples]
     with timed(task.seconds, "debug"):
-        found = debugged(evidence, shown, task.represent, _pushes(task, evidence))
+        found = debugged(evidence, shown, task.represent, _pushes(task, evidence), task.concepts)
     with timed(task.seconds, "exhibits"):
-        errors = shown_errors(examples, task.model.classes, shown)
-        beside = shown_beside(examples, task.model.classes, found.neighbour)
-        gallery = task.exhibits([*errors, *beside])
+        errors = errors_shown(examples, task.model.classes, shown)
+        others = others_shown(examples, task.model.classes, found.record, task.explainer.target)
+        gallery = task.exhibits([*errors, *others])
     ours, theirs = gallery.exhibits[: len(errors)], gallery.exhibits[len(errors) :]
-    record = make_record(start, task, explained, evidence, answers, ours, found.with_exhibits(theirs))
+    record = make_record(start, task, explained, evidence, answers, ours, with_exhibits(found.record, theirs))
     _write(folder, record, task, evidence, gallery, found)
     return Run(record, folder)
 

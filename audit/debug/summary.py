@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from typing import Any, Final, final
 
 import numpy as np
@@ -10,10 +9,11 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from audit.debug import labels, neighbours, slices, strategies
+from audit.debug.concepts import ByChannel, concepts
 from audit.debug.contrasts import FEWEST_HOLDERS, Pushes, contrasts, laid_out, of_errors, of_unsure
 from audit.debug.differences import Sides, differences
 from audit.debug.groups import STRATEGY, Group, groups_of, strategy_key
-from audit.records import Estimate, Exhibit
+from audit.records import Estimate
 from audit.records.debugging import Debugging, Neighbour, Share, Slice, Strategy
 from audit.stats.cases import Evidence
 from audit.stats.intervals import BoolArray, mean_interval
@@ -39,7 +39,6 @@ class Debugged:
     strategy: IntArray
     entropy: FloatArray
     doubtful: BoolArray
-    neighbour: dict[int, tuple[int, float]]
 
     @property
     def columns(self) -> dict[str, NDArray[Any]]:
@@ -47,16 +46,10 @@ class Debugged:
         named = np.where(self.strategy >= 0, [strategy_key(int(k)) for k in self.strategy], "")
         return {"debug.strategy": named, "debug.entropy": self.entropy, "debug.label_looks_wrong": self.doubtful}
 
-    def with_exhibits(self, exhibits: Sequence[Exhibit]) -> Debugging:
-        """The record's part with what is shown of each neighbour, in order; with nothing where examples are hidden."""
-        shown = zip_longest(self.record.neighbours, exhibits)
-        beside = tuple(each.model_copy(update={"exhibit": exhibit}) for each, exhibit in shown)
-        return self.record.model_copy(update={"neighbours": beside})
-
 
 def debugged(
-    evidence: Evidence, shown: Sequence[int], represent: Callable[[IntArray], FloatArray], pushes: Pushes
-) -> Debugged:
+    evidence: Evidence, shown: Sequence[int], represent: Callable[[IntArray], FloatArray], pushes: Pushes, by_channel: ByChannel
+) -> Debugged:  # fmt: skip
     """`shown` are the misclassified examples that the report explains; `represent(rows)` gives the model's own vectors `[k, d]`."""
     examples, config = evidence.examples, evidence.config
     wrong = examples.predicted != examples.label
@@ -93,9 +86,10 @@ def debugged(
         ),
         labels=labels.listed(evidence, probabilities, doubtful[:LISTED]),
         problems=len(doubtful),
+        concepts=concepts(evidence, by_channel),
     )
     named = _named(evidence, sliced, rows, strategy, unsure, doubtful)
-    return Debugged(record, tuple(named), strategy, entropy, _mask(doubtful, len(wrong)), nearest)
+    return Debugged(record, tuple(named), strategy, entropy, _mask(doubtful, len(wrong)))
 
 
 def _towards_prediction(evidence: Evidence) -> Signals:

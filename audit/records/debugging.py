@@ -135,6 +135,21 @@ class LabelProblem(Entry):
 
 
 @final
+class Concept(Entry):
+    """A channel of a layer, and its mean share of the layer's |R| inside a feature, over examples that hold it.
+
+    `examples` are those in which it carries most there (relevance maximisation), `exhibits` explain them through this channel alone.
+    """
+
+    layer: str
+    feature: str
+    channel: int
+    share: Estimate
+    examples: tuple[str, ...]
+    exhibits: tuple[Exhibit, ...] = ()
+
+
+@final
 class Debugging(Entry):
     """`m` slices were tested. `problems` is how many labels look wrong, of which some are listed."""
 
@@ -150,3 +165,4 @@ class Debugging(Entry):
     neighbours: tuple[Neighbour, ...]
     labels: tuple[LabelProblem, ...]
     problems: int
+    concepts: tuple[Concept, ...] = ()

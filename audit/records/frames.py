@@ -17,7 +17,8 @@ def findings(rows: Iterable[Finding]) -> "pd.DataFrame":
     return _frame(
         {
             "id": each.id, "question": each.question, "attribute": each.attribute, "groups": " - ".join(each.groups),
-            "verdict": each.verdict.value, **_estimate(each.estimate), "n": each.estimate.n, "unit": each.estimate.unit, "margin": each.margin,
+            "verdict": each.verdict.value, **_estimate(each.estimate), "n": each.estimate.n, "unit": each.estimate.unit,
+            "margin": each.margin,
             "p": each.test.p, "p_adjusted": each.test.p_adjusted, "grade": each.grade and each.grade.value, "fragile": each.fragile,
         }
         for each in rows
@@ -28,7 +29,8 @@ def slices(debug: Debugging) -> "pd.DataFrame":
     """A row a slice: its conditions, errors, error rate, gap to all other examples."""
     return _frame(
         {
-            "slice": " and ".join(each.conditions), "n": each.rate.n, "errors": each.errors, **_estimate(each.rate, "rate"), **_estimate(each.gap, "gap"),
+            "slice": " and ".join(each.conditions), "n": each.rate.n, "errors": each.errors, **_estimate(each.rate, "rate"),
+            **_estimate(each.gap, "gap"),
             "p_adjusted": each.p_adjusted, "flagged": each.flagged,
         }
         for each in debug.slices

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 Advance = Callable[[int], None]
+Condition = Mapping[str, Sequence[int]] | None  # channels through which relevance may flow, by module
 Read = Callable[["Tensor"], FloatArray]  # what is kept of the logits of a forward pass
 
 
@@ -83,17 +84,20 @@ def composite_name(given: Any) -> str:
 
 
 def attribute(
-    model: Any, inputs: Any, target: Any, composites: Sequence[Any], tokens: Tokens | None = None
-) -> tuple[Any, ...]:
+    model: Any, inputs: Any, target: Any, composites: Sequence[Any], tokens: Tokens | None = None, *,
+    layers: Sequence[str] = (), condition: Condition = None,
+) -> tuple[Any, ...]:  # fmt: skip
     """An `lrp.Relevance` for each composite, of the inputs that the engine takes; what it refuses is a ModelError.
 
-    A `Method` stands where a composite does; of texts it needs the `tokens`.
+    A `Method` stands where a composite does; of texts it needs the `tokens`. It knows no `layers` and no `condition`.
     """
     import lrp
 
     rules = [each for each in composites if not isinstance(each, Method)]
     with _refusals(ModelError):
-        found = iter(lrp.attribute_each(model, inputs, target, rules) if rules else ())
+        found = iter(
+            lrp.attribute_each(model, inputs, target, rules, layers=layers, condition=condition) if rules else ()
+        )
         return tuple(
             each.explain(model, inputs, target, tokens) if isinstance(each, Method) else next(found)
             for each in composites

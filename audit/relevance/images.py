@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.relevance.explainer import Advance, Explainer, attribute, contrast_logit, targets_of
+from audit.relevance.explainer import Advance, Condition, Explainer, attribute, contrast_logit, targets_of
 from audit.relevance.grid import GridSums
 from audit.relevance.masked import inside, masks_of, overlaps, running, still_swapped, swap_members, swap_sums
 from audit.relevance.sums import Explained, Sums
@@ -156,10 +156,10 @@ def explain_pairs(
 
 
 def explain_map(
-    explainer: Explainer[Any], inputs: NDArray[np.float32], *, target: Any, composite: Any
+    explainer: Explainer[Any], inputs: NDArray[np.float32], *, target: Any, composite: Any, condition: Condition = None
 ) -> tuple[FloatArray, Any]:
     """The map `[H, W]` of one photograph `[1, channels, H, W]` for `target`, and the engine's `lrp.Relevance`."""
-    (result,) = attribute(explainer.model, on_device(explainer, inputs), target, [composite])
+    (result,) = attribute(explainer.model, on_device(explainer, inputs), target, [composite], condition=condition)
     return result.values[0].sum(0).double().cpu().numpy(), result
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.records import Token
-from audit.relevance.explainer import Advance, Explainer, Read, attribute, logits, targets_of
+from audit.relevance.explainer import Advance, Condition, Explainer, Read, attribute, logits, targets_of
 from audit.relevance.features import Tokens, word_of_tokens
 from audit.relevance.sums import Explained, Sums
 from audit.relevance.words import Words, WordSums
@@ -87,12 +87,12 @@ def _add(
     attended = inputs["attention_mask"].cpu().numpy() == 1
     for row, (i, text) in enumerate(zip(batch, texts, strict=True)):
         table.add(i, text, matches[row], words, offsets[row][real[row]][:, 1], values[:, row][:, real[row]])
-        masks = _masks(sums.names, text, matches[row], offsets[row], real[row], attended[row])
+        masks = group_masks(sums.names, text, matches[row], offsets[row], real[row], attended[row])
         sums.add_groups(i, values[:, row], masks, attended[row])
     table.end_batch()
 
 
-def _masks(
+def group_masks(
     names: Sequence[str], text: str, matches: Sequence[Match], offsets: IntArray, real: NDArray[np.bool_],
     attended: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:  # fmt: skip
@@ -182,11 +182,12 @@ def visible_ends(explainer: TextExplainer, texts: Sequence[str]) -> list[int]:
 
 
 def explain_tokens(
-    explainer: TextExplainer, text: str, matches: Sequence[Match], *, target: Any, composite: Any
-) -> tuple[tuple[Token, ...], Any]:
+    explainer: TextExplainer, text: str, matches: Sequence[Match], *, target: Any, composite: Any, condition: Condition = None
+) -> tuple[tuple[Token, ...], Any]:  # fmt: skip
     """The tokens of one text with their relevance for `target`, and the engine's `lrp.Relevance`."""
     inputs, offsets, real = encode(explainer, [text])
-    (result,) = attribute(explainer.model, inputs, target, [composite], words_of(explainer, [text], offsets, real))
+    tokens = words_of(explainer, [text], offsets, real)
+    (result,) = attribute(explainer.model, inputs, target, [composite], tokens, condition=condition)
     values = result.values[0].double().cpu().numpy()
     return tuple(_tokens(text, offsets[0][real[0]], values[real[0]], matches)), result
 

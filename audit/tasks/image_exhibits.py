@@ -25,7 +25,9 @@ def exhibits(
     for each in shown:
         with unchanged(photographs[each.row]):
             inputs, seen = look(photographs[each.row], explainer.reader)
-        relevance, result = explain_map(explainer, inputs, target=each.target, composite=explainer.first)
+        relevance, result = explain_map(
+            explainer, inputs, target=each.target, composite=explainer.first, condition=each.condition
+        )
         found.append((relevance, float(result.ledger.output[0]), seen))
     scale = common_scale([normalised(relevance) for relevance, _, _ in found])
     made = []

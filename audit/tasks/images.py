@@ -16,13 +16,14 @@ from audit.data.examples import Examples
 from audit.data.geometry import map_pixels, normalise
 from audit.data.image_files import image_size
 from audit.data.images import ImageRow, load_images, read_image, unchanged
-from audit.data.masks import collect_masks, shift_of, varied
+from audit.data.masks import collect_masks, drawn, shift_of, varied
 from audit.data.regions import Regions, build_regions
 from audit.loading import LoadedConfig
 from audit.models.image_models import ImageModel
 from audit.models.twins import reinitialised
 from audit.progress import progress, timed
 from audit.relevance import images as stage
+from audit.relevance.concepts import by_channel
 from audit.relevance.explainer import Advance, Explainer, contrast_logit
 from audit.relevance.images import (
     ExplainedImages,
@@ -32,6 +33,7 @@ from audit.relevance.images import (
     explain_images,
     explain_pairs,
     explain_sample,
+    on_device,
 )
 from audit.relevance.representations import penultimate
 from audit.relevance.scoring import score_images
@@ -266,6 +268,16 @@ class ImageTask:
         with penultimate(self.explainer.model) as read:
             inputs = (self.pixels(np.array([i]))[0] for i in rows.tolist())
             return score_images(self.explainer, inputs, size=self.config.model.batch_images, read=read)
+
+    def concepts(self, rows: IntArray, layers: Sequence[str]) -> dict[str, FloatArray]:
+        """Of each region."""
+        size = self.config.model.batch_images
+        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+        batches = (
+            (on_device(self.explainer, self.pixels(part)), np.stack([drawn(self.masks, i) for i in part.tolist()]))
+            for part in parts
+        )
+        return by_channel(self.explainer, batches, layers)
 
     def pairs(self, rows: IntArray, targets: IntArray, scale: float) -> Signals:
         """By cells, each over sum |R|, which needs no scale."""

@@ -11,7 +11,7 @@ from rich.table import Table
 from audit.data.examples import Examples
 from audit.loading import LoadedConfig
 from audit.records import Exhibit, RegionShare, Token
-from audit.relevance.explainer import Advance, Explainer
+from audit.relevance.explainer import Advance, Condition, Explainer
 from audit.relevance.sums import Explained
 from audit.stats.cases import Evidence
 from audit.stats.signals import Signals
@@ -56,13 +56,17 @@ class Gallery:
 @final
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An example that is shown, explained for class `target[0]` minus class `target[1]`; `predicted` and `label` are names."""
+    """An example that is shown, explained for class `target[0]` minus class `target[1]`, or for one class.
+
+    `predicted` and `label` are names of classes. `condition`: channels through which alone relevance flows.
+    """
 
     row: int
     id: str
     label: str
     predicted: str
-    target: tuple[int, int]
+    target: tuple[int, int] | int
+    condition: Condition = None
 
 
 class Task(Protocol[E]):
@@ -151,6 +155,10 @@ class Task(Protocol[E]):
         """The model's own vectors `[m, d]` of some examples, before it decides; a forward pass each."""
         ...
 
+    def concepts(self, rows: IntArray, layers: Sequence[str]) -> dict[str, FloatArray]:
+        """By layer, relevance of channels inside each declared feature over sum |R| of the layer, `[m, features, channels]`."""
+        ...
+
     def pairs(self, rows: IntArray, targets: IntArray, scale: float) -> Signals:
         """What features add to the logit of one class minus another, a pair `targets` `[m, 2]` for each of some examples."""
         ...
@@ -202,25 +210,6 @@ def named(explainer: Explainer[Any], classes: Sequence[str], target: str | None)
         return class_index(classes, "--target", target), target
     pair = (explainer.favour, explainer.against)
     return explainer.target, " - ".join(classes[i] for i in pair if i is not None)
-
-
-def shown_errors(examples: ExampleTable, classes: Sequence[str], rows: Sequence[int]) -> list[Shown]:
-    """Misclassified examples, for the predicted minus the true class."""
-    return [_shown(examples, classes, i, (int(examples.predicted[i]), int(examples.label[i]))) for i in rows]
-
-
-def shown_beside(
-    examples: ExampleTable, classes: Sequence[str], neighbours: Mapping[int, tuple[int, float]]
-) -> list[Shown]:
-    """The neighbour of each error, for the same two classes as that."""
-    return [
-        _shown(examples, classes, neighbour, (int(examples.predicted[i]), int(examples.label[i])))
-        for i, (neighbour, _) in neighbours.items()
-    ]
-
-
-def _shown(examples: ExampleTable, classes: Sequence[str], i: int, target: tuple[int, int]) -> Shown:
-    return Shown(i, str(examples.id[i]), classes[int(examples.label[i])], classes[int(examples.predicted[i])], target)
 
 
 def misclassified(examples: ExampleTable, first: NDArray[np.bool_]) -> list[int]:

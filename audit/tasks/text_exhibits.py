@@ -1,14 +1,15 @@
 """Texts that are shown, and what debugging asks of the model about texts: their own pair of classes, and its own vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from audit.data.terms import words
 from audit.records import Exhibit
+from audit.relevance.concepts import Batch, by_channel
 from audit.relevance.representations import penultimate
-from audit.relevance.texts import TextExplainer, explain_texts, explain_tokens, score_texts
+from audit.relevance.texts import TextExplainer, encode, explain_texts, explain_tokens, group_masks, score_texts
 from audit.stats.signals import Signals, of_words
 from audit.tables import FloatArray, IntArray, Match
 from audit.tasks.task import Gallery, Shown
@@ -21,7 +22,12 @@ def exhibits(
     found = []
     for each in shown:
         tokens, result = explain_tokens(
-            explainer, texts[each.row], matches[each.row], target=each.target, composite=explainer.first
+            explainer,
+            texts[each.row],
+            matches[each.row],
+            target=each.target,
+            composite=explainer.first,
+            condition=each.condition,
         )
         found.append(
             Exhibit(
@@ -30,6 +36,23 @@ def exhibits(
         )  # fmt: skip
     relevance = {each.id: np.array([token.relevance for token in each.tokens]) for each in found}
     return Gallery(tuple(found), relevance)
+
+
+def concepts(
+    explainer: TextExplainer, texts: Sequence[str], matches: Sequence[Sequence[Match]], names: Sequence[str], rows: IntArray,
+    layers: Sequence[str], *, size: int,
+) -> dict[str, FloatArray]:  # fmt: skip
+    """Channels that carry the relevance of the words of each group."""
+
+    def batches() -> Iterator[Batch]:
+        for start in range(0, len(rows), size):
+            chosen = rows[start : start + size].tolist()
+            inputs, offsets, real = encode(explainer, [texts[i] for i in chosen])
+            attended = inputs["attention_mask"].cpu().numpy() == 1
+            each = zip(chosen, offsets, real, attended, strict=True)
+            yield inputs, np.stack([group_masks(names, texts[i], matches[i], o, r, a) for i, o, r, a in each])
+
+    return by_channel(explainer, batches(), layers)
 
 
 def represent(explainer: TextExplainer, texts: Sequence[str], *, batch_tokens: int) -> FloatArray:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from audit.records import Lexicon, TermCount
 from audit.relevance.explainer import Advance, Explainer, contrast_logit
 from audit.relevance.sums import Explained
 from audit.relevance.texts import (
+    PUNCTUATION,
+    SPECIAL,
     ExplainedTexts,
     TextExplainer,
     TextReader,
@@ -40,9 +42,10 @@ from audit.tables import ExampleTable, FeatureName, FloatArray, IntArray, Match,
 from audit.tasks.resolving import composites, contrast, data_block, resolve_data, resolve_model, witnesses
 from audit.tasks.task import Explanation, Gallery, Shown, named
 from audit.tasks.text_effects import Scorer, hidden_texts, swapped_texts, text_fills
-from audit.tasks.text_exhibits import exhibits, pairs, represent
+from audit.tasks.text_exhibits import concepts, exhibits, pairs, represent
 from audit.tasks.text_specimens import TextSpecimens
 
+CONCEPT_BATCH: Final = 16
 Declared = dict[tuple[str, str], tuple[str, ...]]
 
 
@@ -194,6 +197,11 @@ class TextTask:
         """Of the classifier's last layer."""
         size = self.config.model.batch_tokens
         return represent(self.explainer, [self.data.payload[i].text for i in rows.tolist()], batch_tokens=size)
+
+    def concepts(self, rows: IntArray, layers: Sequence[str]) -> dict[str, FloatArray]:
+        """Of the words of each group, special tokens and punctuation."""
+        names = (*(f"{a}.{g}" for a, g in self.declared), SPECIAL, PUNCTUATION)
+        return concepts(self.explainer, self.texts, self.matches, names, rows, layers, size=CONCEPT_BATCH)
 
     def pairs(self, rows: IntArray, targets: IntArray, scale: float) -> Signals:
         """By words."""

@@ -86,7 +86,7 @@ def test_others_join_the_graph_of_a_sample_and_the_largest_is_the_first():
 
 def whole(evidence):
     pushes = OfContrast(signals(evidence), declared_signals(evidence), FIRST, 1)
-    return debugged(evidence, [], lambda rows: evidence.examples.scores[rows], pushes)
+    return debugged(evidence, [], lambda rows: evidence.examples.scores[rows], pushes, lambda rows, layers: {})
 
 
 def test_a_strategy_that_errs_is_flagged_with_what_it_looks_at_and_one_that_does_not_is_not():

@@ -1,0 +1,66 @@
+"""Which examples are shown, and for which classes: errors, their neighbours, prototypes of strategies, and those of concepts."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from audit.records import Exhibit
+from audit.records.debugging import Debugging
+from audit.tables import ExampleTable
+from audit.tasks.task import Shown
+
+STRATEGIES: Final = 6  # that show prototypes, flagged ones first
+EACH: Final = 2  # prototypes of a strategy, and examples of a concept
+CONCEPTS: Final = 12
+
+
+def errors_shown(examples: ExampleTable, classes: Sequence[str], rows: Sequence[int]) -> list[Shown]:
+    """Misclassified examples, for the predicted minus the true class."""
+    return [_shown(examples, classes, i, (int(examples.predicted[i]), int(examples.label[i]))) for i in rows]
+
+
+def others_shown(examples: ExampleTable, classes: Sequence[str], debug: Debugging, target: Any) -> list[Shown]:
+    """Neighbours, for the two classes of their error; prototypes, for the predicted minus the second class; and for the explained
+    `target`, through their channel alone, the examples of concepts. `with_exhibits` takes what is made of them, in this order."""
+    row = {str(name): i for i, name in enumerate(examples.id.tolist())}
+    found = []
+    for each in debug.neighbours:
+        error = row[each.id]
+        pair = (int(examples.predicted[error]), int(examples.label[error]))
+        found.append(_shown(examples, classes, row[each.neighbour], pair))
+    for name in (name for k in _strategies(debug) for name in debug.strategies[k].prototypes[:EACH]):
+        first, second = examples.scores[row[name]].argsort(kind="stable")[::-1][:2].tolist()
+        found.append(_shown(examples, classes, row[name], (first, second)))
+    for concept in debug.concepts[:CONCEPTS]:
+        through = {concept.layer: [concept.channel]}
+        found += [_shown(examples, classes, row[name], target, through) for name in concept.examples[:EACH]]
+    return found
+
+
+def with_exhibits(debug: Debugging, exhibits: Sequence[Exhibit]) -> Debugging:
+    """The same with what is shown; unchanged where nothing may be."""
+    if not exhibits:
+        return debug
+    left = iter(exhibits)
+    neighbours = tuple(each.model_copy(update={"exhibit": next(left)}) for each in debug.neighbours)
+    strategies = list(debug.strategies)
+    for k in _strategies(debug):
+        shown = tuple(next(left) for _ in strategies[k].prototypes[:EACH])
+        strategies[k] = strategies[k].model_copy(update={"exhibits": shown})
+    concepts = tuple(
+        each.model_copy(update={"exhibits": tuple(next(left) for _ in each.examples[:EACH])}) if k < CONCEPTS else each
+        for k, each in enumerate(debug.concepts)
+    )
+    return debug.model_copy(update={"neighbours": neighbours, "strategies": tuple(strategies), "concepts": concepts})
+
+
+def _strategies(debug: Debugging) -> list[int]:
+    """Those that hold more errors first, then by size."""
+    order = sorted(range(len(debug.strategies)), key=lambda k: ("misclassified" not in debug.strategies[k].flagged, k))
+    return order[:STRATEGIES]
+
+
+def _shown(
+    examples: ExampleTable, classes: Sequence[str], i: int, target: Any, condition: dict[str, list[int]] | None = None
+) -> Shown:
+    label, predicted = classes[int(examples.label[i])], classes[int(examples.predicted[i])]
+    return Shown(i, str(examples.id[i]), label, predicted, target, condition)
