@@ -458,6 +458,10 @@ class Debug(Block):
         200,
         description="examples of the highest entropy that are asked what makes the model hesitate; at most half of all",
     )
+    virelay: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="photographs, of those that make the clusters, that are written as a ViRelAy project with their maps",
+    )
     layers: tuple[str, ...] = Field(
         (), description="modules whose channels are asked what they carry inside regions, or on words (LRP alone)"
     )
@@ -513,6 +517,8 @@ class Config(Block):
         never, allowed = set(self.gates) - set(gates(self.task)), ", ".join(gates(self.task))
         if never:
             raise ValueError(f"gates: {min(never)!r} is no gate for task {self.task!r}; choose from {allowed}")
+        if self.debug.virelay and self.task == "text":
+            raise ValueError("debug.virelay: ViRelAy shows photographs alone; leave it out for task 'text'")
         names = [region.name for region in self.regions]
         twice = [name for name in names if names.count(name) > 1]
         if twice:

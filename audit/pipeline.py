@@ -9,6 +9,8 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, final
 
+import numpy as np
+
 from audit.aggregation import distributions
 from audit.data.examples import write_quarantine
 from audit.debug.contrasts import OfContrast, OfPairs, Pushes, declared_signals
@@ -33,6 +35,7 @@ from audit.stats.validity import faults, validity_checks
 from audit.stats.verdicts import gate_state, withhold
 from audit.store.regression import write_checks
 from audit.store.runs import new_run_folder, write_manifest, write_maps, write_record
+from audit.store.virelay import Portfolio, require_h5py, write_virelay
 from audit.store.worklists import write_worklist
 from audit.tables import ExampleTable, ValidityTable
 from audit.tasks.resolving import resolve_data
@@ -54,6 +57,8 @@ class Run:
 def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | None = None) -> Run:
     """Audit what the config file says and write the run folder; raises `AuditError` with the cure for bad input."""
     loaded = load_config(Path(config), overrides)
+    if loaded.config.debug.virelay:
+        require_h5py(loaded.at("debug", "virelay"))
     began, task = datetime.now(UTC), prepare(loaded)
     protocol, folder_of = protocol_sha256(loaded.config, task.lexicons), Path(output or loaded.config.output)
     start = Start(began, protocol, protocol_change(task, protocol, folder_of / loaded.config.name))
@@ -73,8 +78,26 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
         gallery = task.exhibits([*errors, *others])
     ours, theirs = gallery.exhibits[: len(errors)], gallery.exhibits[len(errors) :]
     record = make_record(start, task, explained, evidence, answers, ours, with_exhibits(found.record, theirs))
+    if loaded.config.debug.virelay:
+        with _disk(folder), timed(task.seconds, "virelay"):
+            portfolio = _portfolio(task, evidence, found)
+            write_virelay(folder, record.name, task.model.classes, portfolio, evidence.composites[0])
     _write(folder, record, task, evidence, gallery, found)
     return Run(record, folder)
+
+
+def _portfolio(task: Task[Any], evidence: Evidence, found: Debugged) -> Portfolio:
+    """Of the examples that made the clusters, as many as are asked for, errors first."""
+    examples, made = evidence.examples, found.clustered
+    wrong = (examples.predicted != examples.label)[made.rows]
+    kept = np.sort(np.argsort(~wrong, kind="stable")[: task.loaded.config.debug.virelay])
+    rows = made.rows[kept]
+    seen, maps = task.maps(rows)
+    groups = {name: np.unique(column[rows], return_inverse=True)[1] for name, column in examples.attributes.items()}
+    colours = {"strategy": made.number[rows], "misclassified": wrong[kept].astype(int), **groups}
+    return Portfolio(
+        seen, maps, examples.scores[rows], examples.label[rows], made.embedding[kept], made.eigenvalues, colours
+    )
 
 
 def _pushes(task: Task[Any], evidence: Evidence) -> Pushes:

@@ -5,7 +5,8 @@ weighted by their part of it. A nearest-neighbour graph is embedded spectrally i
 HDBSCAN finds what is dense there. Cost: the graph of at most `clustered` examples; the others join their nearest.
 """
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,40 +43,54 @@ def vectors(evidence: Evidence, found: Signals, share: FloatArray) -> FloatArray
     return np.asarray(dense / np.where(length > 0, length, 1.0), dtype=np.float32)
 
 
-def clusters(points: FloatArray, first: NDArray[np.bool_], *, most: int, smallest: int, seed: int) -> IntArray:
-    """A number for each example `[n]`, 0 for the largest cluster, -1 for none; rows of `first` are in the graph before others."""
+@final
+@dataclass(frozen=True, slots=True)
+class Clustered:
+    """A `number` for each example `[n]`, 0 for the largest cluster, -1 for none.
+
+    `rows` `[k]` made the graph; `embedding` `[k, d]` are the eigenvectors of its Laplacian below the gap, with their `eigenvalues` `[d]`.
+    """
+
+    number: IntArray
+    rows: IntArray
+    embedding: FloatArray
+    eigenvalues: FloatArray
+
+
+def clusters(points: FloatArray, first: NDArray[np.bool_], *, most: int, smallest: int, seed: int) -> Clustered:
+    """Rows of `first` `[n]` are in the graph before others, up to half of it."""
     n = len(points)
     known = np.flatnonzero(np.abs(points).sum(axis=1) > 0)
     found = np.full(n, -1)
-    if len(known) < 2 * smallest:
-        return found
+    if min(len(known), most) < 2 * smallest:
+        return Clustered(found, np.zeros(0, dtype=np.int64), np.zeros((0, 0)), np.zeros(0))
     rng = np.random.default_rng([seed, DEBUG_SEED])
     order = rng.permutation(known)
     order = order[np.argsort(~first[order], kind="stable")]
     half = order[: most // 2]
     chosen = np.sort(np.concatenate([half, rng.permutation(order[most // 2 :])[: most - len(half)]]))
-    own = _of_graph(points[chosen], smallest=max(smallest, int(FEWEST * len(chosen))), seed=seed)
-    found[chosen] = own
+    embedded, eigenvalues = _spectral(_graph(points[chosen]), min(MOST_DIMENSIONS, len(chosen) - 2), seed)
+    from sklearn.cluster import HDBSCAN
+
+    size = max(smallest, int(FEWEST * len(chosen)))
+    found[chosen] = HDBSCAN(min_cluster_size=size, copy=True).fit_predict(embedded)
     others = np.setdiff1d(known, chosen)
     if len(others):
         from sklearn.neighbors import KNeighborsClassifier
 
-        nearest = KNeighborsClassifier(NEIGHBOURS, algorithm="brute").fit(points[chosen], own)
+        nearest = KNeighborsClassifier(NEIGHBOURS, algorithm="brute").fit(points[chosen], found[chosen])
         found[others] = nearest.predict(points[others])
-    return _by_size(found)
+    return Clustered(_by_size(found), chosen, embedded, eigenvalues)
 
 
-def _of_graph(points: FloatArray, *, smallest: int, seed: int) -> IntArray:
-    from sklearn.cluster import HDBSCAN
+def _graph(points: FloatArray) -> sparse.csr_array:
     from sklearn.neighbors import kneighbors_graph
 
     graph = kneighbors_graph(points, min(NEIGHBOURS, len(points) - 1), mode="connectivity", include_self=True)
-    graph = sparse.csr_array(0.5 * (graph + graph.T))
-    embedded = _spectral(graph, min(MOST_DIMENSIONS, len(points) - 2), seed)
-    return np.asarray(HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(embedded))
+    return sparse.csr_array(0.5 * (graph + graph.T))
 
 
-def _spectral(graph: sparse.csr_array, most: int, seed: int) -> FloatArray:
+def _spectral(graph: sparse.csr_array, most: int, seed: int) -> tuple[FloatArray, FloatArray]:
     """Eigenvectors of the normalised Laplacian below its largest gap of eigenvalues, over the root of the degree (Luxburg 2007)."""
     from scipy.sparse.csgraph import laplacian
     from scipy.sparse.linalg import eigsh
@@ -87,7 +102,7 @@ def _spectral(graph: sparse.csr_array, most: int, seed: int) -> FloatArray:
     order = np.argsort(-values)
     values, found = 2 - values[order], found[:, order]
     gap = int(np.argmax(np.diff(values)[1:])) + 2
-    return np.asarray(found[:, :gap] / root[:, None])
+    return np.asarray(found[:, :gap] / root[:, None]), np.asarray(values[:gap])
 
 
 def _by_size(found: IntArray) -> IntArray:

@@ -36,15 +36,20 @@ class Debugged:
 
     record: Debugging
     groups: tuple[Group, ...]
-    strategy: IntArray
+    clustered: strategies.Clustered
     entropy: FloatArray
     doubtful: BoolArray
 
     @property
     def columns(self) -> dict[str, NDArray[Any]]:
         """Of the table of examples, `debug.NAME`."""
-        named = np.where(self.strategy >= 0, [strategy_key(int(k)) for k in self.strategy], "")
-        return {"debug.strategy": named, "debug.entropy": self.entropy, "debug.label_looks_wrong": self.doubtful}
+        number, place = self.clustered.number, np.full(len(self.entropy), None, dtype=object)
+        place[self.clustered.rows] = [row.tolist() for row in self.clustered.embedding[:, 1:3]]
+        named = np.where(number >= 0, [strategy_key(int(k)) for k in number], "")
+        return {
+            "debug.strategy": named, "debug.entropy": self.entropy, "debug.label_looks_wrong": self.doubtful,
+            "debug.embedding": place,
+        }  # fmt: skip
 
 
 def debugged(
@@ -57,14 +62,14 @@ def debugged(
     surest, entropy = probabilities.max(axis=1), special.entr(probabilities).sum(axis=1)
     found = _towards_prediction(evidence)
     points = strategies.vectors(evidence, found, found.values[SHARE])
-    strategy = strategies.clusters(
+    clustered = strategies.clusters(
         points, wrong, most=config.debug.clustered, smallest=config.statistics.min_group_size, seed=config.seed
     )
+    strategy = clustered.number
     groups = groups_of(evidence, strategy)
     sliced, rows, m = slices.slices(evidence, groups)
     unsure = _highest(entropy, config.debug.unsure)
     second = np.argsort(examples.scores, axis=1, kind="stable")[:, -2]
-    clustered = _strategies(evidence, found, strategy, groups, points)
     flagged = [
         Group("", " and ".join(each.conditions), of) for each, of in zip(sliced, rows, strict=True) if each.flagged
     ]
@@ -78,7 +83,7 @@ def debugged(
         m=m,
         contrasts=contrasts(evidence, of_errors(evidence, flagged[:SLICED]), pushes, "contrast"),
         hesitation=contrasts(evidence, of_unsure(evidence, unsure, second), pushes, "hesitation"),
-        strategies=clustered,
+        strategies=_strategies(evidence, found, strategy, groups, points),
         unclustered=int((strategy < 0).sum()),
         neighbours=tuple(
             Neighbour(id=str(examples.id[i]), neighbour=str(examples.id[j]), similarity=cosine)
@@ -89,7 +94,7 @@ def debugged(
         concepts=concepts(evidence, by_channel),
     )
     named = _named(evidence, sliced, rows, strategy, unsure, doubtful)
-    return Debugged(record, tuple(named), strategy, entropy, _mask(doubtful, len(wrong)))
+    return Debugged(record, tuple(named), clustered, entropy, _mask(doubtful, len(wrong)))
 
 
 def _towards_prediction(evidence: Evidence) -> Signals:

@@ -34,6 +34,7 @@ from audit.relevance.images import (
     explain_pairs,
     explain_sample,
     on_device,
+    pixel_relevance,
 )
 from audit.relevance.representations import penultimate
 from audit.relevance.scoring import score_images
@@ -47,7 +48,7 @@ from audit.tables import EffectTable, ExampleTable, FloatArray, IntArray, MaskTa
 from audit.tasks.image_cells import located
 from audit.tasks.image_effects import hidden_photographs, most_hidden
 from audit.tasks.image_exhibits import exhibits
-from audit.tasks.image_explanation import load_explainer
+from audit.tasks.image_explanation import load_explainer, look
 from audit.tasks.image_specimens import FILLS, ImageSpecimens
 from audit.tasks.region_records import mean_maps, region_records
 from audit.tasks.resolving import data_block, resolve_data
@@ -278,6 +279,15 @@ class ImageTask:
             for part in parts
         )
         return by_channel(self.explainer, batches, layers)
+
+    def maps(self, rows: IntArray) -> tuple[Any, FloatArray]:
+        """By the first composite."""
+        seen, found, size = [], [], self.config.model.batch_images
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            seen += [look(self.data.payload[i], self.model.preprocessing)[1] for i in part.tolist()]
+            found.append(pixel_relevance(self.explainer, self.pixels(part), [self.explainer.first])[0])
+        return np.stack(seen), np.concatenate(found)
 
     def pairs(self, rows: IntArray, targets: IntArray, scale: float) -> Signals:
         """By cells, each over sum |R|, which needs no scale."""

@@ -159,6 +159,10 @@ class Task(Protocol[E]):
         """By layer, relevance of channels inside each declared feature over sum |R| of the layer, `[m, features, channels]`."""
         ...
 
+    def maps(self, rows: IntArray) -> tuple[Any, FloatArray]:
+        """Photographs as they are seen, uint8 `[m, H, W, channels]`, and their relevance for the contrast `[m, H, W]`."""
+        ...
+
     def pairs(self, rows: IntArray, targets: IntArray, scale: float) -> Signals:
         """What features add to the logit of one class minus another, a pair `targets` `[m, 2]` for each of some examples."""
         ...

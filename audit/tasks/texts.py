@@ -203,6 +203,10 @@ class TextTask:
         names = (*(f"{a}.{g}" for a, g in self.declared), SPECIAL, PUNCTUATION)
         return concepts(self.explainer, self.texts, self.matches, names, rows, layers, size=CONCEPT_BATCH)
 
+    def maps(self, rows: IntArray) -> tuple[Any, FloatArray]:
+        """None: the config refuses to ask for it."""
+        raise NotImplementedError
+
     def pairs(self, rows: IntArray, targets: IntArray, scale: float) -> Signals:
         """By words."""
         size = self.config.model.batch_tokens

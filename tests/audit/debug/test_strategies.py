@@ -56,7 +56,7 @@ def test_a_planted_strategy_of_five_percent_is_recovered(make, seed: int):
     side = np.where(evidence.examples.margin < 0, -1.0, 1.0)
     share = shares(found, found.values[FIRST] * side[found.example])
     points = vectors(evidence, found, share)
-    made = clusters(points, np.zeros(N, dtype=bool), most=4000, smallest=20, seed=0)
+    made = clusters(points, np.zeros(N, dtype=bool), most=4000, smallest=20, seed=0).number
     best = max(roc_auc_score(marked, made == k) for k in range(made.max() + 1))
     assert best >= 0.95, f"AUC of the best cluster is {best:.3f}"
 
@@ -75,13 +75,13 @@ def test_others_join_the_graph_of_a_sample_and_the_largest_is_the_first():
     found = signals(evidence)
     side = np.where(evidence.examples.margin < 0, -1.0, 1.0)
     points = vectors(evidence, found, shares(found, found.values[FIRST] * side[found.example]))
-    made = clusters(points, marked, most=500, smallest=10, seed=0)
+    made = clusters(points, marked, most=500, smallest=10, seed=0).number
     assert max(roc_auc_score(marked, made == k) for k in range(made.max() + 1)) >= 0.95
     sizes = np.bincount(made[made >= 0])
     assert (np.diff(sizes) <= 0).all()
-    again = clusters(points, marked, most=500, smallest=10, seed=0)
+    again = clusters(points, marked, most=500, smallest=10, seed=0).number
     assert (made == again).all()
-    assert (clusters(np.zeros((50, 3)), marked[:50], most=500, smallest=10, seed=0) == -1).all()
+    assert (clusters(np.zeros((50, 3)), marked[:50], most=500, smallest=10, seed=0).number == -1).all()
 
 
 def whole(evidence):
@@ -98,7 +98,7 @@ def test_a_strategy_that_errs_is_flagged_with_what_it_looks_at_and_one_that_does
         erring = [each for each in made.record.strategies if "misclassified" in each.flagged]
         if seed == 0:
             assert len(erring) == 1 and erring[0].looks[0].name == "w200"
-            assert (made.strategy == int(erring[0].key.split()[1]) - 1)[marked].mean() > 0.9
+            assert (made.clustered.number == int(erring[0].key.split()[1]) - 1)[marked].mean() > 0.9
         else:
             assert erring == []
 
