@@ -60,12 +60,12 @@ clean: ## remove the environment, caches and build products (not reports/)
 	rm -rf .venv .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find audit lrp tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml constraints.txt demo-requirements.txt
+$(READY): pyproject.toml constraints.txt demo-requirements.txt test-requirements.txt
 	@echo "setting up .venv (a few minutes)"
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(INSTALL) -c constraints.txt -e '.[dev]'
-	@$(INSTALL) -c constraints.txt --no-deps -r demo-requirements.txt
+	@$(INSTALL) -c constraints.txt --no-deps -r demo-requirements.txt -r test-requirements.txt
 	@touch $@
 
 $(BENCH_READY): $(READY) bench-requirements.txt

@@ -18,9 +18,8 @@ from audit.loading import load_config
 
 ROOT = Path(__file__).parents[1]
 ENGINE = ROOT / "docs" / "engine"
-PAGES = {
-    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *ENGINE.glob("*.md"))
-}
+SHOWN = (ROOT / "README.md", ROOT / "docs" / "debugging.md", *ENGINE.glob("*.md"))
+PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in SHOWN}
 README = PAGES["README.md"]
 EXPECTED = {"run": (0, 3, 5)}
 

@@ -69,7 +69,7 @@ def _lookup(table: Mapping[str, Callable[[], Path]], name: str) -> Callable[[], 
 
 def _film_model() -> Path:
     def train(folder: Path) -> None:
-        rows = _film_rows()
+        rows = film_rows()
         rows = rows[rows["split"] == "train"]
         fine_tune(find(ENCODER).parent, rows["text"].tolist(), rows["label"].tolist(), folder)
 
@@ -78,13 +78,13 @@ def _film_model() -> Path:
 
 def _film_data() -> Path:
     def write(folder: Path) -> None:
-        rows = _film_rows()
+        rows = film_rows()
         rows[rows["split"] == "test"].to_csv(folder / "reviews.csv", index=False)
 
     return build_once(_film_cache() / "data", write) / "reviews.csv"
 
 
-def _film_rows() -> "pd.DataFrame":
+def film_rows() -> "pd.DataFrame":
     """Columns id, text, label, film, split of all snippets in source order, without plots and repeated texts."""
     import pandas as pd
 
