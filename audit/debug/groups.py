@@ -35,25 +35,28 @@ def strategy_key(number: int) -> str:
 def groups_of(evidence: Evidence, strategy: IntArray) -> list[Group]:
     """What the audit knows of an example: groups, classes, shares of relevance, and its strategy (-1: none).
 
-    Groups of fewer than `statistics.min_group_size` independent examples, and those that nearly all belong to, are left out.
+    Groups of fewer than `statistics.min_group_size` independent examples, those that nearly all belong to, and those that hold the same
+    examples as one before, as where an attribute is the label, are left out.
     """
     smallest, cluster = evidence.config.statistics.min_group_size, evidence.examples.cluster
-    return [
-        group
-        for group in _every(evidence, strategy)
-        if min(units(cluster[group.rows]), units(cluster[~group.rows])) >= smallest
-    ]
+    seen, found = set[bytes](), list[Group]()
+    for group in _every(evidence, strategy):
+        key = group.rows.tobytes()
+        if key not in seen and min(units(cluster[group.rows]), units(cluster[~group.rows])) >= smallest:
+            found.append(group)
+        seen.add(key)
+    return found
 
 
 def _every(evidence: Evidence, strategy: IntArray) -> Iterator[Group]:
     examples = evidence.examples
+    for dimension, word, codes in ((TRUE, "true", examples.label), (PREDICTED, "predicted", examples.predicted)):
+        for k, name in enumerate(evidence.classes):
+            yield Group(dimension, f"{word} {name}", codes == k)
     for attribute, column in {**examples.attributes, **evidence.mentions}.items():
         for name in np.unique(column).tolist():
             if name not in NO_GROUP:
                 yield Group(attribute, f"{attribute} = {name}", column == name)
-    for dimension, word, codes in ((TRUE, "true", examples.label), (PREDICTED, "predicted", examples.predicted)):
-        for k, name in enumerate(evidence.classes):
-            yield Group(dimension, f"{word} {name}", codes == k)
     table = evidence.groups[evidence.composites[0]]
     told = {*table.names} - {OUTSIDE} if evidence.words is None else {".".join(key) for key in evidence.words.groups}
     for k, name in ((k, name) for k, name in enumerate(table.names) if name in told):

@@ -1,4 +1,4 @@
-"""The nearest example that goes right: of the true class of an error, by the cosine in the audited model's own penultimate layer."""
+"""The nearest example that goes right: of the true class of an error, by the cosine in the audited model's own last layers."""
 
 from collections.abc import Callable
 from typing import Final

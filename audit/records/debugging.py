@@ -112,7 +112,7 @@ class Strategy(Entry):
 
 @final
 class Neighbour(Entry):
-    """For a shown error the nearest right example of its true class, in the model's penultimate layer.
+    """For a shown error the nearest right example of its true class, in the model's last two layers.
 
     `similarity` is their cosine; `exhibit` explains it for the same two classes, as far as examples may be shown.
     """

@@ -82,14 +82,15 @@ def strategy_maps(record: AuditRecord) -> Figure | None:
         record.regions,
         "Mean share of the relevance for the prediction in each cell, less the mean over all other examples. Orange: this strategy looks "
         "here more; blue: less; lines: declared regions that are the same in every photograph.",
-        unit="share of the evidence, less that of all others",
+        unit="share, less that of all others",
     )
 
 
 def contrast_maps(record: AuditRecord) -> Figure | None:
     """Mean difference maps of photographs: errors minus right ones of the same class, towards the wrong class."""
     assert record.debug is not None
-    shown = [each for each in (*record.debug.contrasts, *record.debug.hesitation) if each.cells][:MOST_MAPS]
+    every = (*record.debug.contrasts, *record.debug.hesitation)
+    shown = [each for each in every if each.cells and ": " not in each.name][:MOST_MAPS]
     if not shown:
         return None
     panels = {f"{each.name} (n = {each.n:,} − {each.others:,})": np.array(each.cells) for each in shown}

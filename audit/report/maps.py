@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any, Final, final
 
 import numpy as np
@@ -91,7 +92,7 @@ def cell_maps(
     """Pictures of cells by their title, on one symmetric scale."""
     outlined = [region for region in regions if region.cells]
     shown = [
-        _Panel(shorten(title, 44), values, np.zeros(values.shape, dtype=np.bool_), _spoken(values, ()))
+        _Panel(fill(shorten(title, 70), 28), values, np.zeros(values.shape, dtype=np.bool_), _spoken(values, ()))
         for title, values in panels.items()
     ]
     scale = max(float(np.quantile(np.abs(panel.values), CLIPPED)) for panel in shown) or 1.0
