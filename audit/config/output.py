@@ -26,7 +26,7 @@ class Debug(Block):
 
     unsure: Annotated[int, Field(ge=0)] = Field(
         200,
-        description="examples of the highest entropy that are asked what makes the model hesitate; at most half of all",
+        description="examples of the highest entropy that are asked what makes the model hesitate; at most a tenth of all",
     )
     virelay: Annotated[int, Field(ge=0)] = Field(
         0,
@@ -39,5 +39,6 @@ class Debug(Block):
         200, description="examples, drawn at random, that are explained at those layers"
     )
     clustered: Annotated[int, Field(ge=0)] = Field(
-        4000, description="examples whose explanations make the clusters (errors first), which the others join; 0: none"
+        4000,
+        description="examples, drawn at random, whose explanations make the clusters that the others join; 0: none",
     )

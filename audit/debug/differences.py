@@ -69,7 +69,8 @@ def gaps(found: Signals, values: FloatArray, sides: Sides, cluster: IntArray) ->
     """Of every feature, from sums over (feature, cluster); `values` `[rows]` stand in the place of the signals' own.
 
     The variance is that of the sum over clusters of (U - m1 a + m2 b): U is what the cluster adds to the difference, a and b are
-    its parts of the two sides, m1 and m2 their means.
+    its parts of the two sides, m1 and m2 their means; or, where that is larger, the one if sides did not matter, as a word that
+    one side lacks by chance has no spread there.
     """
     n1, n2 = int(sides.first.sum()), int(sides.second.sum())
     code, clusters = coded(cluster)
@@ -88,8 +89,22 @@ def gaps(found: Signals, values: FloatArray, sides: Sides, cluster: IntArray) ->
     squares, with_a, with_b = (np.bincount(of, part * each, features) for each in (part, a[at], b[at]))
     variance = squares - 2 * m1 * with_a + 2 * m2 * with_b + m1**2 * (a @ a) + m2**2 * (b @ b) - 2 * m1 * m2 * (a @ b)
     used = int(((a > 0) | (b > 0)).sum())
-    se = np.sqrt(np.maximum(variance, 0.0) * used / max(used - 1, 1))
+    alike = _exchangeable(found, values, sides, code, clusters)
+    se = np.sqrt(np.maximum(np.maximum(variance, alike), 0.0) * used / max(used - 1, 1))
     return Gaps(np.asarray(m1 - m2, dtype=float), se, max(min(sides.clusters(cluster)) - 1, 1))
+
+
+def _exchangeable(found: Signals, values: FloatArray, sides: Sides, code: IntArray, clusters: int) -> FloatArray:
+    """The variance of each difference if examples went to the two sides by chance: sum over clusters of (P - m n)^2, over n1 n2."""
+    n1, n2, features = int(sides.first.sum()), int(sides.second.sum()), len(found.names)
+    kept = sides.both[found.example]
+    feature, x, of = found.feature[kept], values[kept], code[found.example[kept]]
+    mean = np.bincount(feature, x, features) / (n1 + n2)
+    size = np.bincount(code, sides.both, clusters)
+    keys, place = np.unique(feature.astype(np.int64) * clusters + of, return_inverse=True)
+    part, at, cluster = np.bincount(place, x, len(keys)), keys // clusters, keys % clusters
+    squares, crossed = np.bincount(at, part**2, features), np.bincount(at, part * size[cluster], features)
+    return np.asarray((squares - 2 * mean * crossed + mean**2 * (size @ size)) / (n1 * n2))
 
 
 @final
@@ -107,17 +122,18 @@ class Differences:
 
 
 def differences(found: Signals, values: FloatArray, sides: Sides, cluster: IntArray, *, fewest: int) -> Differences:
-    """`values` `[rows]` push towards the other class; features that fewer than `fewest` examples hold are not compared.
+    """`values` `[rows]` push towards the other class; not compared are features of which the smaller side would hold fewer than `fewest`.
 
     Listed are those whose interval leaves out 0, the end nearer to 0 the largest first.
     """
     argued = gaps(found, np.maximum(values, 0.0), sides, cluster)
     missing = gaps(found, np.minimum(values, 0.0), sides, cluster)
     held = np.bincount(found.feature[sides.both[found.example]], minlength=len(found.names))
-    asked = np.flatnonzero(held >= fewest)
+    smaller = min(int(sides.first.sum()), int(sides.second.sum())) / int(sides.both.sum())
+    asked = np.flatnonzero(held * smaller >= fewest)
     m, p = len(asked), _corrected(np.concatenate([argued.p[asked], missing.p[asked]]))
     lists = [
-        [made for k in _ranked(each, asked) if (made := _made(found, each, k, start[k], sides)).estimate.low > 0]  # type: ignore[operator]
+        [_made(found, each, k, start[k], sides) for k in _ranked(each, asked) if each.nearer[k] > 0]
         for each, start in ((argued, _by_feature(asked, p[:m])), (missing, _by_feature(asked, p[m:])))
     ]
     return Differences(tuple(lists[0]), tuple(lists[1]), m, argued.value + missing.value)

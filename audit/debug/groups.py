@@ -20,11 +20,15 @@ TOP: Final = 0.75  # quantile of a feature's share among the examples that hold 
 @final
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The examples `rows` `[n]` that one `name` describes; groups of one `dimension` exclude each other."""
+    """The examples `rows` `[n]` that one `name` describes; groups of one `dimension` exclude each other.
+
+    `of_relevance`: it is read from relevance, which strategies are made of.
+    """
 
     dimension: str
     name: str
     rows: BoolArray
+    of_relevance: bool = False
 
 
 def strategy_key(number: int) -> str:
@@ -64,6 +68,9 @@ def _every(evidence: Evidence, strategy: IntArray) -> Iterator[Group]:
         known = np.isfinite(share)
         if known.any() and np.ptp(share[known]):
             top = known & (share >= np.quantile(share[known], TOP))
-            yield Group(f"share of {name}", f"top quarter of the share of {name}", top)
+            yield Group(f"share of {name}", f"top quarter of the share of {name}", top, of_relevance=True)
+        if evidence.words is None:
+            yield Group(f"presence of {name}", f"with {name}", table.present[:, k])
+            yield Group(f"presence of {name}", f"without {name}", ~table.present[:, k])
     for number in range(int(strategy.max(initial=-1)) + 1):
         yield Group(STRATEGY, strategy_key(number), strategy == number)

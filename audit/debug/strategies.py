@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from audit.stats.cases import Evidence
@@ -57,18 +56,15 @@ class Clustered:
     eigenvalues: FloatArray
 
 
-def clusters(points: FloatArray, first: NDArray[np.bool_], *, most: int, smallest: int, seed: int) -> Clustered:
-    """Rows of `first` `[n]` are in the graph before others, up to half of it."""
+def clusters(points: FloatArray, *, most: int, smallest: int, seed: int) -> Clustered:
+    """At most `most` examples, drawn at random, make the graph: errors among them have no other chance than right ones."""
     n = len(points)
     known = np.flatnonzero(np.abs(points).sum(axis=1) > 0)
     found = np.full(n, -1)
     if min(len(known), most) < 2 * smallest:
         return Clustered(found, np.zeros(0, dtype=np.int64), np.zeros((0, 0)), np.zeros(0))
     rng = np.random.default_rng([seed, DEBUG_SEED])
-    order = rng.permutation(known)
-    order = order[np.argsort(~first[order], kind="stable")]
-    half = order[: most // 2]
-    chosen = np.sort(np.concatenate([half, rng.permutation(order[most // 2 :])[: most - len(half)]]))
+    chosen = np.sort(rng.permutation(known)[:most])
     embedded, eigenvalues = _spectral(_graph(points[chosen]), min(MOST_DIMENSIONS, len(chosen) - 2), seed)
     from sklearn.cluster import HDBSCAN
 

@@ -10,9 +10,9 @@ from scipy import special, stats
 
 from audit.debug import labels, neighbours, slices, strategies
 from audit.debug.concepts import ByChannel, concepts
-from audit.debug.contrasts import FEWEST_HOLDERS, Pushes, contrasts, laid_out, of_errors, of_unsure
+from audit.debug.contrasts import Pushes, contrasts, laid_out, of_errors, of_unsure
 from audit.debug.differences import Sides, differences
-from audit.debug.groups import STRATEGY, Group, groups_of, strategy_key
+from audit.debug.groups import PREDICTED, STRATEGY, Group, groups_of, strategy_key
 from audit.records import Estimate
 from audit.records.debugging import Debugging, Neighbour, Share, Slice, Strategy
 from audit.stats.cases import Evidence
@@ -63,13 +63,14 @@ def debugged(
     found = _towards_prediction(evidence)
     points = strategies.vectors(evidence, found, found.values[SHARE])
     clustered = strategies.clusters(
-        points, wrong, most=config.debug.clustered, smallest=config.statistics.min_group_size, seed=config.seed
+        points, most=config.debug.clustered, smallest=config.statistics.min_group_size, seed=config.seed
     )
     strategy = clustered.number
     groups = groups_of(evidence, strategy)
     sliced, rows, m = slices.slices(evidence, groups)
     unsure = _highest(entropy, config.debug.unsure)
-    second = np.argsort(examples.scores, axis=1, kind="stable")[:, -2]
+    others = np.where(np.arange(probabilities.shape[1]) == examples.predicted[:, None], -np.inf, examples.scores)
+    second = others.argmax(axis=1)
     flagged = [
         Group("", " and ".join(each.conditions), of) for each, of in zip(sliced, rows, strict=True) if each.flagged
     ]
@@ -112,7 +113,8 @@ def _strategies(
     """What each cluster looks at, and what it holds more of than the other examples do: errors, and every group but strategies."""
     examples, cluster = evidence.examples, evidence.examples.cluster
     wrong = examples.predicted != examples.label
-    asked = [Group("", ERRORS, wrong), *(group for group in groups if group.dimension != STRATEGY)]
+    said = [group for group in groups if group.dimension not in (STRATEGY, PREDICTED) and not group.of_relevance]
+    asked = [Group("", ERRORS, wrong), *said]
     members = [strategy == k for k in range(int(strategy.max(initial=-1)) + 1)]
     gaps = [[rate_gap(group.rows, rows, cluster=cluster) for group in asked] for rows in members]
     p = [gap.p if gap.p is not None else 1.0 for row in gaps for gap in row]
@@ -129,10 +131,11 @@ def _strategies(
                     flagged=adjusted < alpha and gap.value > 0,
                 )
             )  # fmt: skip
-        told = differences(found, found.values[SHARE], Sides(rows, ~rows), cluster, fewest=FEWEST_HOLDERS)
+        told = differences(found, found.values[SHARE], Sides(rows, ~rows), cluster, fewest=0)
+        looks = tuple(each.model_copy(update={"p_adjusted": None}) for each in told.argued)
         made.append(
             Strategy(
-                key=strategy_key(k), n=int(rows.sum()), looks=told.argued, shares=tuple(tested), relies=_relies(evidence, rows),
+                key=strategy_key(k), n=int(rows.sum()), looks=looks, shares=tuple(tested), relies=_relies(evidence, rows),
                 prototypes=tuple(str(examples.id[i]) for i in _prototypes(points, rows)),
                 cells=() if found.worded else laid_out(found, told.values),
             )
@@ -145,7 +148,7 @@ def _relies(evidence: Evidence, rows: BoolArray) -> dict[str, Estimate]:
     table, found = evidence.groups[evidence.composites[0]], {}
     for k, name in enumerate(table.names):
         known = rows & np.isfinite(table.share[:, k])
-        if known.any():
+        if known.sum() > 1:
             found[name] = mean_interval(
                 table.share[known, k], cluster=evidence.examples.cluster[known], level=LEVEL, unit="share of |R|"
             )
@@ -176,7 +179,8 @@ def _named(
 
 
 def _highest(values: FloatArray, most: int) -> BoolArray:
-    return _mask(np.argsort(-values, kind="stable")[: min(most, len(values) // 2)], len(values))
+    """At most a tenth of all."""
+    return _mask(np.argsort(-values, kind="stable")[: min(most, len(values) // 10)], len(values))
 
 
 def _mask(rows: IntArray, n: int) -> BoolArray:

@@ -46,12 +46,13 @@ class Slice(Entry):
 class FeatureGap(Entry):
     """A word or a cell, and how much more it pushes one way on one side of a comparison than on the other.
 
-    `holders` examples of the first side hold it. Of a cell, `box` is left, top, right, bottom in pixels of the input.
+    `holders` examples of the first side hold it; `p_adjusted` is None where it is described alone. Of a cell, `box` is left, top, right,
+    bottom in pixels of the input.
     """
 
     name: str
     estimate: Estimate
-    p_adjusted: float
+    p_adjusted: float | None
     holders: int
     declared: bool
     box: tuple[int, int, int, int] | None = None

@@ -20,7 +20,7 @@ def texts(seed: int, *, n: int = 120, words: int = 7, per_cluster: int = 1) -> t
 
 
 def slow(found: Signals, values: np.ndarray, sides: Sides, cluster: np.ndarray, feature: int) -> tuple[float, float]:
-    """Mean minus mean of the whole column, and the root of the sum of squared cluster sums of its influence."""
+    """Mean minus mean of the whole column, and the root of the sum of squared cluster sums of its influence, or of those without sides."""
     column = np.zeros(len(found.usable))
     rows = found.feature == feature
     column[found.example[rows]] = values[rows]
@@ -32,7 +32,9 @@ def slow(found: Signals, values: np.ndarray, sides: Sides, cluster: np.ndarray, 
     )
     used = np.unique(cluster[sides.both])
     total = sum(influence[cluster == c].sum() ** 2 for c in used)
-    return one - two, float(np.sqrt(total * len(used) / (len(used) - 1)))
+    centred = np.where(sides.both, column - column[sides.both].mean(), 0.0)
+    alike = sum(centred[cluster == c].sum() ** 2 for c in used) / (sides.first.sum() * sides.second.sum())
+    return one - two, float(np.sqrt(max(total, alike) * len(used) / (len(used) - 1)))
 
 
 @pytest.mark.parametrize("per_cluster", [1, 3])
@@ -75,8 +77,8 @@ def test_what_argues_and_what_is_missing_are_told_apart():
     assert found is not None
     told = differences(found, found.values[FIRST], Sides(first, ~first), np.arange(n), fewest=5)
     assert told.argued[0].name == "w1" and {each.name for each in told.missing[:2]} == {"w1", "w2"}
-    assert all(each.p_adjusted > 0.001 for each in told.missing[2:])
-    assert told.m == 6 and told.argued[0].holders == 60 and told.argued[0].p_adjusted < 1e-6
+    assert all((each.p_adjusted or 0.0) > 0.001 for each in told.missing[2:])
+    assert told.m == 6 and told.argued[0].holders == 60 and (told.argued[0].p_adjusted or 0.0) < 1e-6
 
 
 def test_rare_features_are_not_compared_and_chance_is_named_in_alpha_of_comparisons():
@@ -85,7 +87,23 @@ def test_rare_features_are_not_compared_and_chance_is_named_in_alpha_of_comparis
         found, cluster, sides = texts(seed, n=150, words=20)
         told = differences(found, found.values[FIRST], sides, cluster, fewest=5)
         assert told.m == 20
-        alarms += any(each.p_adjusted < 0.05 for each in (*told.argued, *told.missing))
+        alarms += any((each.p_adjusted or 0.0) < 0.05 for each in (*told.argued, *told.missing))
     assert alarms <= 20, f"{alarms} of 200: more than 20 happen in 1 of 1,000 such series at alpha .05"
     found, cluster, sides = texts(0)
     assert differences(found, found.values[FIRST], sides, cluster, fewest=1000).m == 0
+
+
+@pytest.mark.parametrize(("first", "second"), [(80, 900), (250, 1000)])
+def test_rare_words_on_sides_of_unequal_size_are_no_differences_by_chance(first: int, second: int):
+    n, words, alarms = first + second, 150, 0
+    for seed in range(60):
+        rng = np.random.default_rng([seed, first])
+        rate = np.exp(rng.uniform(np.log(0.005), np.log(0.3), words))
+        relevance = np.where(rng.random((n, words)) < rate, rng.normal(0, 1, (n, words)), np.nan)
+        side = np.arange(n) < first
+        found = signals(of_words(relevance, examples(side.astype(int), side.astype(int))))
+        assert found is not None
+        told = differences(found, found.values[FIRST], Sides(side, ~side), np.arange(n), fewest=5)
+        alarms += any((each.p_adjusted or 0.0) < 0.05 for each in (*told.argued, *told.missing))
+        assert told.m > 30
+    assert alarms <= 8, f"{alarms} of 60: more than 8 happen in 1 of 200 such series at alpha .05"
