@@ -17,7 +17,7 @@ from audit.debug.contrasts import OfContrast, OfPairs, Pushes, declared_signals
 from audit.debug.summary import Debugged, debugged
 from audit.errors import DataError, OutputError
 from audit.loading import load_config
-from audit.preparation import prepare, protocol_change, protocol_sha256
+from audit.preparation import declared, prepare, protocol_change, protocol_sha256
 from audit.progress import progress, timed
 from audit.questions import QUESTIONS
 from audit.recording import Answers, Start, example_frame, make_record
@@ -60,7 +60,7 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
     if loaded.config.debug.virelay:
         require_h5py(loaded.at("debug", "virelay"))
     began, task = datetime.now(UTC), prepare(loaded)
-    protocol, folder_of = protocol_sha256(loaded.config, task.lexicons), Path(output or loaded.config.output)
+    protocol, folder_of = protocol_sha256(loaded.config, declared(task)), Path(output or loaded.config.output)
     start = Start(began, protocol, protocol_change(task, protocol, folder_of / loaded.config.name))
     folder = new_run_folder(folder_of, loaded.config.name, start.run_id)
     explained = _explain(task)
@@ -73,12 +73,14 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
     with timed(task.seconds, "debug"):
         found = debugged(evidence, shown, task.represent, _pushes(task, evidence), task.concepts)
     with timed(task.seconds, "exhibits"):
-        errors = errors_shown(examples, task.model.classes, shown)
-        others = others_shown(examples, task.model.classes, found.record, task.explainer.target)
-        gallery = task.exhibits([*errors, *others])
-    ours, theirs = gallery.exhibits[: len(errors)], gallery.exhibits[len(errors) :]
-    record = make_record(start, task, explained, evidence, answers, ours, with_exhibits(found.record, theirs))
-    if loaded.config.debug.virelay:
+        gallery = task.exhibits(errors_shown(examples, task.model.classes, shown))
+        others = others_shown(examples, task.model.classes, found.record, task.explainer.target) if shown else []
+        scale = next((each.scale for each in gallery.exhibits), None)
+        beside = task.exhibits(others, scale).exhibits
+    record = make_record(
+        start, task, explained, evidence, answers, gallery.exhibits, with_exhibits(found.record, beside)
+    )
+    if loaded.config.debug.virelay and len(found.clustered.rows):
         with _disk(folder), timed(task.seconds, "virelay"):
             portfolio = _portfolio(task, evidence, found)
             write_virelay(folder, record.name, task.model.classes, portfolio, evidence.composites[0])
@@ -94,9 +96,16 @@ def _portfolio(task: Task[Any], evidence: Evidence, found: Debugged) -> Portfoli
     rows = made.rows[kept]
     seen, maps = task.maps(rows)
     groups = {name: np.unique(column[rows], return_inverse=True)[1] for name, column in examples.attributes.items()}
-    colours = {"strategy": made.number[rows], "misclassified": wrong[kept].astype(int), **groups}
+    colours = {**groups, "strategy": made.number[rows], "misclassified": wrong[kept].astype(int)}
+    side = np.where(examples.margin[rows] < 0, -1.0, 1.0)
     return Portfolio(
-        seen, maps, examples.scores[rows], examples.label[rows], made.embedding[kept], made.eigenvalues, colours
+        seen,
+        side[:, None, None] * maps,
+        examples.scores[rows],
+        examples.label[rows],
+        made.embedding[kept],
+        made.eigenvalues,
+        colours,
     )
 
 
@@ -105,7 +114,8 @@ def _pushes(task: Task[Any], evidence: Evidence) -> Pushes:
     explainer, found = task.explainer, signals(evidence)
     if explainer.against is not None and len(task.model.classes) == 2 and found is not None:
         return OfContrast(found, declared_signals(evidence), evidence.composites[0], explainer.favour)
-    return OfPairs(partial(task.pairs, scale=evidence.scale))
+    names = frozenset[str]() if found is None else frozenset(np.array(found.names)[~found.allowed].tolist())
+    return OfPairs(partial(task.pairs, scale=evidence.scale), names)
 
 
 def _explain(task: Task[Any]) -> Any:
@@ -163,11 +173,12 @@ def _write(
 ) -> None:
     """Everything, the manifest last: a folder without one is incomplete and is refused by its readers."""
     with _disk(folder):
-        example_frame(evidence, debug.columns).to_parquet(folder / "examples.parquet", index=False)
-        write_worklist(folder, evidence.examples.id, debug.groups)
+        shown = {**task.contents, **debug.columns}
+        example_frame(evidence, shown).to_parquet(folder / "examples.parquet", index=False)
+        write_worklist(folder, debug.listed(evidence), debug.groups)
         write_checks(folder, record, task.loaded.folder, evidence.examples.id)
         write_quarantine(folder / "quarantine.jsonl", task.data.quarantined)
-        write_maps(folder, {each.id: gallery.maps[each.id] for each in record.exhibits})
+        write_maps(folder, gallery.maps)
         write_record(folder, record)
         render(record, folder)
         write_manifest(folder)

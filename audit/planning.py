@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audit.loading import load_config
-from audit.preparation import prepare, protocol_sha256
+from audit.preparation import declared, prepare, protocol_sha256
 from audit.records import Estimate, LedgerSummary
 from audit.relevance.methods import Method
 from audit.relevance.sums import Explained
@@ -58,7 +58,7 @@ def print_plan(made: Plan) -> None:
     """The plan on standard output: data, model, rules, terms a group, what will not be testable, time."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     task, data, config = made.task, made.task.data, made.task.loaded.config
-    console.print(f"config ok, protocol {protocol_sha256(config, task.lexicons)[:12]}")
+    console.print(f"config ok, protocol {protocol_sha256(config, declared(task))[:12]}")
     console.print(f"data: {len(data)} of {data.rows} rows used", markup=False)
     for reason, n in data.excluded.items():
         first = next(row for row in data.quarantined if row.reason == reason)

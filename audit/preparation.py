@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.config import Config
-from audit.errors import ConfigError, did_you_mean
+from audit.errors import AuditError, ConfigError, did_you_mean
+from audit.files import file_sha256
 from audit.loading import LoadedConfig
 from audit.provenance import release
 from audit.records import ProtocolChange
@@ -21,10 +22,11 @@ from audit.stats.groupings import MENTIONED
 from audit.stats.prospects import between
 from audit.store.runs import finished_runs
 from audit.tasks.images import load_image_task
+from audit.tasks.resolving import data_block
 from audit.tasks.task import Task
 from audit.tasks.texts import load_text_task
 
-UNHASHED: Final = {"output", "report"}
+UNHASHED: Final = {"output", "report", "debug"}
 TASKS: Final[Mapping[str, Callable[[LoadedConfig], Task[Any]]]] = MappingProxyType(
     {"text": load_text_task, "image": load_image_task}
 )
@@ -46,7 +48,24 @@ def prepare(loaded: LoadedConfig) -> Task[Any]:
     ]
     if problems:
         raise ConfigError("\n".join(problems))
+    _try_layers(task)
     return task
+
+
+def _try_layers(task: Task[Any]) -> None:
+    """Ask one example, so that a wrong name is told before hours of work; ConfigError with its place."""
+    debug, loaded = task.loaded.config.debug, task.loaded
+    for i, layer in enumerate(debug.layers):
+        try:
+            task.concepts(np.zeros(1, dtype=np.int64), (layer,))
+        except AuditError as error:
+            raise ConfigError(f"{loaded.at('debug', 'layers', i)}: {error}") from error
+
+
+def declared(task: Task[Any]) -> dict[str, str]:
+    """Hashes of the files that say what is asked: of lexicons by attribute, and of the ids."""
+    ids = data_block(task.loaded).ids
+    return {**task.lexicons, **({} if ids is None else {"data.ids": file_sha256(Path(ids))})}
 
 
 def _groups(columns: Mapping[str, NDArray[np.str_]], name: str) -> list[str]:

@@ -152,7 +152,7 @@ def _model_record(task: Task[Any], evidence: Evidence) -> ModelRecord:
     )
 
 
-def example_frame(evidence: Evidence, others: Mapping[str, NDArray[Any]]) -> "pd.DataFrame":
+def example_frame(evidence: Evidence, others: Mapping[str, Any]) -> "pd.DataFrame":
     """A row per example in the columns of the contract, and whatever else a finding on it can be recomputed from.
 
     That is: cluster, confidence and covariates, shares and net relevance under every other composite (`share.NAME@COMPOSITE`), the

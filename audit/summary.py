@@ -53,6 +53,7 @@ def print_summary(record: AuditRecord, folder: Path) -> None:
         console.print(Text(f"gate {gate.question}: {gate.state} ({gate_extent(gate, record.findings)})"))
     console.print(Text(exit_sentence(record.exit_code)))
     console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
+    console.print(Text(f"debugging, internal: {folder / 'debug.html'}"), soft_wrap=True)
 
 
 def _untested(findings: Sequence[Finding]) -> str:

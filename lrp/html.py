@@ -41,7 +41,7 @@ def map_html(values: Tensor) -> str:
 def relevance_html(values: Tensor, tokens: Sequence[Sequence[str]] | None, said: str) -> str:
     """The first examples of a batch under what its `repr` says."""
     parts = []
-    for i, each in enumerate(values[:MOST]):
+    for i, each in enumerate(values.nan_to_num()[:MOST] if values.numel() else ()):
         if values.dim() == TOKENS:
             parts.append(f"<p>{tokens_html(each, None if tokens is None else tokens[i])}</p>")
         elif each.dim() > TOKENS:

@@ -34,4 +34,6 @@ class Data(Block):
     limit: Annotated[int, Field(gt=0)] | None = Field(
         None, description="audit a seeded random sample of this many rows"
     )
-    ids: str | None = Field(None, description="text file with an id a line, relative to the config: only these rows")
+    ids: str | None = Field(
+        None, description="text file with an id a line, or JSON list, relative to the config: only these rows"
+    )

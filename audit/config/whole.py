@@ -9,7 +9,7 @@ from audit.config.data import Data
 from audit.config.features import Groups, Region
 from audit.config.model import Model, Target
 from audit.config.output import Debug, Report
-from audit.config.relevance import Relevance
+from audit.config.relevance import LRP, Relevance
 from audit.config.statistics import Checks, Margins, Statistics
 from audit.questions import gates
 
@@ -67,6 +67,14 @@ class Config(Block):
             raise ValueError(f"gates: {min(never)!r} is no gate for task {self.task!r}; choose from {allowed}")
         if self.debug.virelay and self.task == "text":
             raise ValueError("debug.virelay: ViRelAy shows photographs alone; leave it out for task 'text'")
+        if self.debug.virelay and (not self.debug.clustered or self.report.images != "show"):
+            raise ValueError(
+                "debug.virelay: it writes photographs with their clusters; it needs debug.clustered above 0, and report.images: show"
+            )
+        if self.debug.layers and self.relevance.method != LRP:
+            raise ValueError(
+                f"debug.layers: {self.relevance.method} knows no layers; they need relevance.method: {LRP}"
+            )
         names = [region.name for region in self.regions]
         twice = [name for name in names if names.count(name) > 1]
         if twice:

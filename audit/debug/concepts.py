@@ -5,7 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from audit.config import LRP, OUTSIDE
+from audit.config import LRP
+from audit.debug.groups import told_features
 from audit.records.debugging import Concept
 from audit.stats.cases import Evidence
 from audit.stats.intervals import mean_interval
@@ -24,7 +25,7 @@ def concepts(evidence: Evidence, explain: ByChannel) -> tuple[Concept, ...]:
     if not debug.layers or evidence.config.relevance.method != LRP:
         return ()
     rng = np.random.default_rng([evidence.config.seed, CONCEPT_SEED])
-    told = [k for k, name in enumerate(table.names) if name != OUTSIDE]
+    told = [k for k, name in enumerate(table.names) if name in told_features(evidence)]
     held = np.flatnonzero(table.present[:, told].any(axis=1))
     rows = np.sort(rng.permutation(held)[: debug.concept_examples])
     if not len(rows):
@@ -35,7 +36,8 @@ def concepts(evidence: Evidence, explain: ByChannel) -> tuple[Concept, ...]:
             here = table.present[rows, k]
             if here.sum() >= evidence.config.statistics.min_group_size:
                 mine, who = shares[here, k], rows[here]
-                found += [_concept(evidence, layer, table.names[k], c, mine[:, c], who) for c in _largest(mine)]
+                size = float(np.nanmean(table.size[who, k]))
+                found += [_concept(evidence, layer, (table.names[k], size), c, mine[:, c], who) for c in _largest(mine)]
     return tuple(found)
 
 
@@ -44,11 +46,13 @@ def _largest(shares: FloatArray) -> list[int]:
     return [int(c) for c in order]
 
 
-def _concept(evidence: Evidence, layer: str, feature: str, channel: int, share: FloatArray, rows: IntArray) -> Concept:
+def _concept(
+    evidence: Evidence, layer: str, feature: tuple[str, float], channel: int, share: FloatArray, rows: IntArray
+) -> Concept:
     examples, sign = evidence.examples, 1.0 if share.mean() > 0 else -1.0
     best = rows[np.argsort(-sign * share, kind="stable")[:EXAMPLES]]
     return Concept(
-        layer=layer, feature=feature, channel=channel,
+        layer=layer, feature=feature[0], channel=channel, size=feature[1],
         share=mean_interval(share, cluster=examples.cluster[rows], level=LEVEL, unit="share of the layer's |R|"),
         examples=tuple(str(examples.id[i]) for i in best),
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Why errors go to the wrong class, and what makes the model hesitate: features of one side against the other, class by class."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, final
 
 import numpy as np
@@ -12,11 +12,11 @@ from audit.records.debugging import Contrast
 from audit.stats.cases import Evidence
 from audit.stats.intervals import BoolArray
 from audit.stats.signals import OF_CELLS, Signals
-from audit.tables import FloatArray, IntArray
+from audit.tables import ExampleTable, FloatArray, IntArray
 
 FEWEST_HOLDERS: Final = 5
 MOST: Final = 12  # contrasts of slices and strategies
-MATCHED_SEED: Final = 9
+SAMPLE_SEED: Final = 9
 
 
 class Pushes(Protocol):
@@ -64,9 +64,10 @@ class OfContrast:
 @final
 @dataclass(frozen=True, slots=True)
 class OfPairs:
-    """Every example asked is explained once more, for its own pair of classes: `explain(rows, pairs)`."""
+    """Every example asked is explained once more, for its own pair of classes: `explain(rows, pairs)`; `declared` are names of features."""
 
     explain: Callable[[IntArray, IntArray], Signals]
+    declared: frozenset[str]
     most: int | None = 250
 
     def of_declared(self, rows: IntArray, towards: IntArray) -> None:
@@ -75,37 +76,46 @@ class OfPairs:
     def of(self, rows: IntArray, towards: IntArray, away: IntArray) -> tuple[Signals, FloatArray]:
         """One forward and backward pass an example."""
         found = self.explain(rows, np.stack([towards, away], axis=1))
+        allowed = np.array([name not in self.declared for name in found.names], dtype=np.bool_)
+        found = replace(found, allowed=allowed)
         return found, next(iter(found.values.values()))
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One comparison: its name, its sides, and for the examples of both the class that is pushed to and the one pushed away from."""
+    """One comparison, in a `group` or in all: its name, its sides, and for the examples of both the class that is pushed to and the one
+    pushed away from."""
 
     name: str
     sides: Sides
     towards: IntArray
     away: IntArray
+    group: str = ""
+
+
+def confused(examples: ExampleTable) -> list[tuple[int, int]]:
+    """True and predicted class of the errors that there are, the most frequent first."""
+    wrong = examples.predicted != examples.label
+    pairs, n = np.unique(np.stack([examples.label[wrong], examples.predicted[wrong]]), axis=1, return_counts=True)
+    order = np.argsort(-n, kind="stable")
+    return [(int(c), int(p)) for c, p in pairs.T[order]]
 
 
 def of_errors(evidence: Evidence, groups: Sequence[Group]) -> list[Asked]:
     """Every confusion of one class with another, and in each of `groups` the errors of a true class, against right ones of that class."""
     examples, found = evidence.examples, list[Asked]()
     wrong = examples.predicted != examples.label
-    for c, true in enumerate(evidence.classes):
-        right = ~wrong & (examples.label == c)
-        for p, other in enumerate(evidence.classes):
-            errors = wrong & (examples.label == c) & (examples.predicted == p)
-            if p != c and errors.any():
-                towards = np.full(len(wrong), p)
-                name = f"true {true}, predicted {other}"
-                found.append(Asked(name, Sides(errors, right), towards, examples.label))
-                found += [
-                    Asked(f"{group.name}: {name}", Sides(errors & group.rows, right), towards, examples.label)
-                    for group in groups
-                    if 0 < (errors & group.rows).sum() < errors.sum()
-                ]
+    for c, p in confused(examples)[:MOST]:
+        right, errors = ~wrong & (examples.label == c), (examples.label == c) & (examples.predicted == p)
+        towards = np.full(len(wrong), p)
+        name = f"true {evidence.classes[c]}, predicted {evidence.classes[p]}"
+        found.append(Asked(name, Sides(errors, right), towards, examples.label))
+        found += [
+            Asked(name, Sides(errors & group.rows, right), towards, examples.label, group.name)
+            for group in groups
+            if 0 < (errors & group.rows).sum() < errors.sum()
+        ]
     return found
 
 
@@ -126,28 +136,30 @@ def of_unsure(evidence: Evidence, unsure: BoolArray, second: IntArray) -> list[A
 
 def contrasts(evidence: Evidence, asked: Sequence[Asked], pushes: Pushes, key: str) -> tuple[Contrast, ...]:
     """The answers that enough independent examples of both sides allow, the largest first side first; of others the reason."""
+    order = sorted(asked, key=lambda each: -int(each.sides.first.sum()))[:MOST]
+    return tuple(_answered(evidence, each, pushes, f"{key} {k}") for k, each in enumerate(order, 1))
+
+
+def _answered(evidence: Evidence, asked: Asked, pushes: Pushes, key: str) -> Contrast:
     cluster, smallest = evidence.examples.cluster, evidence.config.statistics.min_group_size
-    found: list[Contrast] = []
-    for each in sorted(asked, key=lambda each: -int(each.sides.first.sum())):
-        sizes = each.sides.clusters(cluster)
-        n, others = int(each.sides.first.sum()), int(each.sides.second.sum())
-        made = Contrast(
-            key=f"{key} {len(found) + 1}", name=each.name, n=n, others=others, m=0, argued=(), missing=(),
-            reason=f"independent examples: {sizes[0]} and {sizes[1]}; {smallest} a side are needed",
-        )  # fmt: skip
-        if min(sizes) >= smallest and len(found) < MOST:
-            sides = each.sides if pushes.most is None else _sampled(each.sides, pushes.most, evidence.config.seed)
-            rows = np.flatnonzero(sides.both)
-            signals, values = pushes.of(rows, each.towards[rows], each.away[rows])
-            told = differences(signals, values, sides, cluster, fewest=FEWEST_HOLDERS)
-            declared = pushes.of_declared(rows, each.towards[rows])
-            made = made.model_copy(update={
-                "argued": told.argued, "missing": told.missing, "m": told.m, "reason": "",
-                "declared": () if declared is None else every_difference(*declared, sides, cluster),
-                "cells": () if signals.worded else laid_out(signals, told.values),
-            })  # fmt: skip
-        found.append(made)
-    return tuple(found[:MOST])
+    sides = asked.sides if pushes.most is None else _sampled(asked.sides, pushes.most, evidence.config.seed)
+    made = Contrast(
+        key=key, name=asked.name, group=asked.group, n=int(sides.first.sum()), others=int(sides.second.sum()), m=0, argued=(), missing=(),
+    )  # fmt: skip
+    sizes = sides.clusters(cluster)
+    if min(sizes) < smallest:
+        reason = f"independent examples (clusters count once): {sizes[0]} and {sizes[1]}; {smallest} a side are needed"
+        return made.model_copy(update={"reason": reason})
+    rows = np.flatnonzero(sides.both)
+    signals, values = pushes.of(rows, asked.towards[rows], asked.away[rows])
+    sides = Sides(sides.first & signals.usable, sides.second & signals.usable)
+    told = differences(signals, values, sides, cluster, fewest=FEWEST_HOLDERS)
+    declared = pushes.of_declared(rows, asked.towards[rows])
+    return made.model_copy(update={
+        "argued": told.argued, "missing": told.missing, "m": told.m,
+        "declared": () if declared is None else every_difference(*declared, sides, cluster),
+        "cells": () if signals.worded else laid_out(signals, told.values),
+    })  # fmt: skip
 
 
 def laid_out(found: Signals, values: FloatArray) -> tuple[tuple[float, ...], ...]:
@@ -167,7 +179,7 @@ def declared_signals(evidence: Evidence) -> Signals:
 
 
 def _sampled(sides: Sides, most: int, seed: int) -> Sides:
-    rng = np.random.default_rng([seed, MATCHED_SEED])
+    rng = np.random.default_rng([seed, SAMPLE_SEED])
 
     def drawn(side: BoolArray) -> BoolArray:
         kept = np.zeros(len(side), dtype=np.bool_)

@@ -62,7 +62,7 @@ def _every(evidence: Evidence, strategy: IntArray) -> Iterator[Group]:
             if name not in NO_GROUP:
                 yield Group(attribute, f"{attribute} = {name}", column == name)
     table = evidence.groups[evidence.composites[0]]
-    told = {*table.names} - {OUTSIDE} if evidence.words is None else {".".join(key) for key in evidence.words.groups}
+    told = told_features(evidence)
     for k, name in ((k, name) for k, name in enumerate(table.names) if name in told):
         share = table.share[:, k]
         known = np.isfinite(share)
@@ -74,3 +74,10 @@ def _every(evidence: Evidence, strategy: IntArray) -> Iterator[Group]:
             yield Group(f"presence of {name}", f"without {name}", ~table.present[:, k])
     for number in range(int(strategy.max(initial=-1)) + 1):
         yield Group(STRATEGY, strategy_key(number), strategy == number)
+
+
+def told_features(evidence: Evidence) -> set[str]:
+    """Names of the regions, or of the groups of words, without what is left over."""
+    if evidence.words is not None:
+        return {".".join(key) for key in evidence.words.groups}
+    return {*evidence.groups[evidence.composites[0]].names} - {OUTSIDE}

@@ -17,7 +17,8 @@ def nearest(
 ) -> dict[int, tuple[int, float]]:
     """Of each of `errors` `[m]` the row of its neighbour and their cosine; none where no example of the class goes right.
 
-    `represent(rows)` gives `[k, d]`; at most `MOST` right examples of a class, drawn at random, are looked at.
+    `represent(rows)` gives `[k, d]`. At most `MOST` right examples of a class, drawn at random, are looked at; one of the same cluster, as
+    another version of the same photograph, is no neighbour.
     """
     examples, found = evidence.examples, dict[int, tuple[int, float]]()
     rng = np.random.default_rng([evidence.config.seed, NEIGHBOUR_SEED])
@@ -29,10 +30,12 @@ def nearest(
             continue
         both = _unit(represent(np.concatenate([mine, right])))
         similarity = both[: len(mine)] @ both[len(mine) :].T
+        similarity[examples.cluster[mine][:, None] == examples.cluster[right]] = -np.inf
         best = similarity.argmax(axis=1)
         found |= {
             int(i): (int(right[k]), float(similarity[row, k]))
             for row, (i, k) in enumerate(zip(mine.tolist(), best.tolist(), strict=True))
+            if np.isfinite(similarity[row, k])
         }
     return found
 

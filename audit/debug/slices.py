@@ -20,13 +20,13 @@ from audit.tables import FloatArray
 
 LEVEL: Final = 0.95
 SHOWN: Final = 30
-MOST: Final = 2000  # slices that are tested
+MOST: Final = 4000  # slices that are looked at, single groups first
 BINS: Final = 10
 SURE: Final = 0.9  # probability of the predicted class from which an error counts as a sure one
 
 
-def slices(evidence: Evidence, groups: Sequence[Group]) -> tuple[tuple[Slice, ...], tuple[BoolArray, ...], int]:
-    """The slices that err most beyond the others, their rows, and how many were tested.
+def slices(evidence: Evidence, groups: Sequence[Group]) -> tuple[tuple[Slice, ...], tuple[BoolArray, ...], int, int]:
+    """The slices that err most beyond the others, their rows, how many were tested, and how many pairs had no room.
 
     The order is that of the lower end of the gap's interval. Of two groups together are shown those that err more often than either alone.
     """
@@ -35,16 +35,15 @@ def slices(evidence: Evidence, groups: Sequence[Group]) -> tuple[tuple[Slice, ..
     single = [(group,) for group in groups]
     pairs = [pair for pair in combinations(groups, 2) if _joins(*pair)]
     tested: list[tuple[tuple[Group, ...], BoolArray, RateGap, float]] = []
-    for parts in (*single, *pairs):
+    every = [*single, *pairs]
+    for parts in every[:MOST]:
         rows = np.logical_and.reduce([group.rows for group in parts])
         if rows.sum() >= smallest and units(examples.cluster[rows]) >= smallest:
             gap = rate_gap(wrong, rows, cluster=examples.cluster)
             if gap.p is not None:
                 tested.append((parts, rows, gap, gap.p))
-        if len(tested) == MOST:
-            break
     if not tested:
-        return (), (), 0
+        return (), (), 0, 0
     corrected = stats.false_discovery_control([p for *_, p in tested]).tolist()
     alone = {parts[0].name: gap.rate.value for parts, _, gap, _ in tested if len(parts) == 1}
     alpha = evidence.config.statistics.alpha
@@ -61,7 +60,7 @@ def slices(evidence: Evidence, groups: Sequence[Group]) -> tuple[tuple[Slice, ..
             found.append((estimate.low, made, rows))
     ranked = sorted(found, key=lambda each: -each[0])[:SHOWN]
     shown = tuple(made.model_copy(update={"key": f"slice {i + 1}"}) for i, (_, made, _) in enumerate(ranked))
-    return shown, tuple(rows for *_, rows in ranked), len(tested)
+    return shown, tuple(rows for *_, rows in ranked), len(tested), max(0, len(every) - MOST)
 
 
 def _joins(one: Group, two: Group) -> bool:
@@ -71,12 +70,17 @@ def _joins(one: Group, two: Group) -> bool:
 
 
 def confusion(evidence: Evidence) -> tuple[Confusion, ...]:
-    """Of all examples, and of each group of each attribute."""
-    examples, k = evidence.examples, len(evidence.classes)
+    """Of all examples, and of each group of each attribute that is large enough to test."""
+    examples, classes = evidence.examples, evidence.classes
+    wrong, smallest = examples.predicted != examples.label, evidence.config.statistics.min_group_size
 
     def counted(attribute: str, group: str, rows: BoolArray) -> Confusion:
-        cells = np.bincount(examples.label[rows] * k + examples.predicted[rows], minlength=k * k).reshape(k, k)
-        return Confusion(attribute=attribute, group=group, counts=tuple(map(tuple, cells.tolist())))
+        pairs, n = np.unique(np.stack([examples.label[rows], examples.predicted[rows]]), axis=1, return_counts=True)
+        cells: dict[str, dict[str, int]] = {}
+        for (true, predicted), count in zip(pairs.T.tolist(), n.tolist(), strict=True):
+            cells.setdefault(classes[true], {})[classes[predicted]] = count
+        rate = wilson(wrong[rows], cluster=examples.cluster[rows], level=LEVEL, unit="error rate")
+        return Confusion(attribute=attribute, group=group, rate=rate, cells=cells)
 
     every = counted("", "", np.ones(len(examples.label), dtype=np.bool_))
     columns = {**examples.attributes, **evidence.mentions}
@@ -85,9 +89,19 @@ def confusion(evidence: Evidence) -> tuple[Confusion, ...]:
         *(
             counted(attribute, name, column == name)
             for attribute, column in columns.items()
-            for name in np.unique(column).tolist()
+            for name, n in zip(*(each.tolist() for each in np.unique(column, return_counts=True)), strict=True)
+            if n >= smallest
         ),
     )
+
+
+def calibration(bins: Sequence[Confidence]) -> Estimate:
+    """Mean distance of accuracy from probability over the examples (Naeini et al. 2015); noise alone makes it large."""
+    n = [each.accuracy.n or 0 for each in bins]
+    off = [abs((each.accuracy.value or 0.0) - each.mean) for each in bins]
+    value = sum(a * b for a, b in zip(n, off, strict=True)) / sum(n)
+    reason = "no interval: bins of few examples make it larger than it is"
+    return Estimate(value=value, unit="expected calibration error", n=sum(n), reason=reason)
 
 
 def confidence(evidence: Evidence, probability: FloatArray) -> tuple[Confidence, ...]:

@@ -10,11 +10,11 @@ from scipy import special, stats
 
 from audit.debug import labels, neighbours, slices, strategies
 from audit.debug.concepts import ByChannel, concepts
-from audit.debug.contrasts import Pushes, contrasts, laid_out, of_errors, of_unsure
+from audit.debug.contrasts import Pushes, confused, contrasts, laid_out, of_errors, of_unsure
 from audit.debug.differences import Sides, differences
 from audit.debug.groups import PREDICTED, STRATEGY, Group, groups_of, strategy_key
 from audit.records import Estimate
-from audit.records.debugging import Debugging, Neighbour, Share, Slice, Strategy
+from audit.records.debugging import ERRORS, Debugging, Neighbour, Share, Slice, Strategy
 from audit.stats.cases import Evidence
 from audit.stats.intervals import BoolArray, mean_interval
 from audit.stats.rates import rate_gap
@@ -25,8 +25,7 @@ PROTOTYPES: Final = 5
 LISTED: Final = 50  # doubtful labels in the record
 LEVEL: Final = 0.95
 SLICED: Final = 5  # flagged slices whose errors get contrasts of their own
-SHARE: Final = "share of the relevance for the prediction"
-ERRORS: Final = "misclassified"
+SHARE: Final = "share of the relevance for the side of the contrast logit"  # with two classes, for the prediction
 
 
 @final
@@ -40,11 +39,21 @@ class Debugged:
     entropy: FloatArray
     doubtful: BoolArray
 
+    def listed(self, evidence: Evidence) -> dict[str, NDArray[Any]]:
+        """What a worklist says of each example."""
+        examples, names = evidence.examples, np.array(evidence.classes)
+        probability = special.softmax(examples.scores.astype(float), axis=1).max(axis=1).round(4)
+        return {
+            "id": examples.id, "label": names[examples.label], "predicted": names[examples.predicted], "probability": probability,
+            "strategy": self.columns["debug.strategy"],
+        }  # fmt: skip
+
     @property
     def columns(self) -> dict[str, NDArray[Any]]:
         """Of the table of examples, `debug.NAME`."""
         number, place = self.clustered.number, np.full(len(self.entropy), None, dtype=object)
-        place[self.clustered.rows] = [row.tolist() for row in self.clustered.embedding[:, 1:3]]
+        two = np.column_stack([self.clustered.embedding[:, 1:3], np.zeros((len(self.clustered.rows), 2))])[:, :2]
+        place[self.clustered.rows] = two.tolist()
         named = np.where(number >= 0, [strategy_key(int(k)) for k in number], "")
         return {
             "debug.strategy": named, "debug.entropy": self.entropy, "debug.label_looks_wrong": self.doubtful,
@@ -67,21 +76,26 @@ def debugged(
     )
     strategy = clustered.number
     groups = groups_of(evidence, strategy)
-    sliced, rows, m = slices.slices(evidence, groups)
+    sliced, rows, m, untested = slices.slices(evidence, groups)
+    bins = slices.confidence(evidence, surest)
     unsure = _highest(entropy, config.debug.unsure)
     others = np.where(np.arange(probabilities.shape[1]) == examples.predicted[:, None], -np.inf, examples.scores)
     second = others.argmax(axis=1)
     flagged = [
         Group("", " and ".join(each.conditions), of) for each, of in zip(sliced, rows, strict=True) if each.flagged
     ]
-    doubtful = labels.doubtful(evidence, probabilities)
+    asked = labels.doubtful(evidence, probabilities)
+    doubtful = np.zeros(0, dtype=np.int64) if asked is None else asked
     nearest = neighbours.nearest(evidence, np.array(shown, dtype=np.int64), represent)
     record = Debugging(
         confusion=slices.confusion(evidence),
-        confidence=slices.confidence(evidence, surest),
+        confidence=bins,
+        calibration=slices.calibration(bins),
+        unsure_below=float(surest[unsure].max()) if unsure.any() else None,
         sure_errors=slices.sure_errors(evidence, surest),
         slices=sliced,
         m=m,
+        untested=untested,
         contrasts=contrasts(evidence, of_errors(evidence, flagged[:SLICED]), pushes, "contrast"),
         hesitation=contrasts(evidence, of_unsure(evidence, unsure, second), pushes, "hesitation"),
         strategies=_strategies(evidence, found, strategy, groups, points),
@@ -91,7 +105,7 @@ def debugged(
             for i, (j, cosine) in nearest.items()
         ),
         labels=labels.listed(evidence, probabilities, doubtful[:LISTED]),
-        problems=len(doubtful),
+        problems=None if asked is None else len(asked),
         concepts=concepts(evidence, by_channel),
     )
     named = _named(evidence, sliced, rows, strategy, unsure, doubtful)
@@ -167,12 +181,12 @@ def _named(
 ) -> Iterator[Group]:  # fmt: skip
     """Every group that is shown: its dimension is the kind, as a worklist tells it."""
     examples = evidence.examples
-    for c, true in enumerate(evidence.classes):
-        for p, other in enumerate(evidence.classes):
-            errors = (examples.label == c) & (examples.predicted == p)
-            if c != p and errors.any():
-                yield Group("errors", f"true {true}, predicted {other}", errors)
-    yield from (Group("slice", " and ".join(each.conditions), of) for each, of in zip(sliced, rows, strict=True))
+    for c, p in confused(examples):
+        name = f"true {evidence.classes[c]}, predicted {evidence.classes[p]}"
+        yield Group("errors", name, (examples.label == c) & (examples.predicted == p))
+    yield from (
+        Group("slice", " and ".join(each.conditions), of) for each, of in zip(sliced, rows, strict=True) if each.flagged
+    )
     yield from (Group(STRATEGY, strategy_key(k), strategy == k) for k in range(int(strategy.max(initial=-1)) + 1))
     yield Group("unsure", "highest entropy", unsure)
     yield Group("label", "label looks wrong", _mask(doubtful, len(unsure)))

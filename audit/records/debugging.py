@@ -1,18 +1,21 @@
 """Why examples are misclassified: slices, contrasts, strategies, neighbours and doubtful labels. Description, and no verdict."""
 
-from typing import final
+from typing import Final, final
 
 from audit.records.base import Entry, Estimate
 from audit.records.described import Exhibit
 
+ERRORS: Final = "misclassified"
+
 
 @final
 class Confusion(Entry):
-    """How many examples of each true class (row) are predicted as which (column), of one group; both "" for all."""
+    """Of one group, attribute and group "" for all: its error rate, and how many of a true class are predicted as which, if any."""
 
     attribute: str
     group: str
-    counts: tuple[tuple[int, ...], ...]
+    rate: Estimate
+    cells: dict[str, dict[str, int]]
 
 
 @final
@@ -63,11 +66,13 @@ class Contrast(Entry):
     """Why the examples of one side go to the wrong (or second) class: against right (or sure) examples of the same class.
 
     `argued` push for it, `missing` support the true (or first) class on the other side and not on this; m features were compared.
-    `declared`: net relevance towards the wrong class of groups and regions; `cells`: of a grid over photographs, row by row.
+    `group` is the slice that the first side is of, "" for all; `declared`: net relevance towards the wrong class of groups and
+    regions; `cells`: of a grid over photographs, row by row.
     """
 
     key: str
     name: str
+    group: str
     n: int
     others: int
     m: int
@@ -126,18 +131,23 @@ class Neighbour(Entry):
 
 @final
 class LabelProblem(Entry):
-    """An example whose label looks wrong: the probability that the model gives to it, and to the class that it suggests."""
+    """An example whose label looks wrong: the probability that the model gives to it, and to the class that it suggests.
+
+    `relies`: share of |R| of each declared feature that it holds, for the model may be taken in by one.
+    """
 
     id: str
     label: str
     suggested: str
     probability: float
     probability_suggested: float
+    relies: dict[str, float]
 
 
 @final
 class Concept(Entry):
-    """A channel of a layer, and its mean share of the layer's |R| inside a feature, over examples that hold it.
+    """A channel of a layer, and its mean share of the layer's |R| inside a feature, over examples that hold it; `size` is the mean
+    share of places that the feature takes.
 
     `examples` are those in which it carries most there (relevance maximisation), `exhibits` explain them through this channel alone.
     """
@@ -145,6 +155,7 @@ class Concept(Entry):
     layer: str
     feature: str
     channel: int
+    size: float
     share: Estimate
     examples: tuple[str, ...]
     exhibits: tuple[Exhibit, ...] = ()
@@ -152,18 +163,24 @@ class Concept(Entry):
 
 @final
 class Debugging(Entry):
-    """`m` slices were tested. `problems` is how many labels look wrong, of which some are listed."""
+    """`m` slices were tested, and `untested` others not, which had no room. `calibration` is the expected calibration error; of the unsure
+    none has a larger probability of its predicted class than `unsure_below`. `problems` is how many labels look wrong, of which some
+    are listed; None: a class has no example.
+    """
 
     confusion: tuple[Confusion, ...]
     confidence: tuple[Confidence, ...]
     sure_errors: Estimate
+    calibration: Estimate
+    unsure_below: float | None
     slices: tuple[Slice, ...]
     m: int
+    untested: int
     contrasts: tuple[Contrast, ...]
     hesitation: tuple[Contrast, ...]
     strategies: tuple[Strategy, ...]
     unclustered: int
     neighbours: tuple[Neighbour, ...]
     labels: tuple[LabelProblem, ...]
-    problems: int
+    problems: int | None
     concepts: tuple[Concept, ...] = ()

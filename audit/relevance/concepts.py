@@ -47,7 +47,7 @@ def _inside(relevance: "Tensor", masks: NDArray[np.bool_], layer: str) -> FloatA
     else:
         shape = tuple(relevance.shape)
         raise ConfigError(
-            f"debug.layers: {layer!r} gives {shape}, in which no region or word has a place; name a layer that keeps places, "
+            f"{layer!r} gives {shape}, in which no region or word has a place; name a layer that keeps places, "
             "[batch, channels, height, width] of a photograph or [batch, tokens, channels] of a text"
         )
     total = relevance.abs().flatten(1).sum(1).clamp(min=1e-30)

@@ -1,12 +1,13 @@
 """What the page for debugging shows of a record: maps of contrasts, how far confidence can be trusted, errors beside neighbours."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, final
 
 import numpy as np
 
 from audit.records import AuditRecord, Exhibit
-from audit.records.debugging import Contrast, Strategy
+from audit.records.debugging import ERRORS, Concept, Strategy
 from audit.report import page
 from audit.report.figures import WIDTH, Figure
 from audit.report.maps import cell_maps
@@ -14,50 +15,86 @@ from audit.report.svg import BLUE, GREY, draw_svg
 from audit.report.text import interval, number, shorten
 
 MOST_MAPS: Final = 6
-MOST_BESIDE: Final = 4_200_000  # characters of pictures; the page stays below 5 MB
+MOST_CLASSES: Final = 12  # in a table of confusion
+MOST_GROUPS: Final = 40
 
 
 def told(record: AuditRecord) -> list[str] | None:
-    """Names of flagged slices that a report may tell: both sides are large enough to count; None where nothing was asked."""
+    """Names of flagged slices that a report may tell: errors and right examples, inside and outside, are enough to count; None where
+    nothing was asked."""
     if record.debug is None:
         return None
     k, used = page.smallest_cell(record), record.data.used
-    return [
-        " and ".join(each.conditions)
-        for each in record.debug.slices
-        if each.flagged and each.rate.n is not None and min(each.rate.n, used - each.rate.n) >= k
-    ]
-
-
-def gallery(record: AuditRecord) -> list[tuple[page.Card, page.Card | None, float | None]]:
-    """Each shown error beside its neighbour and their similarity, as far as the page has room."""
-    assert record.debug is not None
-    beside = {each.id: each for each in record.debug.neighbours}
-    found, size = list[tuple[page.Card, page.Card | None, float | None]](), 0
-    for exhibit in record.exhibits if page.shows_text(record) else ():
-        neighbour = beside.get(exhibit.id)
-        other = neighbour.exhibit if neighbour else None
-        size += len(exhibit.picture) + (len(other.picture) if other else 0)
-        if size > MOST_BESIDE:
-            break
-        found.append(
-            (page.card(exhibit), page.card(other) if other else None, neighbour.similarity if neighbour else None)
-        )
+    wrong = used - sum(cells.get(true, 0) for true, cells in record.debug.confusion[0].cells.items())
+    found = []
+    for each in record.debug.slices:
+        n = each.rate.n or 0
+        counts = (each.errors, n - each.errors, wrong - each.errors, used - n - (wrong - each.errors))
+        if each.flagged and min(counts) >= k:
+            found.append(" and ".join(each.conditions))
     return found
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """What is shown, as far as the page has room: errors beside their neighbours, prototypes by strategy, examples by concept."""
+
+    errors: tuple[tuple[page.Card, page.Card | None, float | None], ...]
+    strategies: tuple[tuple[Strategy, tuple[page.Card, ...]], ...]
+    concepts: tuple[tuple[Concept, tuple[page.Card, ...]], ...]
+
+
+def cards(record: AuditRecord) -> Cards:
+    """None where the config hides the dataset."""
+    assert record.debug is not None
+    if not page.shows_text(record):
+        return Cards((), (), ())
+    room = _Room()
+    beside = {each.id: each for each in record.debug.neighbours}
+    errors = list[tuple[page.Card, page.Card | None, float | None]]()
+    for exhibit in record.exhibits:
+        neighbour = beside.get(exhibit.id)
+        other = neighbour.exhibit if neighbour else None
+        if room.takes(exhibit, *([other] if other else [])):
+            similarity = neighbour.similarity if neighbour else None
+            errors.append((page.card(exhibit), page.card(other) if other else None, similarity))
+    strategies = [
+        (each, tuple(map(page.card, each.exhibits))) for each in record.debug.strategies if room.takes(*each.exhibits)
+    ]
+    concepts = [
+        (each, tuple(map(page.card, each.exhibits))) for each in record.debug.concepts if room.takes(*each.exhibits)
+    ]
+    return Cards(
+        tuple(errors), tuple(each for each in strategies if each[1]), tuple(each for each in concepts if each[1])
+    )
+
+
+class _Room:
+    """Not frozen: what is left of the page's size, in characters of pictures and in tokens; it lives inside one call."""
+
+    def __init__(self) -> None:
+        self.pictures, self.tokens = page.MOST_PICTURES, page.MOST_TOKENS
+
+    def takes(self, *exhibits: Exhibit) -> bool:
+        """Whether they still fit; then they take their room."""
+        pictures = sum(len(each.picture) for each in exhibits)
+        tokens = sum(min(len(each.tokens), page.MOST_TOKENS_EACH) for each in exhibits)
+        if pictures > self.pictures or tokens > self.tokens:
+            return False
+        self.pictures, self.tokens = self.pictures - pictures, self.tokens - tokens
+        return True
+
+
 def differs(one: Exhibit, other: Exhibit) -> str:
-    """What argued for the wrong class here and not there, and what spoke for the true one there and not here."""
+    """What argues for the wrong class more here than in the neighbour, the most first."""
     mine, theirs = _by_name(one), _by_name(other)
-    names = mine.keys() | theirs.keys()
-    gap = {name: mine.get(name, 0.0) - theirs.get(name, 0.0) for name in names}
-    here = sorted((n for n in names if mine.get(n, 0.0) > 0 and gap[n] > 0), key=lambda n: (-gap[n], n))[:3]
-    there = sorted((n for n in names if theirs.get(n, 0.0) < 0 and gap[n] > 0), key=lambda n: (-gap[n], n))[:3]
-
-    def said(chosen: list[str]) -> str:
-        return ", ".join(f"{shorten(n)} {number(gap[n], 2)}" for n in chosen) or "nothing"
-
-    return f"here for {one.predicted} and not there: {said(here)}; there for {one.label} and not here: {said(there)}"
+    gap = {name: mine.get(name, 0.0) - theirs.get(name, 0.0) for name in mine.keys() | theirs.keys()}
+    first = sorted((name for name in gap if gap[name] > 0), key=lambda name: (-gap[name], name))[:4]
+    named = ", ".join(
+        f"{shorten(name)} {number(mine.get(name, 0.0), 2)} against {number(theirs.get(name, 0.0), 2)}" for name in first
+    )
+    return f"More for {one.predicted} in the error than here: {named or 'nothing'}"
 
 
 def _by_name(exhibit: Exhibit) -> Mapping[str, float]:
@@ -68,6 +105,19 @@ def _by_name(exhibit: Exhibit) -> Mapping[str, float]:
         name = token.text.strip().lower()
         found[name] = found.get(name, 0.0) + token.relevance
     return found
+
+
+def matrix(record: AuditRecord) -> bool:
+    """Whether the classes are few enough for a table of confusion."""
+    return len(record.model.classes) <= MOST_CLASSES
+
+
+def confusions(record: AuditRecord) -> list[tuple[str, str, int]]:
+    """The most frequent pairs of true and predicted class of all errors."""
+    assert record.debug is not None
+    cells = record.debug.confusion[0].cells
+    pairs = [(true, other, n) for true, row in cells.items() for other, n in row.items() if true != other]
+    return sorted(pairs, key=lambda each: (-each[2], each))[:MOST_GROUPS]
 
 
 def strategy_maps(record: AuditRecord) -> Figure | None:
@@ -81,7 +131,7 @@ def strategy_maps(record: AuditRecord) -> Figure | None:
         {f"{each.key} (n = {each.n:,})": np.array(each.cells) for each in shown},
         record.regions,
         "Mean share of the relevance for the prediction in each cell, less the mean over all other examples. Orange: this strategy looks "
-        "here more; blue: less; lines: declared regions that are the same in every photograph.",
+        "here more; blue: less.",
         unit="share, less that of all others",
     )
 
@@ -90,7 +140,7 @@ def contrast_maps(record: AuditRecord) -> Figure | None:
     """Mean difference maps of photographs: errors minus right ones of the same class, towards the wrong class."""
     assert record.debug is not None
     every = (*record.debug.contrasts, *record.debug.hesitation)
-    shown = [each for each in every if each.cells and ": " not in each.name][:MOST_MAPS]
+    shown = [each for each in every if each.cells and not each.group][:MOST_MAPS]
     if not shown:
         return None
     panels = {f"{each.name} (n = {each.n:,} − {each.others:,})": np.array(each.cells) for each in shown}
@@ -99,7 +149,7 @@ def contrast_maps(record: AuditRecord) -> Figure | None:
         panels,
         record.regions,
         "First side minus second: mean of R over sum |R| per cell, towards the wrong (or second) class. Orange argues for it, blue "
-        "for the true (or first) one; lines: declared regions that are the same in every photograph. Description, not a test.",
+        "for the true (or first) one. Description, not a test.",
     )
 
 
@@ -140,11 +190,6 @@ def reliability(record: AuditRecord) -> Figure:
     )
 
 
-def where(contrast: Contrast) -> str:
-    """One line for the contents."""
-    return f"{contrast.name}: {contrast.n:,} against {contrast.others:,}"
-
-
 def error_share(strategy: Strategy) -> str:
     """How many of it are errors."""
-    return next((interval(each.rate) for each in strategy.shares if each.name == "misclassified"), "")
+    return next((interval(each.rate) for each in strategy.shares if each.name == ERRORS), "")

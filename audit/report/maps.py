@@ -102,14 +102,15 @@ def cell_maps(
     def draw(sheet: Any) -> None:
         grid = sheet.subplots(rows, columns, squeeze=False).ravel().tolist()
         for axes, panel in zip(grid, shown, strict=False):
-            same = [region for region in outlined if _mask(region).shape == panel.values.shape]
-            _picture(axes, panel, scale, same)
+            _picture(axes, panel, scale, outlined)
         for axes in grid[len(shown) :]:
             axes.set_axis_off()
         _bar(sheet, grid, scale, unit)
 
     spoken = "; ".join(f"{panel.title}: {panel.spoken}" for panel in shown)
-    return Figure(name, draw_svg(name, (min(WIDTH, 2.5 * columns + 1), 2.3 * rows), draw), f"Maps. {spoken}", caption)
+    lines = f" Lines: {_key(outlined)}." if outlined else ""
+    svg = draw_svg(name, (min(WIDTH, 2.5 * columns + 1), 2.3 * rows), draw)
+    return Figure(name, svg, f"Maps. {spoken}", caption + lines)
 
 
 def _largest(counted: Sequence[tuple[str, int]], most: int) -> tuple[list[str], int]:
@@ -193,11 +194,11 @@ def _picture(axes: Any, panel: _Panel | None, scale: float, regions: Sequence[Re
         if not inside.any():
             continue
         mask = np.pad(inside.astype(float), 1)
-        axes.contour(
-            np.arange(mask.shape[1]) - 1, np.arange(mask.shape[0]) - 1, mask, [0.5], colors=LIGHT, linewidths=0.7
-        )
+        down, right = (side / cells for side, cells in zip(panel.values.shape, inside.shape, strict=True))
+        across, along = (np.arange(mask.shape[1]) - 0.5) * right - 0.5, (np.arange(mask.shape[0]) - 0.5) * down - 0.5
+        axes.contour(across, along, mask, [0.5], colors=LIGHT, linewidths=0.7)
         top, left = (int(where[0]) for where in np.nonzero(inside))
-        axes.text(left + 0.2, top + 0.2, str(i), color=LIGHT, fontsize=6, va="top", ha="left")
+        axes.text(left * right - 0.3, top * down - 0.3, str(i), color=LIGHT, fontsize=6, va="top", ha="left")
     axes.set_xlim(-0.5, panel.values.shape[1] - 0.5)
     axes.set_ylim(panel.values.shape[0] - 0.5, -0.5)
     axes.set_title(panel.title, fontsize=8)

@@ -87,7 +87,7 @@ def debug_html(record: AuditRecord) -> bytes:
         images=bool(record.regions), scale=maps.colour_bar(first) if first else None,
         contrast_maps=debugging.contrast_maps(record), strategy_maps=debugging.strategy_maps(record),
         reliability=debugging.reliability(record),
-        gallery=debugging.gallery(record),
+        cards=debugging.cards(record),
     )  # fmt: skip
     return document.encode("utf-8")
 

@@ -3,18 +3,19 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.files import write_atomically
+from audit.store.runs import CURE
 
-CURE = "give another folder with --output"
-CSV, JSON = "worklist.csv", "worklist.json"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+CSV: Final = "worklist.csv"
+JSON: Final = "worklist.json"
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Named(Protocol):
@@ -28,23 +29,24 @@ class Named(Protocol):
     def rows(self) -> NDArray[np.bool_]: ...
 
 
-def write_worklist(folder: Path, ids: NDArray[Any], groups: Sequence[Named]) -> None:
-    """`worklist.csv`, a row per group and example, and `worklist.json`, a list of groups with their ids."""
+def write_worklist(folder: Path, columns: Mapping[str, NDArray[Any]], groups: Sequence[Named]) -> None:
+    """`worklist.csv`, a row per group and example with the `columns` `[n]`, the id first; `worklist.json`, the ids by group."""
+    (name, ids), *others = columns.items()
     listed = [
         {"kind": group.dimension, "name": group.name, "n": int(group.rows.sum()), "ids": ids[group.rows].tolist()}
         for group in groups
     ]
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("kind", "group", "id"))
-    writer.writerows(
-        (each["kind"], _inert(each["name"]), _inert(example)) for each in listed for example in each["ids"]
-    )
+    writer.writerow(("kind", "group", name, *(title for title, _ in others)))
+    for group in groups:
+        rows = zip(*(values[group.rows].tolist() for values in columns.values()), strict=True)
+        writer.writerows((group.dimension, *map(_inert, (group.name, *row))) for row in rows)
     write_atomically(folder / CSV, table.getvalue().encode(), cure=CURE)
     text = json.dumps({"groups": listed}, indent=1, ensure_ascii=False)
     write_atomically(folder / JSON, f"{text}\n".encode(), cure=CURE)
 
 
-def _inert(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
+def _inert(cell: object) -> object:
+    """A cell that no spreadsheet takes for a formula; JSON has the exact id."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

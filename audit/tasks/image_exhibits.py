@@ -18,9 +18,9 @@ from audit.tasks.task import Gallery, Shown
 
 def exhibits(
     explainer: Explainer[Preprocessing], photographs: Sequence[ImageRow], masks: MaskTable, names: Sequence[str], shown: Sequence[Shown],
-    *, people: People,
+    *, people: People, scale: float | None,
 ) -> Gallery:  # fmt: skip
-    """Maps of the first class minus the second; `people` says how photographs are shown."""
+    """Maps of the first class minus the second; `people` says how photographs are shown, `scale` what the strongest colour stands for."""
     found = []
     for each in shown:
         with unchanged(photographs[each.row]):
@@ -29,7 +29,7 @@ def exhibits(
             explainer, inputs, target=each.target, composite=explainer.first, condition=each.condition
         )
         found.append((relevance, float(result.ledger.output[0]), seen))
-    scale = common_scale([normalised(relevance) for relevance, _, _ in found])
+    scale = scale or common_scale([normalised(relevance) for relevance, _, _ in found])
     made = []
     for each, (relevance, margin, seen) in zip(shown, found, strict=True):
         own = drawn(masks, each.row)

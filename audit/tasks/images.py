@@ -255,14 +255,21 @@ class ImageTask:
         return measure(specimens, margin, seed=self.config.seed, advance=advance)
 
     @property
+    def contents(self) -> dict[str, Any]:
+        """The files, relative to the data's folder."""
+        data = resolve_data(self.loaded)
+        folder = data if data.is_dir() else data.parent
+        return {"file": [row.path.relative_to(folder).as_posix() for row in self.data.payload]}
+
+    @property
     def telling(self) -> NDArray[np.bool_]:
         """None of the photographs before the others."""
         return np.zeros(len(self.data), dtype=np.bool_)
 
-    def exhibits(self, shown: Sequence[Shown]) -> Gallery:
+    def exhibits(self, shown: Sequence[Shown], scale: float | None = None) -> Gallery:
         """Photographs with their maps, drawn on one scale."""
         people, names = self.config.report.images, self.drawing.names
-        return exhibits(self.explainer, self.data.payload, self.masks, names, shown, people=people)
+        return exhibits(self.explainer, self.data.payload, self.masks, names, shown, people=people, scale=scale)
 
     def represent(self, rows: IntArray) -> FloatArray:
         """Of the network's last linear layer."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from audit.records import Exhibit
-from audit.records.debugging import Debugging
+from audit.records.debugging import ERRORS, Debugging
 from audit.tables import ExampleTable
 from audit.tasks.task import Shown
 
@@ -55,7 +55,7 @@ def with_exhibits(debug: Debugging, exhibits: Sequence[Exhibit]) -> Debugging:
 
 def _strategies(debug: Debugging) -> list[int]:
     """Those that hold more errors first, then by size."""
-    order = sorted(range(len(debug.strategies)), key=lambda k: ("misclassified" not in debug.strategies[k].flagged, k))
+    order = sorted(range(len(debug.strategies)), key=lambda k: (ERRORS not in debug.strategies[k].flagged, k))
     return order[:STRATEGIES]
 
 

@@ -107,6 +107,11 @@ class Task(Protocol[E]):
         ...
 
     @property
+    def contents(self) -> dict[str, Any]:
+        """Columns that show an example to other tools: its `file` or its `text`, as far as the config lets them be shown."""
+        ...
+
+    @property
     def telling(self) -> NDArray[np.bool_]:
         """Examples `[n]` that are shown before others."""
         ...
@@ -147,8 +152,8 @@ class Task(Protocol[E]):
         """What the statistics are asked of, with this task's interventions and references."""
         ...
 
-    def exhibits(self, shown: Sequence[Shown]) -> Gallery:
-        """Some examples, each with the relevance of its pair of classes; none where the config hides them."""
+    def exhibits(self, shown: Sequence[Shown], scale: float | None = None) -> Gallery:
+        """Some examples, each with the relevance of its pair of classes; none where the config hides them. `scale` of maps: a given one."""
         ...
 
     def represent(self, rows: IntArray) -> FloatArray:

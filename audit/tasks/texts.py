@@ -185,12 +185,17 @@ class TextTask:
         return measure(specimens, margin, seed=self.config.seed, advance=advance)
 
     @property
+    def contents(self) -> dict[str, Any]:
+        """The texts."""
+        return {"text": list(self.texts)} if self.config.report.show_text else {}
+
+    @property
     def telling(self) -> NDArray[np.bool_]:
         """Texts that mention a declared term."""
         return np.array([bool(found) for found in self.matches], dtype=np.bool_)
 
-    def exhibits(self, shown: Sequence[Shown]) -> Gallery:
-        """Texts with their tokens."""
+    def exhibits(self, shown: Sequence[Shown], scale: float | None = None) -> Gallery:
+        """Texts with their tokens, each on its own scale."""
         return exhibits(self.explainer, self.texts, self.matches, shown if self.config.report.show_text else ())
 
     def represent(self, rows: IntArray) -> FloatArray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audit.debug.groups import groups_of
-from audit.debug.slices import confidence, confusion, slices, sure_errors
+from audit.debug.slices import calibration, confidence, confusion, slices, sure_errors
 from tests.audit.debug.worlds import examples, of_words
 
 N = 600
@@ -25,7 +25,7 @@ def world(seed: int, *, rate: float = 0.2, planted: float = 0.2, per_cluster: in
 
 def test_a_planted_slice_is_the_first_and_has_its_own_rate():
     evidence = world(0, planted=0.6)
-    found, rows, tested = slices(evidence, groups_of(evidence, np.full(N, -1)))
+    found, rows, tested, untested = slices(evidence, groups_of(evidence, np.full(N, -1)))
     first, examples_ = found[0], evidence.examples
     assert set(first.conditions) == {"who = women", "place = south"} and first.flagged and first.p_adjusted < 1e-6
     mine = (examples_.attributes["who"] == "women") & (examples_.attributes["place"] == "south")
@@ -33,7 +33,7 @@ def test_a_planted_slice_is_the_first_and_has_its_own_rate():
     wrong = examples_.predicted != examples_.label
     assert first.errors == wrong[mine].sum() and first.rate.value == pytest.approx(wrong[mine].mean())
     assert first.gap.value == pytest.approx(wrong[mine].mean() - wrong[~mine].mean())
-    assert tested > 20
+    assert tested > 20 and untested == 0
 
 
 @pytest.mark.parametrize("per_cluster", [1, 4])
@@ -41,14 +41,14 @@ def test_where_nothing_differs_a_slice_is_flagged_in_alpha_of_audits(per_cluster
     alarms = 0
     for seed in range(150):
         evidence = world(seed, per_cluster=per_cluster)
-        found, _, _ = slices(evidence, groups_of(evidence, np.full(N, -1)))
+        found, *_ = slices(evidence, groups_of(evidence, np.full(N, -1)))
         alarms += any(each.flagged for each in found)
     assert alarms <= 15, f"{alarms} of 150: more than 15 happen in 1 of 200 such series at alpha .05"
 
 
 def test_true_and_predicted_class_are_not_combined_and_pairs_exceed_their_parts():
     evidence = world(3, planted=0.7)
-    found, _, _ = slices(evidence, groups_of(evidence, np.arange(N) % 3))
+    found, *_ = slices(evidence, groups_of(evidence, np.arange(N) % 3))
     alone = {each.conditions[0]: each.rate.value for each in found if len(each.conditions) == 1}
     for each in found:
         assert not (
@@ -61,11 +61,16 @@ def test_true_and_predicted_class_are_not_combined_and_pairs_exceed_their_parts(
 def test_confusion_counts_every_example_once_in_each_attribute():
     evidence = world(1)
     tables = confusion(evidence)
-    assert np.sum(tables[0].counts) == N and tables[0].attribute == ""
+
+    def total(each) -> int:
+        return sum(n for row in each.cells.values() for n in row.values())
+
+    assert total(tables[0]) == N and tables[0].attribute == ""
     for attribute in ("who", "place"):
-        assert np.sum([each.counts for each in tables if each.attribute == attribute]) == N
+        assert sum(total(each) for each in tables if each.attribute == attribute) == N
     label, predicted = evidence.examples.label, evidence.examples.predicted
-    assert tables[0].counts[0][1] == ((label == 0) & (predicted == 1)).sum()
+    assert tables[0].cells["b"]["a"] == ((label == 0) & (predicted == 1)).sum()
+    assert tables[0].rate.value == pytest.approx((label != predicted).mean())
 
 
 def test_bins_of_confidence_hold_every_example_and_sure_errors_are_counted():
@@ -75,6 +80,8 @@ def test_bins_of_confidence_hold_every_example_and_sure_errors_are_counted():
     assert sum(each.accuracy.n or 0 for each in bins) == N
     assert all(each.low <= each.mean <= each.high for each in bins)
     wrong = evidence.examples.predicted != evidence.examples.label
+    off = sum(abs((each.accuracy.value or 0.0) - each.mean) * (each.accuracy.n or 0) for each in bins) / N
+    assert calibration(bins).value == pytest.approx(off) and calibration(bins).low is None
     assert sure_errors(evidence, probability).value == pytest.approx((probability[wrong] >= 0.9).mean())
     right = of_words(np.ones((N, 2)), examples(np.ones(N, dtype=int), np.ones(N, dtype=int)))
     assert sure_errors(right, probability).value is None

@@ -46,18 +46,21 @@ def debug(record: AuditRecord) -> Debugging:
 def test_every_example_is_in_one_cell_and_every_group_in_the_worklist(
     folder: Path, record: AuditRecord, debug: Debugging
 ):
-    assert np.sum(debug.confusion[0].counts) == record.data.used
+    assert sum(n for row in debug.confusion[0].cells.values() for n in row.values()) == record.data.used
     listed = json.loads((folder / "worklist.json").read_text())["groups"]
     table = pd.read_parquet(folder / "examples.parquet")
     rows = list(csv.reader((folder / "worklist.csv").read_text().splitlines()))
-    assert rows[0] == ["kind", "group", "id"] and len(rows) - 1 == sum(each["n"] for each in listed)
+    assert rows[0] == ["kind", "group", "id", "label", "predicted", "probability", "strategy"] and len(rows) - 1 == sum(
+        each["n"] for each in listed
+    )
     wrong = {i for each in listed if each["kind"] == "errors" for i in each["ids"]}
     assert wrong == set(table[~table["correct"]]["id"]) == set(record.errors["id"])
     for number, strategy in enumerate(debug.strategies, 1):
         mine = next(each for each in listed if each["name"] == f"strategy {number}")
         assert set(mine["ids"]) == set(table[table["debug.strategy"] == f"strategy {number}"]["id"])
         assert strategy.n == mine["n"] and set(strategy.prototypes) <= set(mine["ids"])
-    assert {each["name"] for each in listed if each["kind"] == "slice"} == set(record.slices["slice"])
+    flagged = record.slices[record.slices["flagged"]]
+    assert {each["name"] for each in listed if each["kind"] == "slice"} == set(flagged["slice"])
 
 
 def test_the_neighbour_is_a_right_example_of_the_true_class(folder: Path, record: AuditRecord, debug: Debugging):
@@ -67,6 +70,7 @@ def test_the_neighbour_is_a_right_example_of_the_true_class(folder: Path, record
     }
     for each in debug.neighbours:
         other = table.loc[each.neighbour]
+        assert other["cluster"] != table.loc[each.id]["cluster"]
         assert other["correct"] and other["label"] == table.loc[each.id]["label"]
         assert each.exhibit is not None and each.exhibit.id == each.neighbour and each.exhibit.picture
 
@@ -80,7 +84,7 @@ def test_concepts_name_channels_and_their_most_relevant_examples(debug: Debuggin
 
 def test_a_check_replays_what_was_confirmed(folder: Path, record: AuditRecord, tmp_path: Path):
     check = folder / "checks" / "reliance.yaml"
-    ids = (folder / "checks" / "ids.txt").read_text().split()
+    ids = json.loads((folder / "checks" / "ids.json").read_text())
     assert len(ids) == record.data.used
     again = run(check, output=tmp_path).record
     assert again.exit_code == 3 and again.findings[0].estimate == record.findings[0].estimate
@@ -118,16 +122,19 @@ def test_hostile_names_are_escaped_in_the_page_and_inert_in_the_table(
     record: AuditRecord, debug: Debugging, tmp_path: Path
 ):
     bad = "<img src=x onerror=alert(1)>"
-    first = debug.slices[0].model_copy(update={"conditions": (bad,)})
-    changed = debug.model_copy(update={"slices": (first,), "labels": (debug.labels[0].model_copy(update={"id": bad}),)})
+    first = debug.contrasts[0].model_copy(update={"name": bad})
+    changed = debug.model_copy(
+        update={"contrasts": (first,), "labels": (debug.labels[0].model_copy(update={"id": bad}),)}
+    )
     page = debug_html(record.model_copy(update={"debug": changed})).decode()
     assert bad not in page and "&lt;img src=x" in page
 
     class Named:
         dimension, name, rows = "slice", "=cmd()", np.array([True, False])
 
-    write_worklist(tmp_path, np.array(["+1", "b"]), [Named()])
-    assert (tmp_path / "worklist.csv").read_text() == "kind,group,id\nslice,'=cmd(),'+1\n"
+    write_worklist(tmp_path, {"id": np.array(["+1", "b"]), "label": np.array(["@x", "y"])}, [Named()])
+    assert (tmp_path / "worklist.csv").read_text() == "kind,group,id,label\nslice,'=cmd(),'+1,'@x\n"
+    assert json.loads((tmp_path / "worklist.json").read_text())["groups"][0]["ids"] == ["+1"]
 
 
 def test_pairs_of_two_classes_are_the_contrast_with_its_sign():
@@ -139,7 +146,7 @@ def test_pairs_of_two_classes_are_the_contrast_with_its_sign():
     rows = np.array([3, 50, 90])
     towards, away = np.array([0, 1, 0]), np.array([1, 0, 1])
     contrast = OfContrast(found, declared_signals(evidence), evidence.composites[0], evidence.favourable)
-    pairs = OfPairs(lambda chosen, targets: task.pairs(chosen, targets, evidence.scale))
+    pairs = OfPairs(lambda chosen, targets: task.pairs(chosen, targets, evidence.scale), frozenset())
     one, two = dense(*contrast.of(rows, towards, away)), dense(*pairs.of(rows, towards, away))
     assert np.abs(one[rows]).sum() > 0
     assert np.allclose(one[rows], two[rows], atol=1e-5)
