@@ -50,7 +50,9 @@ def found(record: AuditRecord) -> Mapping[str, Any]:
     """Where the word stands in each contrast of errors, and the strategies that look at it first."""
     assert record.debug is not None
     places = {
-        each.name: next((i for i, one in enumerate(each.argued, 1) if one.name == WORD), None)
+        f"{each.group}: {each.name}" if each.group else each.name: next(
+            (i for i, one in enumerate(each.argued, 1) if one.name == WORD), None
+        )
         for each in record.debug.contrasts
         if not each.reason
     }

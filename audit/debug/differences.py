@@ -122,7 +122,8 @@ class Differences:
 
 
 def differences(found: Signals, values: FloatArray, sides: Sides, cluster: IntArray, *, fewest: int) -> Differences:
-    """`values` `[rows]` push towards the other class; not compared are features of which the smaller side would hold fewer than `fewest`.
+    """`values` `[rows]` push towards the other class; compared are features of which `fewest` examples of the first side hold, or of the
+    smaller side would, if sides did not matter.
 
     Listed are those whose interval leaves out 0, the end nearer to 0 the largest first.
     """
@@ -130,7 +131,8 @@ def differences(found: Signals, values: FloatArray, sides: Sides, cluster: IntAr
     missing = gaps(found, np.minimum(values, 0.0), sides, cluster)
     held = np.bincount(found.feature[sides.both[found.example]], minlength=len(found.names))
     smaller = min(int(sides.first.sum()), int(sides.second.sum())) / int(sides.both.sum())
-    asked = np.flatnonzero(held * smaller >= fewest)
+    first = np.bincount(found.feature[sides.first[found.example]], minlength=len(found.names))
+    asked = np.flatnonzero((held * smaller >= fewest) | (first >= fewest))
     m, p = len(asked), _corrected(np.concatenate([argued.p[asked], missing.p[asked]]))
     lists = [
         [_made(found, each, k, start[k], sides) for k in _ranked(each, asked) if each.nearer[k] > 0]
