@@ -13,8 +13,7 @@ def run(config: str | Path) -> "AuditRecord":
     """Audit what the config file says; the run folder is written below its `output`."""
     from audit.pipeline import run as run_pipeline
 
-    done = run_pipeline(config)
-    return done.record.located(done.folder)
+    return run_pipeline(config).record
 
 
 def load_record(folder: str | Path) -> "AuditRecord":

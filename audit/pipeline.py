@@ -85,7 +85,7 @@ def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | 
             portfolio = _portfolio(task, evidence, found)
             write_virelay(folder, record.name, task.model.classes, portfolio, evidence.composites[0])
     _write(folder, record, task, evidence, gallery, found)
-    return Run(record, folder)
+    return Run(record.located(folder), folder)
 
 
 def _portfolio(task: Task[Any], evidence: Evidence, found: Debugged) -> Portfolio:

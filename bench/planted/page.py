@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from bench import method_cost
 from bench.geco.page import section
 from bench.planted.claims import FEWEST_MODELS, claims
 from bench.planted.comparing import Evidence
@@ -106,7 +107,8 @@ def committed(folder: Path = FOLDER) -> str:
         path = results_file(part, folder)
         found[part] = rows(path)
         check_protocol(found[part], protocol, path)
-    return page(Evidence(found["evaluation"], found["calibration"], protocol)) + "\n" + section()
+    planted = page(Evidence(found["evaluation"], found["calibration"], protocol))
+    return "\n".join([planted, method_cost.section(), section()])
 
 
 if __name__ == "__main__":
