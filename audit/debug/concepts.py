@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from audit.config import LRP
-from audit.debug.groups import told_features
+from audit.debug.groups import LEVEL, told_features
 from audit.records.debugging import Concept
 from audit.stats.cases import Evidence
 from audit.stats.intervals import mean_interval
@@ -14,7 +14,6 @@ from audit.tables import FloatArray, IntArray
 
 CHANNELS: Final = 3  # a feature and layer
 EXAMPLES: Final = 3
-LEVEL: Final = 0.95
 CONCEPT_SEED: Final = 10
 ByChannel = Callable[[IntArray, Sequence[str]], Mapping[str, FloatArray]]
 

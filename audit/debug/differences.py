@@ -10,13 +10,13 @@ from typing import Final, final
 import numpy as np
 from scipy import stats
 
+from audit.debug.groups import LEVEL
 from audit.records import Estimate
 from audit.records.debugging import FeatureGap
 from audit.stats.intervals import BoolArray, coded
 from audit.stats.signals import Signals
 from audit.tables import FloatArray, IntArray
 
-LEVEL: Final = 0.95
 SHOWN: Final = 10  # features a list
 
 

@@ -11,6 +11,7 @@ from audit.stats.cases import NO_GROUP, Evidence
 from audit.stats.intervals import BoolArray, units
 from audit.tables import IntArray
 
+LEVEL: Final = 0.95  # of every interval of debugging
 TRUE: Final = "true class"
 PREDICTED: Final = "predicted class"
 STRATEGY: Final = "strategy"

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from scipy import stats
 
-from audit.debug.groups import PREDICTED, STRATEGY, TRUE, Group
+from audit.debug.groups import LEVEL, PREDICTED, STRATEGY, TRUE, Group
 from audit.records import Estimate
 from audit.records.debugging import Confidence, Confusion, Slice
 from audit.stats.cases import Evidence
@@ -18,7 +18,6 @@ from audit.stats.intervals import BoolArray, missing, units
 from audit.stats.rates import RateGap, rate_gap, wilson
 from audit.tables import FloatArray
 
-LEVEL: Final = 0.95
 SHOWN: Final = 30
 MOST: Final = 4000  # slices that are looked at, single groups first
 BINS: Final = 10

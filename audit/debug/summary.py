@@ -12,7 +12,7 @@ from audit.debug import labels, neighbours, slices, strategies
 from audit.debug.concepts import ByChannel, concepts
 from audit.debug.contrasts import Pushes, confused, contrasts, laid_out, of_errors, of_unsure
 from audit.debug.differences import Sides, differences
-from audit.debug.groups import PREDICTED, STRATEGY, Group, groups_of, strategy_key
+from audit.debug.groups import LEVEL, PREDICTED, STRATEGY, Group, groups_of, strategy_key
 from audit.records import Estimate
 from audit.records.debugging import ERRORS, Debugging, Neighbour, Share, Slice, Strategy
 from audit.stats.cases import Evidence
@@ -23,7 +23,6 @@ from audit.tables import FloatArray, IntArray
 
 PROTOTYPES: Final = 5
 LISTED: Final = 50  # doubtful labels in the record
-LEVEL: Final = 0.95
 SLICED: Final = 5  # flagged slices whose errors get contrasts of their own
 SHARE: Final = "share of the relevance for the side of the contrast logit"  # with two classes, for the prediction
 

@@ -9,11 +9,12 @@ if TYPE_CHECKING:
 
 WORST: Final = ("BREACH", "DIFFERENT", "INCONCLUSIVE", "EQUIVALENT", "NOT TESTABLE")
 MOST: Final = 20
+COLUMNS: Final = ("question", "attribute", "groups", "verdict", "estimate", "adjusted p", "why")
 
 
 def finding_html(finding: "Finding") -> str:
     """A table of one finding."""
-    return _table(("question", "attribute", "groups", "verdict", "estimate", "adjusted p", "why"), [_row(finding)])
+    return _table([_row(finding)])
 
 
 def record_html(name: str, run_id: str, exit_code: int, gates: "Sequence[Gate]", findings: "Sequence[Finding]") -> str:
@@ -22,8 +23,7 @@ def record_html(name: str, run_id: str, exit_code: int, gates: "Sequence[Gate]",
     states = ", ".join(f"{gate.question} {gate.state}" for gate in gates)
     left = f"<p>{len(ranked) - MOST} more findings are in record.table</p>" if len(ranked) > MOST else ""
     head = f"<p><b>{escape(name)}</b> {escape(run_id)}: exit code {exit_code}; gates: {escape(states)}</p>"
-    columns = ("question", "attribute", "groups", "verdict", "estimate", "adjusted p", "why")
-    return head + _table(columns, [_row(each) for each in ranked[:MOST]]) + left
+    return head + _table([_row(each) for each in ranked[:MOST]]) + left
 
 
 def _row(finding: "Finding") -> list[str]:
@@ -37,7 +37,7 @@ def _row(finding: "Finding") -> list[str]:
     ]  # fmt: skip
 
 
-def _table(columns: Iterable[str], rows: Iterable[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+def _table(rows: Iterable[Sequence[Any]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

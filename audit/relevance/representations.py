@@ -15,7 +15,7 @@ WHOLE: Final = 2  # dimensions of a layer that reads one vector an example
 
 
 @contextmanager
-def penultimate(model: Any) -> "Iterator[Callable[[Tensor], FloatArray]]":
+def last_layers(model: Any) -> "Iterator[Callable[[Tensor], FloatArray]]":
     """A function from the logits of the latest forward pass to its representations `[batch, d]`.
 
     Two layers, each of unit length: the last one may be 0 for a whole class, where rectified units hold evidence for the other alone. Of a

@@ -36,7 +36,7 @@ from audit.relevance.images import (
     on_device,
     pixel_relevance,
 )
-from audit.relevance.representations import penultimate
+from audit.relevance.representations import last_layers
 from audit.relevance.scoring import score_images
 from audit.relevance.sums import Explained
 from audit.relevance.surroundings import Frame
@@ -272,8 +272,8 @@ class ImageTask:
         return exhibits(self.explainer, self.data.payload, self.masks, names, shown, people=people, scale=scale)
 
     def represent(self, rows: IntArray) -> FloatArray:
-        """Of the network's last linear layer."""
-        with penultimate(self.explainer.model) as read:
+        """Of the network's last two linear layers."""
+        with last_layers(self.explainer.model) as read:
             inputs = (self.pixels(np.array([i]))[0] for i in rows.tolist())
             return score_images(self.explainer, inputs, size=self.config.model.batch_images, read=read)
 

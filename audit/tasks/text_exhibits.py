@@ -8,7 +8,7 @@ import numpy as np
 from audit.data.terms import words
 from audit.records import Exhibit
 from audit.relevance.concepts import Batch, by_channel
-from audit.relevance.representations import penultimate
+from audit.relevance.representations import last_layers
 from audit.relevance.texts import TextExplainer, encode, explain_texts, explain_tokens, group_masks, score_texts
 from audit.stats.signals import Signals, of_words
 from audit.tables import FloatArray, IntArray, Match
@@ -57,7 +57,7 @@ def concepts(
 
 def represent(explainer: TextExplainer, texts: Sequence[str], *, batch_tokens: int) -> FloatArray:
     """The model's own vectors `[texts, d]`."""
-    with penultimate(explainer.model) as read:
+    with last_layers(explainer.model) as read:
         return score_texts(explainer, texts, batch_tokens=batch_tokens, read=read)
 
 

@@ -199,7 +199,7 @@ class TextTask:
         return exhibits(self.explainer, self.texts, self.matches, shown if self.config.report.show_text else ())
 
     def represent(self, rows: IntArray) -> FloatArray:
-        """Of the classifier's last layer."""
+        """Of the classifier's last two layers."""
         size = self.config.model.batch_tokens
         return represent(self.explainer, [self.data.payload[i].text for i in rows.tolist()], batch_tokens=size)
 
