@@ -9,7 +9,7 @@ import numpy as np
 from audit.config import OUTSIDE
 from audit.stats.cases import NO_GROUP, Evidence
 from audit.stats.intervals import BoolArray, units
-from audit.tables import IntArray
+from audit.tables import FloatArray, IntArray
 
 LEVEL: Final = 0.95  # of every interval of debugging
 TRUE: Final = "true class"
@@ -23,13 +23,14 @@ TOP: Final = 0.75  # quantile of a feature's share among the examples that hold 
 class Group:
     """The examples `rows` `[n]` that one `name` describes; groups of one `dimension` exclude each other.
 
-    `of_relevance`: it is read from relevance, which strategies are made of.
+    `of_relevance`: it is read from relevance, which strategies are made of. Those of the largest `rank` `[n]` are listed first.
     """
 
     dimension: str
     name: str
     rows: BoolArray
     of_relevance: bool = False
+    rank: FloatArray | None = None
 
 
 def strategy_key(number: int) -> str:

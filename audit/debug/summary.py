@@ -107,7 +107,7 @@ def debugged(
         problems=None if asked is None else len(asked),
         concepts=concepts(evidence, by_channel),
     )
-    named = _named(evidence, sliced, rows, strategy, unsure, doubtful)
+    named = _named(evidence, sliced, rows, strategy, unsure, doubtful, (surest, entropy))
     return Debugged(record, tuple(named), clustered, entropy, _mask(doubtful, len(wrong)))
 
 
@@ -176,19 +176,21 @@ def _prototypes(points: FloatArray, rows: BoolArray) -> list[int]:
 
 
 def _named(
-    evidence: Evidence, sliced: Sequence[Slice], rows: Sequence[BoolArray], strategy: IntArray, unsure: BoolArray, doubtful: IntArray
+    evidence: Evidence, sliced: Sequence[Slice], rows: Sequence[BoolArray], strategy: IntArray, unsure: BoolArray, doubtful: IntArray,
+    ranks: tuple[FloatArray, FloatArray],
 ) -> Iterator[Group]:  # fmt: skip
-    """Every group that is shown: its dimension is the kind, as a worklist tells it."""
+    """Every group that is shown: its dimension is the kind, as a worklist tells it; `ranks`: probability of the predicted class, entropy."""
+    surest, entropy = ranks
     examples = evidence.examples
     for c, p in confused(examples):
         name = f"true {evidence.classes[c]}, predicted {evidence.classes[p]}"
-        yield Group("errors", name, (examples.label == c) & (examples.predicted == p))
+        yield Group("errors", name, (examples.label == c) & (examples.predicted == p), rank=surest)
     yield from (
         Group("slice", " and ".join(each.conditions), of) for each, of in zip(sliced, rows, strict=True) if each.flagged
     )
     yield from (Group(STRATEGY, strategy_key(k), strategy == k) for k in range(int(strategy.max(initial=-1)) + 1))
-    yield Group("unsure", "highest entropy", unsure)
-    yield Group("label", "label looks wrong", _mask(doubtful, len(unsure)))
+    yield Group("unsure", "highest entropy first", unsure, rank=entropy)
+    yield Group("label", "label looks wrong", _mask(doubtful, len(unsure)), rank=surest)
 
 
 def _highest(values: FloatArray, most: int) -> BoolArray:

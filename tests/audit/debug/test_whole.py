@@ -55,6 +55,11 @@ def test_every_example_is_in_one_cell_and_every_group_in_the_worklist(
     )
     wrong = {i for each in listed if each["kind"] == "errors" for i in each["ids"]}
     assert wrong == set(table[~table["correct"]]["id"]) == set(record.errors["id"])
+    sure = {row[2]: float(row[5]) for row in rows[1:]}
+    for each in listed:
+        if each["kind"] in ("errors", "unsure", "label"):
+            found = [sure[i] for i in each["ids"]]
+            assert found == sorted(found, reverse=each["kind"] != "unsure")
     for number, strategy in enumerate(debug.strategies, 1):
         mine = next(each for each in listed if each["name"] == f"strategy {number}")
         assert set(mine["ids"]) == set(table[table["debug.strategy"] == f"strategy {number}"]["id"])
@@ -130,7 +135,7 @@ def test_hostile_names_are_escaped_in_the_page_and_inert_in_the_table(
     assert bad not in page and "&lt;img src=x" in page
 
     class Named:
-        dimension, name, rows = "slice", "=cmd()", np.array([True, False])
+        dimension, name, rows, rank = "slice", "=cmd()", np.array([True, False]), None
 
     write_worklist(tmp_path, {"id": np.array(["+1", "b"]), "label": np.array(["@x", "y"])}, [Named()])
     assert (tmp_path / "worklist.csv").read_text() == "kind,group,id,label\nslice,'=cmd(),'+1,'@x\n"
