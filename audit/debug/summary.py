@@ -179,7 +179,7 @@ def _named(
     evidence: Evidence, sliced: Sequence[Slice], rows: Sequence[BoolArray], strategy: IntArray, unsure: BoolArray, doubtful: IntArray,
     ranks: tuple[FloatArray, FloatArray],
 ) -> Iterator[Group]:  # fmt: skip
-    """Every group that is shown: its dimension is the kind, as a worklist tells it; `ranks`: probability of the predicted class, entropy."""
+    """Every group that is shown: its dimension is the kind, as a worklist tells it; `ranks`: probability of the prediction, entropy."""
     surest, entropy = ranks
     examples = evidence.examples
     for c, p in confused(examples):
