@@ -180,8 +180,13 @@ def test_a_full_disk_exits_2_and_the_run_is_refused_by_its_readers(project: Proj
 
 
 def test_interrupting_a_run_leaves_nothing_that_looks_complete(project: Project, tmp_path: Path) -> None:
+    def heed() -> None:  # a shell that runs the tests in the background has its children ignore interrupts
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     command = [sys.executable, "-m", "audit", "run", str(project(n=4000))]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=heed
+    )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("out/small/*")) and time.monotonic() < deadline:
         time.sleep(0.05)
