@@ -7,7 +7,7 @@ from typing import Final, Protocol, final
 import numpy as np
 
 from audit.debug.differences import Sides, differences, every_difference
-from audit.debug.groups import Group
+from audit.debug.groups import Group, told_features
 from audit.records.debugging import Contrast
 from audit.stats.cases import Evidence
 from audit.stats.intervals import BoolArray
@@ -170,12 +170,12 @@ def laid_out(found: Signals, values: FloatArray) -> tuple[tuple[float, ...], ...
 
 def declared_signals(evidence: Evidence) -> Signals:
     """Net relevance over sum |R| of each declared group of words, or region, in the examples that hold it."""
-    table = evidence.groups[evidence.composites[0]]
-    feature, example = np.nonzero(np.isfinite(table.net.T))
+    table, told = evidence.groups[evidence.composites[0]], told_features(evidence)
+    known = np.array([name in told for name in table.names], dtype=np.bool_)
+    feature, example = np.nonzero(np.isfinite(table.net.T) & known[:, None])
     values = {name: groups.net.T[feature, example].astype(float) for name, groups in evidence.groups.items()}
-    n, features = table.net.shape
-    known, usable = np.zeros(features, dtype=np.bool_), np.ones(n, dtype=np.bool_)
-    return Signals(table.names, example, feature, values, known, usable, OF_CELLS, worded=False)
+    n = len(table.net)
+    return Signals(table.names, example, feature, values, ~known, np.ones(n, dtype=np.bool_), OF_CELLS, worded=False)
 
 
 def _sampled(sides: Sides, most: int, seed: int) -> Sides:

@@ -142,10 +142,10 @@ def differences(found: Signals, values: FloatArray, sides: Sides, cluster: IntAr
 
 
 def every_difference(found: Signals, values: FloatArray, sides: Sides, cluster: IntArray) -> tuple[FeatureGap, ...]:
-    """Of each feature the whole difference, in order."""
+    """Of each declared feature the whole difference, in order."""
     each = gaps(found, values, sides, cluster)
     p = _by_feature(np.arange(len(found.names)), _corrected(each.p))
-    return tuple(_made(found, each, k, p[k], sides) for k in range(len(found.names)))
+    return tuple(_made(found, each, k, p[k], sides) for k in np.flatnonzero(~found.allowed).tolist())
 
 
 def _corrected(p: FloatArray) -> FloatArray:

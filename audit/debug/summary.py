@@ -12,7 +12,7 @@ from audit.debug import labels, neighbours, slices, strategies
 from audit.debug.concepts import ByChannel, concepts
 from audit.debug.contrasts import Pushes, confused, contrasts, laid_out, of_errors, of_unsure
 from audit.debug.differences import Sides, differences
-from audit.debug.groups import LEVEL, PREDICTED, STRATEGY, Group, groups_of, strategy_key
+from audit.debug.groups import LEVEL, PREDICTED, STRATEGY, Group, groups_of, strategy_key, told_features
 from audit.records import Estimate
 from audit.records.debugging import ERRORS, Debugging, Neighbour, Share, Slice, Strategy
 from audit.stats.cases import Evidence
@@ -158,10 +158,10 @@ def _strategies(
 
 def _relies(evidence: Evidence, rows: BoolArray) -> dict[str, Estimate]:
     """Mean share of |R| of every declared feature, over the examples of a strategy that hold it."""
-    table, found = evidence.groups[evidence.composites[0]], {}
+    table, told, found = evidence.groups[evidence.composites[0]], told_features(evidence), {}
     for k, name in enumerate(table.names):
         known = rows & np.isfinite(table.share[:, k])
-        if known.sum() > 1:
+        if known.sum() > 1 and name in told:
             found[name] = mean_interval(
                 table.share[known, k], cluster=evidence.examples.cluster[known], level=LEVEL, unit="share of |R|"
             )

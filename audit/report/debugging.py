@@ -1,13 +1,13 @@
 """What the page for debugging shows of a record: maps of contrasts, how far confidence can be trusted, errors beside neighbours."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
 
-from audit.records import AuditRecord, Exhibit
-from audit.records.debugging import ERRORS, Concept, Strategy
+from audit.records import AuditRecord, Estimate, Exhibit
+from audit.records.debugging import ERRORS, Concept, FeatureGap, Strategy
 from audit.report import page
 from audit.report.figures import WIDTH, Figure
 from audit.report.maps import cell_maps
@@ -15,6 +15,7 @@ from audit.report.svg import BLUE, GREY, draw_svg
 from audit.report.text import interval, number, shorten
 
 MOST_MAPS: Final = 6
+MOST_DECLARED: Final = 8  # features a cell of a table
 MOST_CLASSES: Final = 12  # in a table of confusion
 MOST_GROUPS: Final = 40
 
@@ -188,6 +189,18 @@ def reliability(record: AuditRecord) -> Figure:
         caption="Accuracy with its 95 % interval (Wilson, effective n) by the mean probability of the predicted class, in bins of equal "
         "width; numbers: examples. On the dotted line probability is accuracy; below it the model is surer than it is right.",
     )
+
+
+def strongest(declared: Sequence[FeatureGap]) -> tuple[list[FeatureGap], int]:
+    """Of declared features those with the largest differences, either sign, and how many are left out."""
+    ranked = sorted(declared, key=lambda each: (-abs(each.estimate.value or 0.0), each.name))
+    return ranked[:MOST_DECLARED], max(0, len(ranked) - MOST_DECLARED)
+
+
+def relied(strategy: Strategy) -> tuple[list[tuple[str, Estimate]], int]:
+    """The declared features on which a strategy relies most where they are there, and how many are left out."""
+    ranked = sorted(strategy.relies.items(), key=lambda item: (-(item[1].value or 0.0), item[0]))
+    return ranked[:MOST_DECLARED], max(0, len(ranked) - MOST_DECLARED)
 
 
 def error_share(strategy: Strategy) -> str:

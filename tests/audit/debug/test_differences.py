@@ -56,7 +56,8 @@ def test_gaps_are_those_of_the_definition(seed: int, per_cluster: int):
 
 def test_where_each_example_is_a_cluster_p_is_welchs_to_a_hundredth():
     found, cluster, sides = texts(5, n=600)
-    made = every_difference(found, found.values[FIRST], sides, cluster)
+    made = every_difference(found, found.values[FIRST], sides, cluster)  # word 0 is declared
+    assert [each.name for each in made] == ["w0"]
     column = np.zeros(len(found.usable))
     column[found.example[found.feature == 0]] = found.values[FIRST][found.feature == 0]
     welch = stats.ttest_ind(column[sides.first], column[sides.second], equal_var=False)
