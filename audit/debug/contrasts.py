@@ -102,6 +102,11 @@ def confused(examples: ExampleTable) -> list[tuple[int, int]]:
     return [(int(c), int(p)) for c, p in pairs.T[order]]
 
 
+def confusion_name(classes: Sequence[str], true: int, predicted: int) -> str:
+    """How errors of a true class that go to a predicted one are called."""
+    return f"true {classes[true]}, predicted {classes[predicted]}"
+
+
 def of_errors(evidence: Evidence, groups: Sequence[Group]) -> list[Asked]:
     """Every confusion of one class with another, and in each of `groups` the errors of a true class, against right ones of that class."""
     examples, found = evidence.examples, list[Asked]()
@@ -109,7 +114,7 @@ def of_errors(evidence: Evidence, groups: Sequence[Group]) -> list[Asked]:
     for c, p in confused(examples)[:MOST]:
         right, errors = ~wrong & (examples.label == c), (examples.label == c) & (examples.predicted == p)
         towards = np.full(len(wrong), p)
-        name = f"true {evidence.classes[c]}, predicted {evidence.classes[p]}"
+        name = confusion_name(evidence.classes, c, p)
         found.append(Asked(name, Sides(errors, right), towards, examples.label))
         found += [
             Asked(name, Sides(errors & group.rows, right), towards, examples.label, group.name)

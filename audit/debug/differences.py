@@ -69,8 +69,8 @@ def gaps(found: Signals, values: FloatArray, sides: Sides, cluster: IntArray) ->
     """Of every feature, from sums over (feature, cluster); `values` `[rows]` stand in the place of the signals' own.
 
     The variance is that of the sum over clusters of (U - m1 a + m2 b): U is what the cluster adds to the difference, a and b are
-    its parts of the two sides, m1 and m2 their means; or, where that is larger, the one if sides did not matter, as a word that
-    one side lacks by chance has no spread there.
+    its parts of the two sides, m1 and m2 their means; or, where that is larger, the one if examples went to the sides by chance, as a word
+    that one side lacks by chance has no spread there: the sum over clusters of (P - m n)^2, over n1 n2.
     """
     n1, n2 = int(sides.first.sum()), int(sides.second.sum())
     code, clusters = coded(cluster)
@@ -89,22 +89,12 @@ def gaps(found: Signals, values: FloatArray, sides: Sides, cluster: IntArray) ->
     squares, with_a, with_b = (np.bincount(of, part * each, features) for each in (part, a[at], b[at]))
     variance = squares - 2 * m1 * with_a + 2 * m2 * with_b + m1**2 * (a @ a) + m2**2 * (b @ b) - 2 * m1 * m2 * (a @ b)
     used = int(((a > 0) | (b > 0)).sum())
-    alike = _exchangeable(found, values, sides, code, clusters)
+    sums, size = np.bincount(place, values[kept], len(keys)), np.bincount(code, sides.both, clusters)
+    mean = np.bincount(feature, values[kept], features) / (n1 + n2)
+    around, crossed = np.bincount(of, sums**2, features), np.bincount(of, sums * size[at], features)
+    alike = (around - 2 * mean * crossed + mean**2 * (size @ size)) / (n1 * n2)
     se = np.sqrt(np.maximum(np.maximum(variance, alike), 0.0) * used / max(used - 1, 1))
     return Gaps(np.asarray(m1 - m2, dtype=float), se, max(min(sides.clusters(cluster)) - 1, 1))
-
-
-def _exchangeable(found: Signals, values: FloatArray, sides: Sides, code: IntArray, clusters: int) -> FloatArray:
-    """The variance of each difference if examples went to the two sides by chance: sum over clusters of (P - m n)^2, over n1 n2."""
-    n1, n2, features = int(sides.first.sum()), int(sides.second.sum()), len(found.names)
-    kept = sides.both[found.example]
-    feature, x, of = found.feature[kept], values[kept], code[found.example[kept]]
-    mean = np.bincount(feature, x, features) / (n1 + n2)
-    size = np.bincount(code, sides.both, clusters)
-    keys, place = np.unique(feature.astype(np.int64) * clusters + of, return_inverse=True)
-    part, at, cluster = np.bincount(place, x, len(keys)), keys // clusters, keys % clusters
-    squares, crossed = np.bincount(at, part**2, features), np.bincount(at, part * size[cluster], features)
-    return np.asarray((squares - 2 * mean * crossed + mean**2 * (size @ size)) / (n1 * n2))
 
 
 @final

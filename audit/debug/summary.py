@@ -10,11 +10,11 @@ from scipy import special, stats
 
 from audit.debug import labels, neighbours, slices, strategies
 from audit.debug.concepts import ByChannel, concepts
-from audit.debug.contrasts import Pushes, confused, contrasts, laid_out, of_errors, of_unsure
+from audit.debug.contrasts import Pushes, confused, confusion_name, contrasts, laid_out, of_errors, of_unsure
 from audit.debug.differences import Sides, differences
 from audit.debug.groups import LEVEL, PREDICTED, STRATEGY, Group, groups_of, strategy_key, told_features
 from audit.records import Estimate
-from audit.records.debugging import ERRORS, Debugging, Neighbour, Share, Slice, Strategy
+from audit.records.debugging import ERRORS, Debugging, Neighbour, Share, Strategy
 from audit.stats.cases import Evidence
 from audit.stats.intervals import BoolArray, mean_interval
 from audit.stats.rates import rate_gap
@@ -81,7 +81,7 @@ def debugged(
     others = np.where(np.arange(probabilities.shape[1]) == examples.predicted[:, None], -np.inf, examples.scores)
     second = others.argmax(axis=1)
     flagged = [
-        Group("", " and ".join(each.conditions), of) for each, of in zip(sliced, rows, strict=True) if each.flagged
+        Group("slice", " and ".join(each.conditions), of) for each, of in zip(sliced, rows, strict=True) if each.flagged
     ]
     asked = labels.doubtful(evidence, probabilities)
     doubtful = np.zeros(0, dtype=np.int64) if asked is None else asked
@@ -107,7 +107,7 @@ def debugged(
         problems=None if asked is None else len(asked),
         concepts=concepts(evidence, by_channel),
     )
-    named = _named(evidence, sliced, rows, strategy, unsure, doubtful, (surest, entropy))
+    named = _named(evidence, flagged, strategy, unsure, doubtful, (surest, entropy))
     return Debugged(record, tuple(named), clustered, entropy, _mask(doubtful, len(wrong)))
 
 
@@ -176,18 +176,20 @@ def _prototypes(points: FloatArray, rows: BoolArray) -> list[int]:
 
 
 def _named(
-    evidence: Evidence, sliced: Sequence[Slice], rows: Sequence[BoolArray], strategy: IntArray, unsure: BoolArray, doubtful: IntArray,
+    evidence: Evidence, flagged: Sequence[Group], strategy: IntArray, unsure: BoolArray, doubtful: IntArray,
     ranks: tuple[FloatArray, FloatArray],
 ) -> Iterator[Group]:  # fmt: skip
     """Every group that is shown: its dimension is the kind, as a worklist tells it; `ranks`: probability of the prediction, entropy."""
     surest, entropy = ranks
     examples = evidence.examples
     for c, p in confused(examples):
-        name = f"true {evidence.classes[c]}, predicted {evidence.classes[p]}"
-        yield Group("errors", name, (examples.label == c) & (examples.predicted == p), rank=surest)
-    yield from (
-        Group("slice", " and ".join(each.conditions), of) for each, of in zip(sliced, rows, strict=True) if each.flagged
-    )
+        yield Group(
+            "errors",
+            confusion_name(evidence.classes, c, p),
+            (examples.label == c) & (examples.predicted == p),
+            rank=surest,
+        )
+    yield from flagged
     yield from (Group(STRATEGY, strategy_key(k), strategy == k) for k in range(int(strategy.max(initial=-1)) + 1))
     yield Group("unsure", "highest entropy first", unsure, rank=entropy)
     yield Group("label", "label looks wrong", _mask(doubtful, len(unsure)), rank=surest)
