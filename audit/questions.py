@@ -277,6 +277,16 @@ REQUIREMENTS: Final[Mapping[str, Requirement]] = MappingProxyType({
 })  # fmt: skip
 
 
+ADVERSE: Final[Mapping[str, str]] = MappingProxyType({  # four-fifths x significance x practical significance (29 CFR 1607.4 D)
+    "both": "below four fifths, and significant",
+    "ratio": "below four fifths, not significant: may rest on small numbers",
+    "difference": "not below four fifths, yet significant: the difference may still matter in practice",
+    "fragile": "below four fifths by so little that one selection more or less would change it, and not significant",
+    "neither": "neither below four fifths nor significant, which is no proof that there is no adverse impact",
+    "": "not compared",
+})  # fmt: skip
+
+
 def gates(task: Task) -> tuple[str, ...]:
     """The questions that can set the exit code: those that have a margin.
 

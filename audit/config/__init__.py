@@ -1,6 +1,7 @@
 """The closed schema of an audit config: frozen pydantic models, one per block of the YAML file."""
 
 from audit.config.base import BUILTIN, OUTSIDE, OWN, Block, Box, Channels, Fraction, Name, Pixel, Positive, Side
+from audit.config.compliance import Compliance, Declarations
 from audit.config.data import Columns, Data
 from audit.config.features import REGION_KINDS, Groups, Region
 from audit.config.model import Model, Preprocessing, Target
@@ -39,10 +40,12 @@ __all__ = [
     "Channels",
     "Checks",
     "Columns",
+    "Compliance",
     "Composite",
     "Config",
     "Data",
     "Debug",
+    "Declarations",
     "Fraction",
     "Gated",
     "Groups",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from audit.config.base import Block, Name
+from audit.config.compliance import Compliance
 from audit.config.data import Data
 from audit.config.features import Groups, Region
 from audit.config.model import Model, Target
@@ -46,6 +47,7 @@ class Config(Block):
     )
     debug: Debug = Debug()
     report: Report = Report()
+    compliance: Compliance = Compliance()
     output: str = Field("reports", description="folder for the runs, relative to the working directory")
 
     def alpha_of(self, question: str) -> float:
@@ -96,6 +98,15 @@ class Config(Block):
             )
         if self.statistics.jitter and not (self.model.preprocessing and self.model.preprocessing.crop):
             raise ValueError("statistics.jitter: needs model.preprocessing.crop, which it shifts")
+        return self
+
+    @model_validator(mode="after")
+    def _compliance_names_columns(self) -> "Config":
+        columns = {*self.compliance.axes.values(), *([self.compliance.strata] if self.compliance.strata else [])}
+        if columns - self.data.columns.attributes.keys():
+            known = ", ".join(self.data.columns.attributes) or "none is declared"
+            odd = min(columns - self.data.columns.attributes.keys())
+            raise ValueError(f"compliance: {odd!r} is no column in data.columns.attributes; those are: {known}")
         return self
 
     @model_validator(mode="after")

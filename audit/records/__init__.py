@@ -29,6 +29,7 @@ from audit.records.findings import (
     ValidityCheck,
     Verdict,
 )
+from audit.records.impact import Category, ExpectedMinimum, ImpactTable, Stratified
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -37,6 +38,7 @@ __all__ = [
     "AuditRecord",
     "Candidate",
     "CandidateKind",
+    "Category",
     "Check",
     "DataRecord",
     "Discovery",
@@ -45,9 +47,11 @@ __all__ = [
     "Estimand",
     "Estimate",
     "Exhibit",
+    "ExpectedMinimum",
     "Finding",
     "Gate",
     "Grade",
+    "ImpactTable",
     "LedgerSummary",
     "Lexicon",
     "MeanMap",
@@ -59,6 +63,7 @@ __all__ = [
     "RegionShare",
     "Screened",
     "Sensitivity",
+    "Stratified",
     "TermCount",
     "TermEffect",
     "Test",

@@ -22,6 +22,7 @@ from audit.records.described import (
 from audit.records.discovery import Discovery
 from audit.records.findings import Agreement, Finding, Gate, ValidityCheck
 from audit.records.html import record_html
+from audit.records.impact import ImpactTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +61,12 @@ class ModelRecord(Entry):
 
 
 class Provenance(Entry):
-    """What is needed to run it again."""
+    """What is needed to run it again.
+
+    `git_*`: of the checkout that holds the config; `code_*`: of the checkout that lrp-audit itself lies in, None for an installed one.
+    `config_path` is relative to the working directory, `config_written` is the file's text, `overrides` are the `--set` beside it;
+    `hardware` has processor, cores, memory in GiB and accelerator.
+    """
 
     git_revision: str | None
     git_dirty: bool | None
@@ -69,6 +75,13 @@ class Provenance(Entry):
     packages: dict[str, str]
     device: str
     seed: int
+    code_revision: str | None = None
+    code_dirty: bool | None = None
+    command: tuple[str, ...] = ()
+    config_path: str = ""
+    config_written: str = ""
+    overrides: tuple[str, ...] = ()
+    hardware: dict[str, str] = Field(default_factory=dict)
 
 
 class ProtocolChange(Entry):
@@ -105,6 +118,7 @@ class AuditRecord(Entry):
     maps: tuple[MeanMap, ...] = ()
     ledger: tuple[LedgerSummary, ...]
     findings: tuple[Finding, ...]
+    impact: tuple[ImpactTable, ...] = ()
     effects: tuple[TermEffect, ...] = ()
     distributions: tuple[Distribution, ...]
     exhibits: tuple[Exhibit, ...]

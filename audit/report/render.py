@@ -1,131 +1,32 @@
-"""Reports from the record alone: no torch, no transformers, no pandas, and the same bytes for the same record.
+"""Reports from the record alone: no torch, no transformers, no pandas, and the same bytes for the same record."""
 
-A format is one line of `FORMATS`. Cost: 2-5 s, nearly all of it charts.
-"""
-
-import base64
-import hashlib
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from audit.errors import OutputError
 from audit.files import write_atomically
-from audit.records import AuditRecord, Verdict
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from audit.records import AuditRecord
+from audit.report.document import debug_html
+from audit.report.formats import FORMATS
+from audit.report.publication import publication
 
 DEBUG: Final = "debug.html"
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(record: AuditRecord, folder: Path, formats: Sequence[str] = ("html",)) -> list[Path]:
-    """Write `report.FORMAT` for each format, and with HTML the page for debugging.
+    """Write the files of each format, and with HTML the page for debugging.
 
     Raises `OutputError` for an unknown format or a folder that cannot be written.
     """
     unknown = sorted(set(formats) - FORMATS.keys())
     if unknown:
         raise OutputError(f"--format {unknown[0]!r}: this release renders {', '.join(FORMATS)}; give one of these")
-    made = {f"report.{name}": FORMATS[name](record) for name in dict.fromkeys(formats)}
+    shown = publication(record)
+    made = {file: make(shown) for name in dict.fromkeys(formats) for file, make in FORMATS[name].files.items()}
     if record.debug is not None and "html" in formats:
         made[DEBUG] = debug_html(record)
     return [_write(folder / name, content) for name, content in made.items()]
-
-
-def html(record: AuditRecord) -> bytes:
-    """The report as one HTML page of what may be published: offline, without JavaScript, dataset text escaped.
-
-    `audit.json` beside it is the auditor's file and keeps the whole record, small counts and ids included.
-    """
-    from markupsafe import Markup
-
-    from audit.report import backing, candidates, debugging, figures, maps, page, shares, text, wording
-    from audit.report.privacy import published
-
-    told = debugging.told(record)
-    record = published(record)
-
-    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    shown = page.cards(record)
-    template = _environment().get_template("report.html.j2")
-    document = template.render(
-        record=record, page=page, text=text, wording=wording, backing=backing, offers=candidates, Verdict=Verdict,
-        css=Markup(css),
-        csp=_policy(css),
-        summary=wording.summary(record),
-        grid=page.grid(record),
-        questions=page.questions_of(record),
-        untestable=[finding for finding in record.findings if finding.verdict is Verdict.NOT_TESTABLE],
-        forests=figures.forests(record.findings),
-        nulls=figures.nulls(record.findings),
-        term_charts=figures.term_charts(record.effects, record.model.classes),
-        shares=shares.share_chart(record.distributions, regions=bool(record.regions)),
-        images=bool(record.regions),
-        mean_maps=maps.mean_map_figures(record),
-        scale=maps.colour_bar(record.exhibits[0].scale or 1.0) if record.regions and record.exhibits else None,
-        cards=shown,
-        cards_left=len(record.exhibits) - len(shown),
-        debugging=told,
-    )  # fmt: skip
-    return document.encode("utf-8")
-
-
-def debug_html(record: AuditRecord) -> bytes:
-    """The page for whoever mends the model: offline, without JavaScript, dataset text escaped; it shows small counts and ids."""
-    from markupsafe import Markup
-
-    from audit.report import debugging, maps, page, text, wording
-
-    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    first = next((each.scale for each in record.exhibits if each.scale), None)
-    template = _environment().get_template("debug.html.j2")
-    document = template.render(
-        record=record, debug=record.debug, page=page, text=text, wording=wording, lists=debugging, css=Markup(css), csp=_policy(css),
-        images=bool(record.regions), scale=maps.colour_bar(first) if first else None,
-        contrast_maps=debugging.contrast_maps(record), strategy_maps=debugging.strategy_maps(record),
-        reliability=debugging.reliability(record),
-        cards=debugging.cards(record),
-    )  # fmt: skip
-    return document.encode("utf-8")
-
-
-FORMATS: Final[dict[str, Callable[[AuditRecord], bytes]]] = {"html": html}
-
-
-def _policy(css: str) -> str:
-    """Content security policy: this style sheet and pictures inside the page, nothing else."""
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-
-
-@cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=_finalize,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["safe_id"] = _safe_id
-    return environment
-
-
-def _finalize(value: Any) -> Any:
-    """Every text that is not markup is cleaned of control characters before it is escaped."""
-    from markupsafe import Markup
-
-    from audit.report.text import clean
-
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _safe_id(value: str) -> str:
-    """An HTML id that no data can break out of, and that two texts never share."""
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in ".-_") else "-" for c in value)
-    return plain if plain == value else f"{plain}-{hashlib.sha256(value.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
 def _write(path: Path, content: bytes) -> Path:

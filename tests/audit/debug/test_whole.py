@@ -18,7 +18,7 @@ from audit.pipeline import _examples, run
 from audit.preparation import prepare
 from audit.records import AuditRecord
 from audit.records.debugging import Debugging
-from audit.report.render import debug_html
+from audit.report.document import debug_html
 from audit.stats.signals import signals
 from audit.store.worklists import write_worklist
 

@@ -27,6 +27,8 @@ from audit.records import (
     Token,
     Verdict,
 )
+from audit.report import document
+from audit.report.publication import publication
 
 SD = "sd of the contrast logit"
 CLUSTERED = "cluster-robust t, wider where skewed"
@@ -363,3 +365,8 @@ def sample_record() -> AuditRecord:
                 "Little relevance is not evidence of equal treatment; a high p value never says 'unused'.",
                 "An audit supports legal compliance and never establishes it."),
     )  # fmt: skip
+
+
+def html(record: AuditRecord) -> bytes:
+    """The page of what may be published of a record."""
+    return document.html(publication(record))

@@ -11,8 +11,7 @@ from audit.data.lexicon_file import load_lexicon
 from audit.records import AuditRecord, Candidate, CandidateKind
 from audit.report.candidates import absent, config_names, snippets, told
 from audit.report.privacy import published
-from audit.report.render import html
-from tests.audit.report.sample import config, discovery, sample_record
+from tests.audit.report.sample import config, discovery, html, sample_record
 from tests.audit.report.test_maps import NONE, region
 
 

@@ -8,11 +8,11 @@ from audit.debug.summary import debugged
 from audit.records import AuditRecord, Exhibit, Token
 from audit.records.debugging import Debugging, Neighbour
 from audit.report.debugging import cards, differs, told
+from audit.report.document import debug_html
 from audit.report.privacy import published
-from audit.report.render import debug_html, html
 from audit.stats.signals import signals
 from tests.audit.debug.worlds import FIRST, examples, of_words
-from tests.audit.report.sample import sample_record
+from tests.audit.report.sample import html, sample_record
 
 N = 600
 

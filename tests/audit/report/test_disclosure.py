@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from audit.records import Estimate, Verdict
 from audit.report.privacy import published
-from audit.report.render import html
 from audit.report.text import interval
 from audit.stats.groupings import group_by
 from audit.stats.performance import MEASURES, outcome_gaps
 from audit.stats.rates import wilson
 from audit.tables import TIMES
-from tests.audit.report.sample import estimate, finding, not_testable, sample_record
+from tests.audit.report.sample import estimate, finding, html, not_testable, sample_record
 from tests.audit.report.test_privacy import record_with
 
 K, SMALLEST, FAVOURABLE = 5, 8, 1

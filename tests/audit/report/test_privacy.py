@@ -24,7 +24,6 @@ from audit.records import (
 )
 from audit.report.page import cards, picture_alt
 from audit.report.privacy import published
-from audit.report.render import html
 from audit.report.suppression import masked, withheld
 from audit.store.runs import load_record, write_manifest, write_record
 from tests.audit.report.sample import (
@@ -34,6 +33,7 @@ from tests.audit.report.sample import (
     estimate,
     exhibits,
     finding,
+    html,
     not_testable,
     sample_record,
 )

@@ -14,9 +14,10 @@ import pytest
 
 from audit.errors import OutputError
 from audit.records import AuditRecord, Verdict
-from audit.report.render import FORMATS, html, render
+from audit.report.formats import FORMATS
+from audit.report.render import render
 from audit.store.runs import load_record, write_manifest, write_record
-from tests.audit.report.sample import HOSTILE, sample_record
+from tests.audit.report.sample import HOSTILE, html, sample_record
 
 HERE = Path(__file__).parent
 VOID = {"meta", "br", "link", "img", "input", "hr"}

@@ -8,8 +8,8 @@ import audit.report.backing as backing
 import audit.report.text
 import audit.report.wording as wording
 from audit.records import Gate, Sensitivity, Verdict
-from audit.report.render import TEMPLATES, html
-from tests.audit.report.sample import sample_record
+from audit.report.document import TEMPLATES
+from tests.audit.report.sample import html, sample_record
 
 FORBIDDEN = ("unbiased", "fair model", "debias", "no bias", "passes", "passed", "bias-free", "proves", "discriminat")
 

@@ -1,0 +1,26 @@
+"""What every format is made of: the part of a record that may be published."""
+
+from dataclasses import dataclass
+from typing import final
+
+from audit.records import AuditRecord
+from audit.report.debugging import told
+from audit.report.privacy import published
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A record without what may not be told, and the names of the slices that may (None: nothing was asked).
+
+    `audit.json` is the auditor's file and keeps the whole record, small counts and ids included.
+    """
+
+    record: AuditRecord
+    slices: tuple[str, ...] | None
+
+
+def publication(record: AuditRecord) -> Publication:
+    """What may be published of `record`."""
+    named = told(record)
+    return Publication(published(record), None if named is None else tuple(named))
