@@ -1,5 +1,6 @@
 """The whole audit: `audit.json` is this."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,12 @@ class AuditRecord(Entry):
     limits: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     _folder: Path | None = PrivateAttr(None)
+
+    def file_bytes(self) -> bytes:
+        """`audit.json`: keys sorted, NaN refused."""
+        document = self.model_dump(mode="json")
+        text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        return f"{text}\n".encode()
 
     def located(self, folder: Path) -> "AuditRecord":
         """The same, which knows its run folder."""

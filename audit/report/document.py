@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from audit.records import AuditRecord, Verdict
+from audit.report.look import variables
 from audit.report.publication import Publication
 
 if TYPE_CHECKING:
@@ -19,21 +20,28 @@ def html(shown: Publication) -> bytes:
     """The report as one page of what may be published."""
     from markupsafe import Markup
 
-    from audit.report import backing, candidates, figures, maps, page, shares, text, wording
+    from audit.report import backing, candidates, figures, maps, outline, page, plain, shares, text, wording
 
     record = shown.record
-    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    css = _style()
     cards = page.cards(record)
+    forests = {
+        letter: figures.forests(
+            [f for f in record.findings if outline.section_of(f.question) == letter], name=f"forest-{letter}"
+        )
+        for letter in "EFG"
+    }
     template = _environment().get_template("report.html.j2")
     document = template.render(
-        record=record, page=page, text=text, wording=wording, backing=backing, offers=candidates, Verdict=Verdict,
+        record=record, page=page, text=text, wording=wording, backing=backing, offers=candidates, outline=outline, plain=plain,
+        Verdict=Verdict,
         css=Markup(css),
         csp=_policy(css),
-        summary=wording.summary(record),
-        grid=page.grid(record),
-        questions=page.questions_of(record),
+        summary=plain.summary(record),
+        grid=outline.grid(record),
+        questions=outline.questions_of(record),
         untestable=[finding for finding in record.findings if finding.verdict is Verdict.NOT_TESTABLE],
-        forests=figures.forests(record.findings),
+        forests_of=lambda letter: forests[letter],
         nulls=figures.nulls(record.findings),
         term_charts=figures.term_charts(record.effects, record.model.classes),
         shares=shares.share_chart(record.distributions, regions=bool(record.regions)),
@@ -43,6 +51,7 @@ def html(shown: Publication) -> bytes:
         cards=cards,
         cards_left=len(record.exhibits) - len(cards),
         debugging=shown.slices,
+        record_sha256=shown.sha256,
     )  # fmt: skip
     return document.encode("utf-8")
 
@@ -53,7 +62,7 @@ def debug_html(record: AuditRecord) -> bytes:
 
     from audit.report import debugging, maps, page, text, wording
 
-    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    css = _style()
     first = next((each.scale for each in record.exhibits if each.scale), None)
     template = _environment().get_template("debug.html.j2")
     document = template.render(
@@ -64,6 +73,10 @@ def debug_html(record: AuditRecord) -> bytes:
         cards=debugging.cards(record),
     )  # fmt: skip
     return document.encode("utf-8")
+
+
+def _style() -> str:
+    return variables() + (TEMPLATES / "report.css").read_text(encoding="utf-8")
 
 
 def _policy(css: str) -> str:

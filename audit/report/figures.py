@@ -42,14 +42,14 @@ class Figure:
     caption: str
 
 
-def forests(findings: Sequence[Finding]) -> list[Figure]:
+def forests(findings: Sequence[Finding], *, name: str = "forest") -> list[Figure]:
     """Estimates with intervals and the margin band, if there is one: a chart per question and unit of differences."""
     charts: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         if finding.estimate.low is not None and finding.verdict in MARKERS and finding.estimate.unit != "ratio":
             unit = "difference of rates" if finding.question == "outcome" else finding.estimate.unit
             charts.setdefault((finding.question, unit), []).append(finding)
-    return [_forest(f"forest-{i}", *key, rows) for i, (key, rows) in enumerate(charts.items(), 1)]
+    return [_forest(f"{name}-{i}", *key, rows) for i, (key, rows) in enumerate(charts.items(), 1)]
 
 
 def _forest(name: str, question: str, unit: str, findings: Sequence[Finding]) -> Figure:

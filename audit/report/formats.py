@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final, final
 
 from audit.report.document import html
+from audit.report.pdf import pdf
 from audit.report.publication import Publication
 
 
@@ -20,4 +21,5 @@ class Format:
 
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType({
     "html": Format("one page for people", {"report.html": html}),
+    "pdf": Format("the same page on paper, PDF/UA-1 and PDF/A-2a", {"report.pdf": pdf}),
 })  # fmt: skip

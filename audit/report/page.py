@@ -1,14 +1,13 @@
-"""From a record to what the page shows: the verdict grid, tables with nothing dropped silently, coloured tokens."""
+"""From a record to what its pages show: settings, details of findings, tables with nothing dropped silently, coloured tokens."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, final
 
 import yaml
 from pydantic import JsonValue, ValidationError
 
 from audit.records import (
-    SHOWN,
     AuditRecord,
     Estimate,
     Exhibit,
@@ -17,46 +16,14 @@ from audit.records import (
     RegionShare,
     TermCount,
     Token,
-    ValidityCheck,
-    Verdict,
 )
 from audit.report.text import count, interval, number, p_value
-from audit.report.wording import SEVERITY
 
 MOST_TOKENS, MOST_TOKENS_EACH = 30_000, 1_500
 MOST_TERMS, TOP_TERMS = 500, 12
-MOST_OPEN = 100
 STEPS = 5
-MENTIONED = " (mentioned)"
 MOST_PICTURES = 4_200_000  # characters of base64; a page stays below 5 MB
-CONTENTS: Final = (
-    ("verdicts", "Verdicts"), ("untestable", "Not testable"), ("gates", "Gates"), ("effects", "Effects"),
-    ("findings", "Findings"), ("detectable", "What could have been found"), ("placebos", "Placebos"),
-    ("classes", "Terms by class"), ("regions", "Regions"),
-    ("share", "Shares"), ("candidates", "Candidates"), ("terms", "Terms found"), ("examples", "Misclassified examples"),
-    ("debugging", "Debugging"), ("data", "Data and model"), ("validity", "Validity"),
-    ("ledger", "Ledger"), ("limits", "Limits"), ("provenance", "Provenance"),
-    ("glossary", "Glossary"),
-)  # fmt: skip
-OF_TEXTS, OF_IMAGES = ("classes", "terms"), ("regions",)
 RATES = ("rate", "reference rate")
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Verdicts of one attribute on one question, worst first, with their findings."""
-
-    verdicts: tuple[tuple[Verdict, tuple[Finding, ...]], ...]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One attribute of the verdict grid; a cell per question."""
-
-    attribute: str
-    cells: tuple[Cell, ...]
 
 
 @final
@@ -81,75 +48,6 @@ class Card:
     towards_predicted: tuple[Token, ...]
     towards_label: tuple[Token, ...]
     groups: tuple[str, ...]
-
-
-def questions_of(record: AuditRecord) -> tuple[str, ...]:
-    """The questions, in the order of the findings."""
-    return tuple(dict.fromkeys(finding.question for finding in record.findings))
-
-
-def grid(record: AuditRecord) -> tuple[Row, ...]:
-    """Attribute by question; an attribute that texts mention shares its row with the lexicon's attribute."""
-    questions = questions_of(record)
-    attributes = dict.fromkeys(finding.attribute.removesuffix(MENTIONED) for finding in record.findings)
-    return tuple(
-        Row(attribute, tuple(_cell(record.findings, attribute, question) for question in questions))
-        for attribute in attributes
-    )
-
-
-def _cell(findings: Sequence[Finding], attribute: str, question: str) -> Cell:
-    mine = [f for f in findings if f.question == question and f.attribute.removesuffix(MENTIONED) == attribute]
-    by_verdict = {verdict: tuple(f for f in mine if f.verdict is verdict) for verdict in SEVERITY}
-    return Cell(tuple((verdict, found) for verdict, found in by_verdict.items() if found))
-
-
-def tables(record: AuditRecord) -> list[tuple[str, str, list[Finding]]]:
-    """Question, family and the findings that were tested."""
-    found: dict[tuple[str, str], list[Finding]] = {}
-    for finding in record.findings:
-        if finding.verdict is not Verdict.NOT_TESTABLE:
-            found.setdefault((finding.question, finding.test.family), []).append(finding)
-    return [(question, family, rows) for (question, family), rows in found.items()]
-
-
-def by_requirement(record: AuditRecord) -> list[tuple[str, list[ValidityCheck]]]:
-    """What was asked of the explanation, in order, with its checks."""
-    found: dict[str, list[ValidityCheck]] = {}
-    for each in record.validity:
-        found.setdefault(each.asks, []).append(each)
-    return list(found.items())
-
-
-def shared(rows: Sequence[Finding]) -> list[str]:
-    """Population and unit of a table's estimands, where all its rows have the same."""
-    parts = {"Population": {row.estimand.population for row in rows}, "Unit": {row.estimand.unit for row in rows}}
-    return [f"{name}: {found.pop()}." for name, found in parts.items() if len(found) == 1]
-
-
-def open_findings(record: AuditRecord) -> tuple[list[Finding], int]:
-    """INCONCLUSIVE findings by question and attribute, and how many were left out."""
-    order = questions_of(record)
-    found = sorted(
-        (finding for finding in record.findings if finding.verdict is Verdict.INCONCLUSIVE),
-        key=lambda finding: (order.index(finding.question), finding.attribute),
-    )
-    return found[:MOST_OPEN], max(0, len(found) - MOST_OPEN)
-
-
-def links(record: AuditRecord) -> list[tuple[Finding, list[Finding], list[Finding]]]:
-    """Per pair of groups: the gap of error rates, and the disparities of relevance that are shown and those that are not."""
-    made = []
-    for gap in record.findings:
-        if gap.question == "outcome" and gap.details.get("measure") == "error rate":
-            mine = [
-                f for f in record.findings
-                if f.question == "disparity" and (f.attribute, f.groups) == (gap.attribute, gap.groups)
-                and f.verdict is not Verdict.NOT_TESTABLE
-            ]  # fmt: skip
-            shown = [f for f in mine if f.verdict in SHOWN]
-            made += [(gap, shown, [f for f in mine if f not in shown])] if mine else []
-    return made
 
 
 def details(finding: Finding) -> list[tuple[str, str]]:
@@ -203,13 +101,6 @@ def term_table(terms: Sequence[TermCount], attribute: str) -> tuple[list[TermCou
 def forms(term: TermCount) -> list[tuple[str, int | None]]:
     """Spellings found, most frequent first."""
     return sorted(term.forms.items(), key=lambda item: (-(item[1] or 0), item[0]))[:8]
-
-
-def contents(images: bool) -> list[tuple[str, str]]:  # noqa: FBT001 - called from the template
-    """Anchors and titles of the sections."""
-    titles = {"placebos": "Other masks"} if images else {}
-    left_out = OF_TEXTS if images else OF_IMAGES
-    return [(anchor, titles.get(anchor, title)) for anchor, title in CONTENTS if anchor not in left_out]
 
 
 def people(record: AuditRecord) -> str:

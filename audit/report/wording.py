@@ -1,14 +1,13 @@
 """What the report says in its own words about verdicts, exit codes, the ledger and its terms, and the summary."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
 from audit.questions import QUESTIONS, REQUIREMENTS, Requirement
-from audit.records import SHOWN, AuditRecord, Estimate, Finding, Gate, Verdict
-from audit.report.backing import fragile, graded
-from audit.report.text import WITHHELD, count, interval, listed, number, p_value, percent, plural
+from audit.records import SHOWN, AuditRecord, Finding, Gate, Verdict
+from audit.report.backing import fragile
+from audit.report.text import listed, number, percent, plural
 
 
 @final
@@ -92,6 +91,12 @@ GLOSSARY: Final[dict[str, str]] = {
     "vote) would give another verdict.",
     "Candidate": "what nobody declared and yet differs between groups, or goes with errors: chosen on one half of the examples, tested on "
     "the other, and offered for the next lexicon or mask. A proxy is one that occurs more often in one group.",
+    "Impact ratio": "the rate at which a category is selected (or scores above the median of all) over that of the category with the "
+    "highest rate. The highest is chosen by the data, so that the ratios lie below 1 even where all categories have one rate: compare the "
+    "smallest with what chance alone gives, which stands beside it.",
+    "Four fifths": "a guideline of 29 CFR 1607.4 D: a ratio below 0.8 is generally regarded as evidence of adverse impact; a larger one "
+    "may be too where the difference is significant, and small numbers may make a smaller one mean little.",
+    "Shortfall": "how many more would have been selected at the rate of the reference.",
     "Gate": "a question whose worst verdict sets the exit code.",
     "Ledger": "the account of where the explained logit went: to the words, or to biases, norms, positions and other constants.",
 }
@@ -179,93 +184,6 @@ def not_asked(asked: Collection[str], *, images: bool) -> list[str]:
     """Titles of the questions that the task has and the record does not."""
     task = "image" if images else "text"
     return [question.title for name, question in QUESTIONS.items() if task in question.put and name not in asked]
-
-
-def tested(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings with a verdict about the data."""
-    return [finding for finding in findings if finding.verdict is not Verdict.NOT_TESTABLE]
-
-
-def summary(record: AuditRecord) -> tuple[str, str, str]:
-    """What was asked and came out, the most severe finding, and what stays open."""
-    withheld = "Verdicts on relevance are withheld, because the explanation was not shown to be valid. "
-    severe = _most_severe(record.findings)
-    return _counted(record), (withheld if record.exit_code == 4 else "") + severe, _open(record.findings)
-
-
-def _counted(record: AuditRecord) -> str:
-    counts = Counter(finding.verdict for finding in record.findings)
-    clusters = f" in {plural(record.data.clusters, 'cluster')}" if record.data.clusters else ""
-    verdicts = listed([f"{counts[verdict]} {verdict.value}" for verdict in SEVERITY if counts[verdict]])
-    return (
-        f"{plural(len(record.findings), 'finding')} from {plural(record.data.used, 'example')}{clusters}: "
-        f"{verdicts or 'none'}; accuracy is {_accuracy(record.model.accuracy)}."
-    )
-
-
-def _accuracy(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return WITHHELD
-    return f"{interval(estimate)} ({percent(estimate.level)} interval, n = {count(estimate.n)})"
-
-
-def _graded(findings: Sequence[Finding]) -> str:
-    told = graded(findings)
-    return f" Of the differences of relevance, by intervention: {told}." if told else ""
-
-
-def _most_severe(findings: Sequence[Finding]) -> str:
-    shown = [finding for finding in findings if finding.verdict in SHOWN]
-    if not shown:
-        return (
-            f"No difference was shown in {plural(len(tested(findings)), 'tested finding')}; this does not say that there "
-            "is none, except within the margin where the verdict is EQUIVALENT."
-        )
-    return f"Most severe: {finding_sentence(min(shown, key=_rank))}{_graded(findings)}"
-
-
-def _rank(finding: Finding) -> tuple[int, float, str]:
-    size = abs(finding.estimate.value or 0.0) / finding.margin if finding.margin else 0.0
-    return SEVERITY.index(finding.verdict), -size, finding.id
-
-
-def finding_sentence(finding: Finding) -> str:
-    """One finding in words: the verdict, its numbers, and last what was measured."""
-    estimate, asked = finding.estimate, quantity(finding)
-    clusters = f" in {plural(estimate.clusters, 'cluster')}" if estimate.clusters not in (None, estimate.n) else ""
-    margin = "no margin is declared" if finding.margin is None else f"margin {number(finding.margin)}"
-    return (
-        f"{finding.verdict.value}, {question_title(finding.question)}, {finding.attribute}: {pair(finding)}"
-        f"{f' ({asked})' if asked else ''}, {interval(estimate)} {estimate.unit} "
-        f"({percent(estimate.level)} interval, n = {count(estimate.n)}{clusters}, adjusted p {_equals(finding.test.p_adjusted)}, "
-        f"{margin}). Measured: {finding.estimand.measure}, {finding.estimand.contrast.partition(', ranked')[0]}."
-    )
-
-
-def _equals(p: float | None) -> str:
-    text = p_value(p)
-    return text if text.startswith("<") else f"= {text}"
-
-
-def _open(findings: Sequence[Finding]) -> str:
-    inconclusive = [finding for finding in findings if finding.verdict is Verdict.INCONCLUSIVE]
-    missed = [finding for finding in findings if finding.verdict is Verdict.NOT_TESTABLE]
-    if not inconclusive and not missed:
-        return "Every finding was settled; what lies outside the declared groups was not asked."
-    parts = []
-    if inconclusive:
-        names = _named(inconclusive)
-        parts.append(f"{plural(len(inconclusive), 'INCONCLUSIVE finding')} ({names})")
-    if missed:
-        parts.append(f"{plural(len(missed), 'NOT TESTABLE finding')} ({_named(missed)})")
-    return f"Still open: {' and '.join(parts)}; open means neither a disparity nor its absence is shown."
-
-
-def _named(findings: Sequence[Finding]) -> str:
-    names = dict.fromkeys(
-        f"{finding.attribute.removesuffix(' (mentioned)')} {finding.question}" for finding in findings
-    )
-    return listed(list(names), 4)
 
 
 def gate_verdict(gate: Gate) -> Verdict:

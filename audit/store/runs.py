@@ -37,8 +37,7 @@ def new_run_folder(output: Path, name: str, run_id: str) -> Path:
 
 def write_record(folder: Path, record: AuditRecord) -> None:
     """`audit.json` with sorted keys; NaN is refused."""
-    document = record.model_dump(mode="json")
-    _write(folder / RECORD, json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False))
+    write_atomically(folder / RECORD, record.file_bytes(), cure=CURE)
 
 
 def write_maps(folder: Path, maps: Mapping[str, FloatArray]) -> None:

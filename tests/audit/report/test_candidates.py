@@ -21,7 +21,7 @@ def record(**parts) -> AuditRecord:
 
 def section(shown: AuditRecord) -> str:
     page = html(shown).decode()
-    return page[page.index('<section id="candidates"') :].partition("</section>")[0]
+    return page[page.index('<h3 id="candidates"') :].partition("</section>")[0]
 
 
 def boxed() -> AuditRecord:

@@ -87,7 +87,7 @@ def test_render_writes_one_file_a_format(tmp_path):
 
 
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(OutputError, match=r"--format 'docx': this release renders html; give one of these"):
+    with pytest.raises(OutputError, match=r"--format 'docx': this release renders html, pdf"):
         render(sample_record(), tmp_path, ("html", "docx"))
     assert not list(tmp_path.iterdir())
 
@@ -138,12 +138,9 @@ except ModuleNotFoundError as error:
 
 def test_sections_come_in_the_agreed_order(shown):
     assert [text for level, text in shown.headings if level == "h2"] == [
-        "Verdicts", "What was not testable, and why", "Gates and exit code", "Effects against their margins", "Findings",
-        "What could have been found",
-        "Against placebo words", "Direction of each term, by true class", "Shares of relevance",
-        "Candidates nobody declared", "Terms found in the data",
-        "Misclassified examples", "Data and model", "Validity of the explanation", "Ledger: where the explained logit went", "Limits",
-        "Provenance", "Glossary",
+        "What came out", "Contents", "A. Identity and scope", "B. Data", "C. Protocol", "D. Verdicts", "E. Outcome disparity",
+        "F. Relevance disparity", "G. Outcome and relevance together", "H. Validity of the explanation", "I. Sensitivity",
+        "J. Limits, and what was not tested", "K. Provenance and sign-off", "L. Crosswalk and glossary",
     ]  # fmt: skip
     assert [text for level, text in shown.headings if level == "h1"] == ["film_reviews"]
 
@@ -215,7 +212,7 @@ def test_every_verdict_is_shown_as_symbol_word_and_style(source):
 
 
 def test_the_grid_has_a_row_per_attribute_and_merges_mentions(shown):
-    grid = shown.words[: shown.words.index("16 findings from")]
+    grid = shown.words[: shown.words.index("What could not be tested")]
     assert re.search(
         r"gender ◆ DIFFERENT ● EQUIVALENT × 2 □ INCONCLUSIVE × 2 × NOT TESTABLE □ INCONCLUSIVE ● EQUIVALENT", grid
     )
@@ -258,15 +255,15 @@ def test_both_rates_of_an_outcome_gap_and_their_warnings_are_shown_unfolded(show
 
 def test_what_was_not_testable_is_listed_with_its_reason(shown):
     listed = shown.words[
-        shown.words.index("What was not testable, and why") : shown.words.index("Gates and exit code Exit")
+        shown.words.index("What was not testable, and why") : shown.words.index("What could have been found")
     ]
     for finding in sample_record().findings:
         assert (finding.reason in listed) == (finding.verdict is Verdict.NOT_TESTABLE)
 
 
 def test_what_could_have_been_found_lists_every_inconclusive_finding(source, shown):
-    start = source.index('<section id="detectable"')
-    section = source[start : source.index("</section>", start)]
+    start = source.index('<h3 id="detectable"')
+    section = source[start : source.index('<h3 id="limits"', start)]
     names = [finding.id for finding in sample_record().findings if finding.verdict is Verdict.INCONCLUSIVE]
     assert section.count("<tr><th") - 1 == len(names) == 5
     for part in (
@@ -285,8 +282,8 @@ def test_what_could_have_been_found_is_sorted_by_question_and_counts_what_it_lea
         for finding in reversed(findings)
     )
     page = html(without(findings=many, gates=())).decode()
-    start = page.index('<section id="detectable"')
-    section = page[start : page.index("</section>", start)]
+    start = page.index('<h3 id="detectable"')
+    section = page[start : page.index('<h3 id="limits"', start)]
     assert section.count("<tr><th") - 1 == 100 and "50 INCONCLUSIVE findings more are in the tables above" in section
     titles = re.findall(r'<tr><th scope="row">([^<]*)', section)
     assert titles == ["Outcome gaps"] * 60 + ["Reliance"] * 40  # in the order in which the questions come
@@ -363,4 +360,6 @@ def test_hostile_names_break_neither_ids_nor_charts():
 
 
 def test_formats_are_one_literal_table():
-    assert list(FORMATS) == ["html"]
+    assert list(FORMATS)[:2] == ["html", "pdf"]
+    files = [file for each in FORMATS.values() for file in each.files]
+    assert len(files) == len(set(files)) and all(each.about for each in FORMATS.values())
