@@ -14,11 +14,11 @@ class Report(Block):
 
     examples: Annotated[int, Field(ge=0, le=200)] = Field(12, description="misclassified examples shown")
     show_text: bool = Field(True, description="false: no misclassified examples and no forms of terms are shown")
-    images: People = Field("show", description="photographs of people in the report")
+    images: People = Field("blur", description="photographs in the report; show only where everybody on them agreed")
     smallest_cell: Annotated[int, Field(ge=1)] = Field(
         5, description="counts below it are not shown, nor what they could be computed from; 1 shows all"
     )
-    hash_ids: bool = Field(False, description="ids of examples are shown as keyed hashes")
+    hash_ids: bool = Field(True, description="ids of examples are shown as keyed hashes; false shows the ids")
 
 
 class Debug(Block):

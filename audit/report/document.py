@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
+MOST_TEXT, MOST_LINE, MOST_FILE = 10_000, 1_000, 100_000  # characters
 
 
 def html(shown: Publication) -> bytes:
@@ -52,6 +53,7 @@ def html(shown: Publication) -> bytes:
         cards_left=len(record.exhibits) - len(cards),
         debugging=shown.slices,
         record_sha256=shown.sha256,
+        public=shown.public,
     )  # fmt: skip
     return document.encode("utf-8")
 
@@ -93,17 +95,29 @@ def _environment() -> "Environment":
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=_finalize,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["safe_id"] = _safe_id
+    environment.filters |= {"safe_id": _safe_id, "verbatim": _verbatim}
     return environment
 
 
 def _finalize(value: Any) -> Any:
-    """Every text that is not markup is cleaned of control characters before it is escaped."""
+    """Every text that is not markup is cleaned of control characters and cut to a length that a page can hold, before it is escaped."""
     from markupsafe import Markup
 
+    return _cut(value, MOST_TEXT) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _cut(value: str, most: int) -> str:
     from audit.report.text import clean
 
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    left = len(value) - most
+    return clean(value) if left <= 0 else f"{clean(value[:most])}… ({left:,} more characters)"
+
+
+def _verbatim(value: str) -> Any:
+    """Lines of a file, each cut on its own."""
+    from markupsafe import escape
+
+    return escape(_cut("\n".join(_cut(line, MOST_LINE) for line in value.splitlines()), MOST_FILE))
 
 
 def _safe_id(value: str) -> str:

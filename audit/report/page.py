@@ -116,7 +116,7 @@ def smallest_cell(record: AuditRecord) -> int:
 
 def hashes_ids(record: AuditRecord) -> bool:
     """Whether ids are shown as hashes."""
-    return _setting(record, "hash_ids", False) is True
+    return _setting(record, "hash_ids", False) is True  # a record that is older than the setting
 
 
 def _setting(record: AuditRecord, key: str, default: JsonValue, /) -> JsonValue:
