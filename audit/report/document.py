@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -95,7 +96,7 @@ def _environment() -> "Environment":
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=_finalize,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"safe_id": _safe_id, "verbatim": _verbatim}
+    environment.filters |= {"safe_id": _safe_id, "verbatim": _verbatim, "base64": _base64}
     return environment
 
 
@@ -118,6 +119,13 @@ def _verbatim(value: str) -> Any:
     from markupsafe import escape
 
     return escape(_cut("\n".join(_cut(line, MOST_LINE) for line in value.splitlines()), MOST_FILE))
+
+
+def _base64(value: str) -> Any:
+    """A picture as the page may hold it; nothing where it is no base64."""
+    from markupsafe import Markup
+
+    return Markup(value) if re.fullmatch("[A-Za-z0-9+/]*={0,2}", value) else ""
 
 
 def _safe_id(value: str) -> str:
