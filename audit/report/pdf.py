@@ -19,11 +19,12 @@ from typing import Any, Final, final
 from audit.report.document import TEMPLATES, html
 from audit.report.look import BODY_POINTS, COLOURS, PAPER, SIZES, on_paper
 from audit.report.publication import Publication
-from audit.report.text import clean, when
+from audit.report.text import shorten, when
 
 VOID: Final = ("meta", "br", "img")
 UNSEEN: Final = ("head", "footer")  # typst makes header and page numbers itself
 BREAKABLE: Final = 24  # longer runs without a blank may break anywhere
+MOST_SPOKEN: Final = 4_000  # characters of an alternative text; a string of a PDF holds 32,767 bytes
 CHART: Final = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
 ODD: Final = ("Cc", "Cn", "Co", "Cs")  # categories of characters that PDF/A refuses
 Node = dict[str, Any]
@@ -40,7 +41,7 @@ def pdf(shown: Publication) -> bytes:
     tree.feed(CHART.sub("<svg></svg>", page))
     tree.close()
     document = {
-        "title": f"{clean(record.name)}: bias audit {record.run_id}", "name": safe(clean(record.name)), "run": record.run_id,
+        "title": f"{known(shorten(record.name, 100))}: bias audit {record.run_id}", "name": known(shorten(record.name, 60)), "run": record.run_id,
         "date": when(record.finished)[:10], "body": tree.body, "ids": sorted(tree.ids),
         "colours": {name: shades[PAPER] for name, shades in COLOURS.items()},
         "sizes": {name: size * BODY_POINTS for name, size in SIZES.items()},
@@ -63,7 +64,7 @@ def pdf(shown: Publication) -> bytes:
 
 def _standalone(chart: str) -> str:
     """A chart as a file of its own, in the colours of paper and the font of the page."""
-    named = re.sub(r"<text ", '<text font-family="DejaVu Sans" ', on_paper(chart))
+    named = re.sub(r"<text ", '<text font-family="DejaVu Sans" ', on_paper(known(chart)))
     return named if "xmlns=" in named else named.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
 
 
@@ -74,10 +75,14 @@ def _moment(finished: str) -> datetime:
         return datetime.fromtimestamp(0, UTC)
 
 
+def known(text: str) -> str:
+    """Text with characters that PDF/A refuses, unassigned or of private use, as U+FFFD."""
+    return "".join("\ufffd" if unicodedata.category(c) in ODD and c not in "\n\t" else c for c in text)
+
+
 def safe(text: str) -> str:
-    """Text that PDF/A takes: characters of no category or of private use as U+FFFD, and places to break long runs."""
-    kept = "".join("\ufffd" if unicodedata.category(c) in ODD and c not in "\n\t" else c for c in text)
-    return re.sub(rf"\S{{{BREAKABLE},}}", lambda run: "\u200b".join(re.findall(".{1,8}", run[0])), kept)
+    """The same, with places to break long runs."""
+    return re.sub(rf"\S{{{BREAKABLE},}}", lambda run: "\u200b".join(re.findall(".{1,8}", run[0])), known(text))
 
 
 def _widths(table: Node) -> list[float]:

@@ -19,6 +19,14 @@ N = 600
 
 @pytest.fixture(scope="module")
 def debug() -> Debugging:
+    return summed_up()
+
+
+def debugged_record() -> AuditRecord:
+    return with_debug(summed_up())
+
+
+def summed_up() -> Debugging:
     """Women of the south err in six of ten, others in two."""
     rng = np.random.default_rng(0)
     label, who, place = rng.integers(0, 2, N), rng.choice(["women", "men"], N), rng.choice(["south", "north"], N)
