@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, final
 
 from audit.records import AuditRecord, Verdict
+from audit.report.outline import said
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 CROSSED: Final = (" × ", " x ")
@@ -18,12 +19,6 @@ CROSSED: Final = (" × ", " x ")
 def asked(record: AuditRecord) -> Mapping[str, Any]:
     """The block `compliance` of the recorded config; empty in a record that is older."""
     block = record.config.get("compliance")
-    return block if isinstance(block, Mapping) else NOTHING
-
-
-def declarations(record: AuditRecord) -> Mapping[str, Any]:
-    """What was declared, by key; None or absent is not supplied."""
-    block = asked(record).get("declarations")
     return block if isinstance(block, Mapping) else NOTHING
 
 
@@ -73,7 +68,7 @@ def _valid(*requirements: str) -> Callable[[AuditRecord], bool]:
 # `when` of a field: without it the text does not ask; where it is not known, it asks
 CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType({
     "data may be test data": Condition(
-        lambda record: declarations(record).get("data_kind") != "historical", "the data are declared historical"
+        lambda record: said(record).get("data_kind") != "historical", "the data are declared historical"
     ),
     "ratios of scores": Condition(lambda record: asked(record).get("output") == "score", "ratios are of selection rates"),
     "groups are unknown": Condition(
@@ -153,7 +148,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType({
 
 def audit_age(record: AuditRecord) -> tuple[str | None, str]:
     """The audit against the day of first use: an answer, or None and why there is none. A year ends on the same day of the next."""
-    audited, first = _day(record.finished), _day(declarations(record).get("distribution_date"))
+    audited, first = _day(record.finished), _day(said(record).get("distribution_date"))
     if audited is None:
         return None, "the record has no time of the audit"
     until = f"an audit of {audited} is one year old on {_anniversary(audited)}"

@@ -15,16 +15,11 @@ from audit.config import Declarations
 from audit.config.compliance import SUBJECTS
 from audit.records import AuditRecord, Estimate, ImpactTable
 from audit.records.base import Entry
-from audit.report.conditions import COMPUTED, CONDITIONS, asked, declarations
+from audit.report.conditions import COMPUTED, CONDITIONS, asked
+from audit.report.outline import AXES, SECTIONS, said
 from audit.report.profile import Field, ProfileFile, shipped
 from audit.report.text import WITHHELD, clean, count, interval, listed, number, percent, shorten
 
-SECTIONS: Final[Mapping[str, str]] = {
-    "A": "Identity and scope", "B": "Data", "C": "Protocol", "D": "Verdicts", "E": "Outcome disparity", "F": "Relevance disparity",
-    "G": "Link of outcome and relevance", "H": "Validity of the explanation", "I": "Sensitivity",
-    "J": "Limits and what was not tested", "K": "Provenance and sign-off", "L": "Crosswalk",
-}  # fmt: skip
-AXES: Final = ("sex", "race_ethnicity", "sex x race_ethnicity")
 LENGTH, MOST = 160, 12
 
 
@@ -109,7 +104,7 @@ def row(record: AuditRecord, field: Field) -> Row:
 
 def declared_groups(record: AuditRecord) -> list[tuple[str, list[tuple[str, str | None]]]]:
     """Subject, and label and value of each of its declarations, as written but for unsafe characters; None is not supplied."""
-    given = declarations(record)
+    given = said(record)
     return [
         (subject, [(_label(name), clean(str(given[name])) if given.get(name) else None) for name in names])
         for subject, names in SUBJECTS.items()
@@ -134,7 +129,7 @@ def _answer(record: AuditRecord, field: Field) -> tuple[State, str, str]:
     if field.section:
         return _section(record, field.section, field.needs)
     if field.declaration:
-        value = declarations(record).get(field.declaration)
+        value = said(record).get(field.declaration)
         missing = f"no declaration {field.declaration}"
         return (State.DECLARED, shorten(str(value), LENGTH), "A") if value else (State.MISSING, missing, "")
     if field.impact:
@@ -173,10 +168,10 @@ def _set(value: Any) -> Any:
 
 def _impact(record: AuditRecord, axis: str) -> tuple[State, str, str]:
     """The table of the axis; `all` asks for all three, and names those that there are and those that are missing."""
-    wanted = AXES if axis == "all" else (axis,)
+    wanted = tuple(AXES) if axis == "all" else (axis,)
     found = {each: [table for table in record.impact if _same(table, each) and table.categories] for each in wanted}
-    present = [f"{each}: {clean(tables[0].attribute)}" for each, tables in found.items() if tables]
-    missing = [f"{each}: {_why_no_table(record, each)}" for each, tables in found.items() if not tables]
+    present = [f"{AXES[each]}: {clean(tables[0].attribute)}" for each, tables in found.items() if tables]
+    missing = [f"{AXES[each]}: {_why_no_table(record, each)}" for each, tables in found.items() if not tables]
     where = f"section E, {'; '.join(present)}" if present else ""
     state = State.MISSING if missing else State.SECTION
     return state, "; ".join(filter(None, (where, *missing))), "E" if present else ""

@@ -12,7 +12,8 @@ from audit.errors import ConfigError
 from audit.loading import load_config
 from audit.records import ProtocolChange
 from audit.report.conditions import COMPUTED, CONDITIONS
-from audit.report.crosswalk import SECTIONS, resolve
+from audit.report.crosswalk import resolve
+from audit.report.outline import AXES, SECTIONS
 from audit.report.profile import FOLDER, NAMES, SOURCES, read, shipped
 from tests.audit.report.sample import sample_record
 
@@ -72,6 +73,7 @@ def test_every_source_condition_and_computation_is_used() -> None:
 def test_sections_are_those_of_the_report() -> None:
     assert "".join(SECTIONS) == "ABCDEFGHIJKL"
     assert {field.section for _, field in FIELDS if field.section} <= SECTIONS.keys()
+    assert {field.impact for _, field in FIELDS if field.impact} == {*AXES, "all"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,9 +8,11 @@ from tests.audit.report.words import slips
 
 ROOT = Path(__file__).parents[3]
 REPORT = ROOT / "audit" / "report"
+WORDED = ("wording.py", "plain.py", "outline.py", "conditions.py", "crosswalk.py")
 READ = (
-    *REPORT.glob("templates/*"), *REPORT.glob("profiles/*.yaml"), REPORT / "wording.py", REPORT / "conditions.py", REPORT / "crosswalk.py",
-    ROOT / "audit" / "questions.py", ROOT / "audit" / "config" / "compliance.py", ROOT / "README.md", *(ROOT / "docs").glob("*.md"),
+    *(path for path in (REPORT / "templates").rglob("*") if path.is_file()), *REPORT.glob("profiles/*.yaml"),
+    *(REPORT / name for name in WORDED), ROOT / "audit" / "questions.py", ROOT / "audit" / "config" / "compliance.py",
+    ROOT / "README.md", *(ROOT / "docs").glob("*.md"),
 )  # fmt: skip
 
 
