@@ -158,6 +158,8 @@ def _recorded(record: AuditRecord, field: Field) -> tuple[State, str, str]:
     texts = list(dict.fromkeys(text for value in values if (text := _text(value))))
     if texts:
         return (State.WITHHELD if set(texts) == {WITHHELD} else State.RECORD), shorten("; ".join(texts), LENGTH), ""
+    if path.startswith("provenance.") and record.provenance.platform == WITHHELD:
+        return State.WITHHELD, "left out of the variant for the public", ""
     return (State.RECORD, field.empty, "") if field.empty else (State.MISSING, f"the record has no {path}", "")
 
 

@@ -9,6 +9,7 @@ from audit.records import AuditRecord, Category, Estimate, ImpactTable
 from audit.report.crosswalk import Row, State, declared, declared_groups, filled, profiles
 from audit.report.privacy import published
 from audit.report.profile import NAMES, Field, shipped
+from audit.report.publication import publication
 from tests.audit.report.sample import HOSTILE, sample_record
 
 
@@ -202,6 +203,13 @@ def test_what_is_withheld_says_so_and_counts_neither_as_filled_nor_as_missing() 
     )
     rare = record.model_copy(update={"model": record.model.model_copy(update={"accuracy": accuracy})})
     assert row_of(rare, "nist_ai_rmf", "overall performance").state is State.WITHHELD
+
+
+def test_what_the_public_is_not_told_is_withheld_and_not_missing() -> None:
+    machine = sample_record().provenance.model_copy(update={"hardware": {"processor": "x"}})
+    record = audited().model_copy(update={"provenance": machine})
+    assert row_of(publication(record).record, "eu_ai_act", "hardware").text == "processor x"
+    assert row_of(publication(record, public=True).record, "eu_ai_act", "hardware").state is State.WITHHELD
 
 
 def test_an_empty_value_is_an_answer_only_where_the_file_says_what_it_means() -> None:
