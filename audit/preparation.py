@@ -26,7 +26,9 @@ from audit.tasks.resolving import data_block
 from audit.tasks.task import Task
 from audit.tasks.texts import load_text_task
 
-UNHASHED: Final = {"output", "report", "debug"}
+UNHASHED: Final[dict[str, Any]] = {  # asks nothing of model or data
+    "output": True, "report": True, "debug": True, "compliance": {"declarations": True, "profile": True},
+}  # fmt: skip
 TASKS: Final[Mapping[str, Callable[[LoadedConfig], Task[Any]]]] = MappingProxyType(
     {"text": load_text_task, "image": load_image_task}
 )
@@ -97,11 +99,11 @@ def protocol_change(task: Task[Any], protocol: str, folder: Path) -> ProtocolCha
 
 def _differing(*documents: Mapping[str, Any]) -> list[str]:
     now, then = (dict(_flat(each)) for each in documents)
-    return sorted(
-        name
-        for name in now.keys() | then.keys()
-        if now.get(name) != then.get(name) and name.split(".")[0] not in UNHASHED
-    )
+    return sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name) and _hashed(name))
+
+
+def _hashed(name: str) -> bool:
+    return not any(name == block or name.startswith(f"{block}.") for block, _ in _flat(UNHASHED))
 
 
 def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

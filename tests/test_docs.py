@@ -8,17 +8,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
 
 import lrp
 from audit.cli import main
+from audit.config.compliance import Profile
 from audit.loading import load_config
 
 ROOT = Path(__file__).parents[1]
 ENGINE = ROOT / "docs" / "engine"
-SHOWN = (ROOT / "README.md", ROOT / "docs" / "debugging.md", *ENGINE.glob("*.md"))
+SHOWN = (ROOT / "README.md", ROOT / "docs" / "debugging.md", ROOT / "docs" / "compliance.md", *ENGINE.glob("*.md"))
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in SHOWN}
 README = PAGES["README.md"]
 EXPECTED = {"run": (0, 3, 5)}
@@ -104,3 +106,12 @@ def test_every_rule_and_composite_is_listed_with_its_parameters(
 def test_every_command_is_documented() -> None:
     for name in main.commands:
         assert f"lrp-audit {name}" in README
+
+
+def test_the_example_of_compliance_declares_everything_and_asks_for_every_profile(tmp_path: Path) -> None:
+    (text,) = blocks("yaml", PAGES["docs/compliance.md"])
+    path = tmp_path / "hiring.yaml"
+    path.write_text(text, encoding="utf-8")
+    compliance = load_config(path).config.compliance
+    assert compliance.profile == get_args(Profile)
+    assert all(value for _, value in compliance.declarations) and all(value for _, value in compliance)

@@ -21,7 +21,7 @@ check. {release} are classifiers of text, images and audio of the installed tran
 {plain} are plain torch models. Every model is small, has random weights, biases, gains and running statistics, and is used
 as it is. To add one, add a line to `tests/lrp/zoo.py`.
 
-| check | passes when |
+| check | holds when |
 |---|---|
 {legend}
 
