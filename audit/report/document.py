@@ -22,7 +22,7 @@ def html(shown: Publication) -> bytes:
     """The report as one page of what may be published."""
     from markupsafe import Markup
 
-    from audit.report import backing, candidates, figures, maps, outline, page, plain, shares, text, wording
+    from audit.report import backing, candidates, crosswalk, figures, maps, outline, page, plain, shares, text, wording
 
     record = shown.record
     css = _style()
@@ -35,7 +35,8 @@ def html(shown: Publication) -> bytes:
     }
     template = _environment().get_template("report.html.j2")
     document = template.render(
-        record=record, page=page, text=text, wording=wording, backing=backing, offers=candidates, outline=outline, plain=plain,
+        record=record, page=page, text=text, wording=wording, backing=backing,
+        offers=candidates, outline=outline, plain=plain, crosswalk=crosswalk,
         Verdict=Verdict,
         css=Markup(css),
         csp=_policy(css),

@@ -114,7 +114,7 @@ def choices(record: AuditRecord) -> list[Choice]:
     )
 
 
-def reasons(untestable: Sequence[Finding], most: int = 4) -> list[tuple[str, int, str]]:
+def reasons(untestable: Sequence[Finding], most: int = 3) -> list[tuple[str, int, str]]:
     """Question, how many of its findings could not be tested, and the reason of the first; those with most of them first."""
     counts = Counter(each.question for each in untestable)
     first = {each.question: each.reason for each in reversed(untestable)}

@@ -24,7 +24,7 @@ from audit.report.text import shorten, when
 VOID: Final = ("meta", "br", "img")
 UNSEEN: Final = ("head", "footer")  # typst makes header and page numbers itself
 BREAKABLE: Final = 24  # longer runs without a blank may break anywhere
-MOST_SPOKEN: Final = 4_000  # characters of an alternative text; a string of a PDF holds 32,767 bytes
+MOST_SPOKEN: Final = 4_000  # characters of an alternative text; strings of a PDF end at 32,767 bytes
 CHART: Final = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
 ODD: Final = ("Cc", "Cn", "Co", "Cs")  # categories of characters that PDF/A refuses
 Node = dict[str, Any]
@@ -41,7 +41,8 @@ def pdf(shown: Publication) -> bytes:
     tree.feed(CHART.sub("<svg></svg>", page))
     tree.close()
     document = {
-        "title": f"{known(shorten(record.name, 100))}: bias audit {record.run_id}", "name": known(shorten(record.name, 60)), "run": record.run_id,
+        "title": f"{known(shorten(record.name, 100))}: bias audit {record.run_id}", "run": record.run_id,
+        "name": known(shorten(record.name, 60)),
         "date": when(record.finished)[:10], "body": tree.body, "ids": sorted(tree.ids),
         "colours": {name: shades[PAPER] for name, shades in COLOURS.items()},
         "sizes": {name: size * BODY_POINTS for name, size in SIZES.items()},
