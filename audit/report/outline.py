@@ -12,8 +12,8 @@ from audit.report.text import NONE, number
 from audit.report.wording import SEVERITY
 
 __all__ = [
-    "ADVERSE", "AXES", "SECTIONS", "by_requirement", "choices", "grid", "links", "open_findings", "protocol", "questions_of", "reasons",
-    "said", "section_of", "shared", "tables",
+    "ADVERSE", "AXES", "MOST_ROWS", "SECTIONS", "by_requirement", "choices", "grid", "links", "open_findings", "protocol", "questions_of",
+    "reasons", "said", "section_of", "shared", "shown_ids", "tables", "untestable",
 ]  # fmt: skip
 
 SECTIONS: Final[Mapping[str, str]] = MappingProxyType({
@@ -29,6 +29,7 @@ AXES: Final[Mapping[str, str]] = MappingProxyType({
 })  # fmt: skip
 MENTIONED: Final = " (mentioned)"
 MOST_OPEN: Final = 100
+MOST_ROWS: Final = 200  # of a table of findings: a page stays below 5 MB
 
 
 def section_of(question: str) -> str:
@@ -142,13 +143,30 @@ def _cell(findings: Sequence[Finding], attribute: str, question: str) -> Cell:
     return Cell(tuple((verdict, found) for verdict, found in by_verdict.items() if found))
 
 
-def tables(record: AuditRecord, letter: str) -> list[tuple[str, str, list[Finding]]]:
-    """Question, family and the tested findings of a section."""
+def tables(record: AuditRecord, letter: str) -> list[tuple[str, str, list[Finding], int]]:
+    """Question, family, the tested findings of a section as far as the page has room, and how many are left out."""
     found: dict[tuple[str, str], list[Finding]] = {}
     for finding in record.findings:
         if finding.verdict is not Verdict.NOT_TESTABLE and section_of(finding.question) == letter:
             found.setdefault((finding.question, finding.test.family), []).append(finding)
-    return [(question, family, rows) for (question, family), rows in found.items()]
+    return [(*key, kept(rows, MOST_ROWS), max(0, len(rows) - MOST_ROWS)) for key, rows in found.items()]
+
+
+def kept(findings: Sequence[Finding], most: int) -> list[Finding]:
+    """The most severe in their order."""
+    ranked = sorted(range(len(findings)), key=lambda i: (SEVERITY.index(findings[i].verdict), i))[:most]
+    return [findings[i] for i in sorted(ranked)]
+
+
+def untestable(record: AuditRecord) -> list[Finding]:
+    """Findings that could not be tested."""
+    return [finding for finding in record.findings if finding.verdict is Verdict.NOT_TESTABLE]
+
+
+def shown_ids(record: AuditRecord) -> frozenset[str]:
+    """Of the findings that have a row."""
+    rows = [finding for letter in SECTIONS for *_, found, _ in tables(record, letter) for finding in found]
+    return frozenset(finding.id for finding in [*rows, *untestable(record)[:MOST_ROWS]])
 
 
 def by_requirement(record: AuditRecord) -> list[tuple[str, list[ValidityCheck]]]:
