@@ -14,6 +14,13 @@ Overrides = tuple[str, ...]
 class _Group(click.Group):
     """Prints an `AuditError` as its message alone, and turns it into its exit code."""
 
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        """Keep what was given, before parsing takes it apart."""
+        given = ("lrp-audit", *args)
+        context = super().make_context(info_name, args, *rest, **extra)
+        context.obj = given
+        return context
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
@@ -47,12 +54,13 @@ def main() -> None:
 @config_argument
 @override_option
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for the runs (default: the config's).")
-def run(config: Path, overrides: Overrides, output: Path | None) -> None:
+@click.pass_obj
+def run(command: tuple[str, ...], config: Path, overrides: Overrides, output: Path | None) -> None:
     """Run the audit that CONFIG describes and write its report."""
     from audit.pipeline import run as run_audit
     from audit.summary import print_summary
 
-    finished = run_audit(config, overrides, output)
+    finished = run_audit(config, overrides, output, command=command)
     print_summary(finished.record, finished.folder)
     sys.exit(finished.record.exit_code)
 
