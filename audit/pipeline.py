@@ -33,8 +33,9 @@ from audit.stats.rules import with_rules
 from audit.stats.signals import signals
 from audit.stats.validity import faults, validity_checks
 from audit.stats.verdicts import gate_state, withhold
+from audit.store.manifest import write_manifest
 from audit.store.regression import write_checks
-from audit.store.runs import new_run_folder, write_manifest, write_maps, write_record
+from audit.store.runs import new_run_folder, write_maps, write_record
 from audit.store.virelay import Portfolio, require_h5py, write_virelay
 from audit.store.worklists import write_worklist
 from audit.tables import ExampleTable, ValidityTable
