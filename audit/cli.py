@@ -168,6 +168,25 @@ def _print_signature(run_dir: Path, key: Path | None) -> None:
 
 
 @main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.option("--folder", type=click.Path(path_type=Path), help="Folder of the config (default: as recorded).")
+@click.option("--output", type=click.Path(path_type=Path), help="Keep the new run below this folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
+@click.pass_obj
+def reproduce(command: tuple[str, ...], run_dir: Path, folder: Path | None, output: Path | None, as_json: bool) -> None:  # noqa: FBT001
+    """Run the recorded config of RUN_DIR again and compare estimate by estimate; exit code 2 if one differs."""
+    from audit.reproduction import print_reproduction
+    from audit.reproduction import reproduce as run_again
+
+    made = run_again(run_dir, folder=folder, output=output, command=command)
+    if as_json:
+        click.echo(made.as_json())
+    else:
+        print_reproduction(made)
+    sys.exit(0 if made.holds else 2)
+
+
+@main.command()
 @click.option("--record", is_flag=True, help="The schema of audit.json instead of the config's.")
 def schema(record: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Print the JSON Schema of the config, for editors."""

@@ -98,6 +98,21 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     return LoadedConfig(config, path, path.parent, values, text, tuple(overrides))
 
 
+def recorded_config(
+    document: Mapping[str, Any], source: Path, path: Path, *, written: str = "", overrides: Sequence[str] = ()
+) -> LoadedConfig:
+    """The resolved config that a record, `source`, holds, as if it stood in the file `path`; ConfigError if this release reads no such."""
+    try:
+        config = Config.model_validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = _dotted(first["loc"])
+        raise ConfigError(
+            f"{source}: config.{where}: {first['msg']}; use the release that wrote the record to run its config"
+        ) from None
+    return LoadedConfig(config, path, path.parent, {(): _Place(0, 0, 0, str(source))}, written, tuple(overrides))
+
+
 def _default(document: dict[str, Any], name: str) -> None:
     """Fill in what depends on the file's name and on the task."""
     document.setdefault("name", name)

@@ -79,7 +79,7 @@ def test_a_processor_that_the_system_file_does_not_name_is_named_by_its_kind(
 
 
 def of(folder: Path) -> Provenance:
-    (record,) = folder.glob("small/*/audit.json")
+    record = next(folder.glob("small/*/audit.json"))
     return Provenance.model_validate(json.loads(record.read_text())["provenance"])
 
 
@@ -101,5 +101,8 @@ def test_a_record_keeps_command_config_and_overrides(
     assert {*PACKAGES} <= told.packages.keys()
     assert (told.code_revision, told.code_dirty) == code_revision(HERE)
     assert told.hardware == hardware("cpu")
+    assert CliRunner().invoke(main, words).exit_code == 0
+    first, again = (json.loads(path.read_text()) for path in sorted((tmp_path / "there").glob("small/*/audit.json")))
+    assert {key for key in first if first[key] != again[key]} <= {"started", "finished", "seconds", "run_id"}
     called = run(config, ["gates=[]", "data.limit=50"], tmp_path / "python").record.provenance
     assert called == told.model_copy(update={"command": ()}), "called from Python there is no command"
