@@ -122,9 +122,10 @@ def _counted(found: Sequence[Outcome], noun: str) -> str:
 def print_reproduction(made: Reproduction) -> None:
     """On standard output: what went in, how many came out again, what did not with both values, and one sentence."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-    console.print(_inputs_table(made.inputs))
+    if any(each.state != SAME for each in made.inputs):
+        console.print(_inputs_table(made.inputs))
     same = [each.name for each in made.inputs if each.state == SAME]
-    console.print(Text(clean(f"the same: {', '.join(same) or 'nothing'}")))
+    console.print(Text(clean(f"went in as it did: {', '.join(same) or 'nothing'}")))
     console.print(_counts_table(made.outcomes))
     odd = [each for each in made.outcomes if not each.holds]
     if odd:
