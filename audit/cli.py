@@ -14,6 +14,13 @@ Overrides = tuple[str, ...]
 class _Group(click.Group):
     """Prints an `AuditError` as its message alone, and turns it into its exit code."""
 
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        """Keep what was given, before parsing takes it apart."""
+        given = ("lrp-audit", *args)
+        context = super().make_context(info_name, args, *rest, **extra)
+        context.obj = given
+        return context
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
@@ -47,12 +54,13 @@ def main() -> None:
 @config_argument
 @override_option
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for the runs (default: the config's).")
-def run(config: Path, overrides: Overrides, output: Path | None) -> None:
+@click.pass_obj
+def run(command: tuple[str, ...], config: Path, overrides: Overrides, output: Path | None) -> None:
     """Run the audit that CONFIG describes and write its report."""
     from audit.pipeline import run as run_audit
     from audit.summary import print_summary
 
-    finished = run_audit(config, overrides, output)
+    finished = run_audit(config, overrides, output, command=command)
     print_summary(finished.record, finished.folder)
     sys.exit(finished.record.exit_code)
 
@@ -70,16 +78,19 @@ def check(config: Path, overrides: Overrides) -> None:
 @main.command()
 @click.argument("run_dir", type=click.Path(path_type=Path))
 @click.option("--format", "formats", default="html", show_default=True, help="Comma-separated formats.")
-def report(run_dir: Path, formats: str) -> None:
-    """Render the report of RUN_DIR again, from its record alone."""
+@click.option("--output", type=click.Path(path_type=Path), help="Folder to write to; the run folder stays as it is.")
+def report(run_dir: Path, formats: str, output: Path | None) -> None:
+    """Render the report of RUN_DIR again, from its record alone; of a signed run with --output."""
     from audit.report.render import render
-    from audit.store.runs import load_record, require_untouched, write_manifest
+    from audit.store.manifest import write_manifest
+    from audit.store.runs import load_record, output_folder, require_untouched
 
     record = load_record(run_dir)
     require_untouched(run_dir)
-    for path in render(record, run_dir, tuple(formats.split(","))):
+    for path in render(record, output_folder(run_dir, output), tuple(formats.split(","))):
         click.echo(path)
-    write_manifest(run_dir)
+    if output is None:
+        write_manifest(run_dir)
 
 
 @main.command()
@@ -103,16 +114,76 @@ def explain(
 
 @main.command()
 @click.argument("run_dir", type=click.Path(path_type=Path))
-def verify(run_dir: Path) -> None:
-    """Recompute every hash of RUN_DIR's manifest."""
+@click.option("--key", required=True, type=click.Path(path_type=Path), help="Private ed25519 key: PEM or OpenSSH.")
+@click.option("--name", required=True, help="Who signs.")
+@click.option("--role", required=True, help="As what, such as: independent auditor.")
+@click.option("--replace", is_flag=True, help="Put this signature in the place of another.")
+def sign(run_dir: Path, key: Path, name: str, role: str, replace: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """Sign RUN_DIR: its manifest, which speaks for every file; the passphrase of a key is asked for."""
+    from audit.errors import PassphraseNeeded
+    from audit.store.signatures import sign as sign_run
+
+    try:
+        path = sign_run(run_dir, key, name=name, role=role, replace=replace)
+    except PassphraseNeeded as needed:
+        try:
+            passphrase = click.prompt(f"Passphrase of {key}", hide_input=True, err=True)
+        except click.Abort:
+            raise needed from None
+        path = sign_run(run_dir, key, name=name, role=role, passphrase=passphrase, replace=replace)
+    click.echo(path)
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.option("--key", type=click.Path(path_type=Path), help="Public key of who must have signed: PEM or OpenSSH.")
+def verify(run_dir: Path, key: Path | None) -> None:
+    """Recompute every hash of RUN_DIR's manifest, and check its signature, if it has one."""
+    from audit.report.text import clean
     from audit.store.runs import verify as verify_run
 
-    problems = verify_run(run_dir)
+    problems = verify_run(run_dir, key)
     for problem in problems:
-        click.echo(problem, err=True)
+        click.echo(" ".join(clean(problem).splitlines()), err=True)
     if problems:
         sys.exit(2)
     click.echo(f"{run_dir}: every file is as the run wrote it")
+    _print_signature(run_dir, key)
+
+
+def _print_signature(run_dir: Path, key: Path | None) -> None:
+    """Who signed a run that verifies, and what that shows."""
+    from audit.store.signatures import read_signature
+
+    signed = read_signature(run_dir)
+    if signed is None:
+        click.echo("not signed: that shows that nothing was damaged, not that nobody rewrote files and manifest")
+        return
+    click.echo(f"signed by {signed.name} ({signed.role}) on {signed.date}, key {signed.key_fingerprint}")
+    click.echo(
+        f"by the key in {key}"
+        if key
+        else "without --key that shows that nothing was changed since, not who signed: anybody can make a key"
+    )
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.option("--folder", type=click.Path(path_type=Path), help="Folder of the config (default: as recorded).")
+@click.option("--output", type=click.Path(path_type=Path), help="Keep the new run below this folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
+@click.pass_obj
+def reproduce(command: tuple[str, ...], run_dir: Path, folder: Path | None, output: Path | None, as_json: bool) -> None:  # noqa: FBT001
+    """Run the recorded config of RUN_DIR again and compare estimate by estimate; exit code 2 if one differs."""
+    from audit.reproduction import print_reproduction
+    from audit.reproduction import reproduce as run_again
+
+    made = run_again(run_dir, folder=folder, output=output, command=command)
+    if as_json:
+        click.echo(made.as_json())
+    else:
+        print_reproduction(made)
+    sys.exit(0 if made.holds else 2)
 
 
 @main.command()

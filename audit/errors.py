@@ -26,6 +26,14 @@ class OutputError(AuditError):
     """The run folder cannot be written or read."""
 
 
+class SignatureError(AuditError):
+    """A run cannot be signed, or a key cannot be used."""
+
+
+class PassphraseNeeded(SignatureError):
+    """The key is encrypted, and no passphrase was given."""
+
+
 def did_you_mean(given: str, allowed: Sequence[str]) -> str:
     """The end of an error message, empty if nothing allowed is close.
 

@@ -58,12 +58,18 @@ _Loader: Any = type(
 @final
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A resolved config, its file, the folder that the paths in it are relative to, and where each value was written."""
+    """A resolved config, its file, the folder that the paths in it are relative to, and where each value was written.
+
+    `written` is the file's text, `overrides` are the `--set` beside it; `command` is what the command line was given.
+    """
 
     config: Config
     path: Path
     folder: Path
     places: Mapping[Loc, "_Place"] = field(repr=False)
+    written: str = field(default="", repr=False)
+    overrides: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
 
     def at(self, *loc: int | str) -> str:
         """`file:line:column: path` of a value, for an error message; of the block that would hold it where it was left out."""
@@ -89,7 +95,22 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
         config = Config.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         raise ConfigError("\n".join(_messages(error, reading))) from None
-    return LoadedConfig(config, path, path.parent, values)
+    return LoadedConfig(config, path, path.parent, values, text, tuple(overrides))
+
+
+def recorded_config(
+    document: Mapping[str, Any], source: Path, path: Path, *, written: str = "", overrides: Sequence[str] = ()
+) -> LoadedConfig:
+    """The resolved config that a record, `source`, holds, as if it stood in the file `path`; ConfigError if this release reads no such."""
+    try:
+        config = Config.model_validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = _dotted(first["loc"])
+        raise ConfigError(
+            f"{source}: config.{where}: {first['msg']}; use the release that wrote the record to run its config"
+        ) from None
+    return LoadedConfig(config, path, path.parent, {(): _Place(0, 0, 0, str(source))}, written, tuple(overrides))
 
 
 def _default(document: dict[str, Any], name: str) -> None:

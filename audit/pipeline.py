@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from audit.data.examples import write_quarantine
 from audit.debug.contrasts import OfContrast, OfPairs, Pushes, declared_signals
 from audit.debug.summary import Debugged, debugged
 from audit.errors import DataError, OutputError
-from audit.loading import load_config
+from audit.loading import LoadedConfig, load_config
 from audit.preparation import declared, prepare, protocol_change, protocol_sha256
 from audit.progress import progress, timed
 from audit.questions import QUESTIONS
@@ -33,8 +33,9 @@ from audit.stats.rules import with_rules
 from audit.stats.signals import signals
 from audit.stats.validity import faults, validity_checks
 from audit.stats.verdicts import gate_state, withhold
+from audit.store.manifest import write_manifest
 from audit.store.regression import write_checks
-from audit.store.runs import new_run_folder, write_manifest, write_maps, write_record
+from audit.store.runs import new_run_folder, write_maps, write_record
 from audit.store.virelay import Portfolio, require_h5py, write_virelay
 from audit.store.worklists import write_worklist
 from audit.tables import ExampleTable, ValidityTable
@@ -54,9 +55,22 @@ class Run:
     folder: Path
 
 
-def run(config: str | Path, overrides: Sequence[str] = (), output: str | Path | None = None) -> Run:
-    """Audit what the config file says and write the run folder; raises `AuditError` with the cure for bad input."""
-    loaded = load_config(Path(config), overrides)
+def run(
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    output: str | Path | None = None,
+    *,
+    command: Sequence[str] = (),
+) -> Run:
+    """Audit what the config file says and write the run folder; raises `AuditError` with the cure for bad input.
+
+    `command` is what the command line was given; it is kept in the record.
+    """
+    return run_loaded(replace(load_config(Path(config), overrides), command=tuple(command)), output)
+
+
+def run_loaded(loaded: LoadedConfig, output: str | Path | None = None) -> Run:
+    """The same of a config that is already loaded."""
     if loaded.config.debug.virelay:
         require_h5py(loaded.at("debug", "virelay"))
     began, task = datetime.now(UTC), prepare(loaded)

@@ -20,7 +20,11 @@ from audit.loading import load_config
 
 ROOT = Path(__file__).parents[1]
 ENGINE = ROOT / "docs" / "engine"
-SHOWN = (ROOT / "README.md", ROOT / "docs" / "debugging.md", ROOT / "docs" / "compliance.md", *ENGINE.glob("*.md"))
+SHOWN = (
+    ROOT / "README.md",
+    *(ROOT / "docs" / name for name in ("debugging.md", "compliance.md", "provenance.md")),
+    *ENGINE.glob("*.md"),
+)
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in SHOWN}
 README = PAGES["README.md"]
 EXPECTED = {"run": (0, 3, 5)}
@@ -30,20 +34,40 @@ def blocks(language: str, page: str = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
 
 
-def commands() -> Iterator[str]:
-    for block in blocks("sh"):
+def commands(page: str = README) -> Iterator[str]:
+    for block in blocks("sh", page):
         yield from (line for line in block.splitlines() if line.strip())
 
 
 def test_commands_run_in_the_order_shown(small_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The quickstart config is replaced by a small one, and RUN by the folder that `run` made."""
     monkeypatch.chdir(small_project)
-    shown = [shlex.split(line) for line in commands() if line.startswith("lrp-audit")]
-    assert {words[1] for words in shown} == {"check", "run", "explain", "report", "verify", "schema"}
+    shown = [shlex.split(line) for line in commands() if not line.startswith("make")]
+    assert {words[1] for words in shown if words[0] == "lrp-audit"} == set(main.commands)
     for words in shown:
-        arguments = [word.replace("reports/quickstart_text/RUN", made_run(small_project)) for word in words[1:]]
-        result = CliRunner().invoke(main, arguments)
-        assert result.exit_code in EXPECTED.get(words[1], (0,)), f"{words}: {result.output}"
+        started(words, small_project)
+
+
+def test_commands_of_the_page_on_provenance_run_in_the_order_shown(
+    small_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small_project)
+    cheap = ["checks={examples: 0, validity: 20, candidates: 0}", "debug.clustered=0", "data.limit=90"]
+    sets = [word for value in cheap for word in ("--set", value)]
+    started(["lrp-audit", "run", "configs/quickstart_text.yaml", *sets], small_project, codes=(0, 3, 4, 5))
+    for line in commands(PAGES["docs/provenance.md"]):
+        started(shlex.split(line), small_project)
+
+
+def started(words: list[str], project: Path, codes: tuple[int, ...] = ()) -> None:
+    """Run one shown command in the current folder, the project."""
+    if words[0] != "lrp-audit":
+        assert words[0] == "openssl"
+        subprocess.run(words, check=True, capture_output=True)
+        return
+    arguments = [word.replace("reports/quickstart_text/RUN", made_run(project)) for word in words[1:]]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code in (codes or EXPECTED.get(words[1], (0,))), f"{words}: {result.output}"
 
 
 def made_run(project: Path) -> str:
@@ -69,7 +93,7 @@ def test_shipped_configs_are_valid(path: Path) -> None:
     assert load_config(path).config.name == path.stem
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [name for name, page in PAGES.items() if blocks("python", page)])
 def test_shown_python_runs_and_prints_what_is_shown(name: str, tmp_path: Path) -> None:
     """All blocks of a page in one process of its own; YAML that begins with `# name.yaml` is the file of that name."""
     code, page = "\n".join(blocks("python", PAGES[name])), PAGES[name]

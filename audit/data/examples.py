@@ -134,7 +134,9 @@ def load_examples(
     rows = len(kept) + len(bad)
     drawn, digest = _draw(only(kept, config.ids), reader, config.limit, seed, bad)
     _check_usable(path, len(drawn), bad, index, reader)
-    return _table(config, drawn, tuple(sorted(bad, key=lambda one: one.row)), rows, _sha256(path, kind, digest))
+    table = _names_sha256(drawn) if kind == "folder" else file_sha256(path)
+    sha = sha256(table.encode() + digest).hexdigest() if digest else table
+    return _table(config, drawn, tuple(sorted(bad, key=lambda one: one.row)), rows, sha)
 
 
 def write_quarantine(path: Path, quarantined: Sequence[Quarantined]) -> None:
@@ -302,10 +304,9 @@ def _order(n: int, seed: int) -> list[int]:
     return order
 
 
-def _sha256(path: Path, kind: str, digest: bytes) -> str:
-    """Of the table; with files that belong to its rows, of the table and theirs."""
-    table = sha256(b"").hexdigest() if kind == "folder" else file_sha256(path)
-    return sha256(table.encode() + digest).hexdigest() if digest else table
+def _names_sha256(drawn: Sequence[_Usable[P]]) -> str:
+    """Of a folder's rows, which is all the table it has: the path of each, which holds the class."""
+    return sha256("\0".join(row.id for row in drawn).encode(errors="replace")).hexdigest()
 
 
 def _check_usable(

@@ -91,7 +91,8 @@ def _code(entry: str, folder: Path) -> str:
 
 def _lies_in(name: str, folder: Path) -> bool:
     file = getattr(sys.modules[name], "__file__", None)
-    return bool(file) and Path(str(file)).resolve().is_relative_to(folder.resolve())
+    path = Path(str(file))  # torch.classes claims one that is relative and not there
+    return bool(file) and path.is_file() and path.resolve().is_relative_to(folder.resolve())
 
 
 def _state(weights: Path) -> "Mapping[str, Tensor]":

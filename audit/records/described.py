@@ -113,7 +113,8 @@ class RegionRecord(Entry):
 
     `share` and `net` are means by composite. `ratios` of the mean share are description only: to the mean `area`, to the share when
     the map is `mirrored` and to that when the map is moved to a `random place`. `cells` are rows of 0 and 1 of a region that is
-    the same in every photograph, in the cells of the mean maps.
+    the same in every photograph, in the cells of the mean maps. `sha256` is that of its masks as the model sees them, wherever they
+    come from, of all photographs in their order (None in older records); the hash of the data holds mask and annotation files too.
     """
 
     name: str
@@ -130,6 +131,7 @@ class RegionRecord(Entry):
     net: dict[str, Estimate]
     ratios: dict[str, Estimate]
     cells: tuple[str, ...] = ()
+    sha256: str | None = None
 
 
 class MeanMap(Entry):

@@ -13,7 +13,7 @@ from audit.config import BUILTIN
 from audit.files import write_atomically
 from audit.questions import gates
 from audit.records import SHOWN, AuditRecord, Finding, Grade
-from audit.store.runs import CURE
+from audit.store.manifest import CURE
 
 CHECKS: Final = "checks"
 IDS: Final = "ids.json"

@@ -1,4 +1,4 @@
-"""The run folder: a record, a manifest of hashes written last, and nothing half-written that looks complete."""
+"""The run folder: a record, and nothing half-written that looks complete."""
 
 import contextlib
 import json
@@ -10,12 +10,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from audit.errors import OutputError
-from audit.files import file_sha256, write_atomically
+from audit.files import write_atomically
 from audit.records import SCHEMA_VERSION, AuditRecord
+from audit.store.manifest import CURE, MANIFEST, RECORD, SIGNATURE, altered
 from audit.tables import FloatArray
-
-RECORD, MANIFEST = "audit.json", "manifest.json"
-CURE = "give another folder with --output"
 
 
 def new_run_folder(output: Path, name: str, run_id: str) -> Path:
@@ -88,39 +86,41 @@ def finished_runs(folder: Path) -> Iterator[Mapping[str, Any]]:
                     yield document
 
 
-def write_manifest(folder: Path) -> None:
-    """sha256 of every other file of the folder; its presence says that the run is complete."""
-    hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in _files(folder)}
-    _write(folder / MANIFEST, json.dumps({"sha256": hashes}, indent=2, sort_keys=True))
+def verify(folder: str | Path, key: str | Path | None = None) -> list[str]:
+    """What differs from the manifest, one sentence a file, and what is wrong with the signature; empty when all is as it was written.
 
+    `key`: public key file of who must have signed; without it an unsigned run has no problem, and a signed one may be by anybody.
+    """
+    problems = altered(folder)
+    if key is None and not (Path(folder) / SIGNATURE).exists():
+        return problems
+    from audit.store.signatures import signature_problems
 
-def verify(folder: str | Path) -> list[str]:
-    """What differs from the manifest, one sentence a file; empty when all is as the run wrote it."""
-    run = Path(folder)
-    manifest = run / MANIFEST
-    if not manifest.is_file():
-        raise OutputError(f"{run}: has no {MANIFEST}; give the folder of one finished run")
-    try:
-        wanted: Any = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        wanted = None
-    if not isinstance(wanted, dict):
-        return [f"{manifest}: is not a valid manifest"]
-    present = {path.relative_to(run).as_posix(): path for path in _files(run)}
-    missing = [f"{run / name}: is missing" for name in sorted(wanted.keys() - present.keys())]
-    extra = [f"{run / name}: is not in the manifest" for name in sorted(present.keys() - wanted.keys())]
-    both = sorted(wanted.keys() & present.keys())
-    return (
-        missing
-        + extra
-        + [f"{run / name}: was changed after the run" for name in both if file_sha256(present[name]) != wanted[name]]
-    )
+    return [*problems, *signature_problems(folder, key)]
 
 
 def require_untouched(folder: str | Path) -> None:
-    """Refuse to render from a record that is not the one the run wrote: a new manifest would hide the change."""
-    if any(f"{RECORD}:" in problem for problem in verify(folder)):
+    """Refuse to render from a record that is not the one the run wrote, or was signed: a new manifest would hide the change."""
+    problems = verify(folder)
+    if any(f"{RECORD}:" in problem for problem in problems):
         raise OutputError(f"{Path(folder) / RECORD}: was changed after the run; restore it, or run the audit again")
+    if broken := [problem for problem in problems if f"{SIGNATURE}:" in problem]:
+        raise OutputError(f"{broken[0]}; restore the run folder, or run the audit again")
+
+
+def output_folder(folder: Path, output: Path | None) -> Path:
+    """Where a run's reports are rendered to: `output`, which is made, or the run's own folder unless that is signed."""
+    if output is None:
+        if (folder / SIGNATURE).exists():
+            raise OutputError(f"{folder}: is signed, and another report would break that; write it with --output DIR")
+        return folder
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise OutputError(f"{output}: lies in the run folder, which stays as the run wrote it; {CURE}")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be made ({error.strerror}); {CURE}") from None
+    return output
 
 
 def record_schema() -> dict[str, Any]:
@@ -135,10 +135,6 @@ def record_schema() -> dict[str, Any]:
 
 def _major(version: str) -> str:
     return version.partition(".")[0]
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
 
 
 def _write(path: Path, text: str) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from audit.errors import ConfigError
 from audit.files import write_atomically
-from audit.store.runs import CURE
+from audit.store.manifest import CURE
 from audit.tables import FloatArray, IntArray
 
 FOLDER: Final = "virelay"

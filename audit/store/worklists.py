@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.files import write_atomically
-from audit.store.runs import CURE
+from audit.store.manifest import CURE
 
 CSV: Final = "worklist.csv"
 JSON: Final = "worklist.json"

@@ -1,5 +1,6 @@
 """What the record keeps of image regions: provenance, means with intervals, descriptive ratios, mean maps."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -36,9 +37,20 @@ def region_records(
             **about[name],
             unmatched=unmatched.get(name, 0),
             **_measured(explained, masks, r, cluster),
+            sha256=masks_sha256(masks, r),
         )
         for r, name in enumerate(explained.regions.names)
     )
+
+
+def masks_sha256(masks: MaskTable, r: int) -> str:
+    """Of region `r` in every photograph in turn: how many runs of pixels, and where they start and end."""
+    digest = hashlib.sha256(repr(masks.shape[1:]).encode())
+    for number in masks.number(np.arange(len(masks.area)), r).tolist():
+        runs = slice(masks.first[number], masks.first[number + 1])
+        for values in ([runs.stop - runs.start], masks.start[runs], masks.end[runs]):
+            digest.update(np.asarray(values, dtype="<i8").tobytes())
+    return digest.hexdigest()
 
 
 def _measured(explained: ExplainedImages, masks: MaskTable, r: int, cluster: IntArray) -> dict[str, Any]:

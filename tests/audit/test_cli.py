@@ -321,10 +321,78 @@ def test_schema_verify_and_unknown_run(project: Project, tmp_path: Path) -> None
     assert "audit.json: was changed after the run" in edited.output
 
 
+def made_run(project: Project, tmp_path: Path) -> Path:
+    """A finished run of few rows."""
+    CliRunner().invoke(main, ["run", str(project(rows()))])
+    (folder,) = tmp_path.glob("out/small/*")
+    return folder
+
+
+def ask(*words: str | Path, given: str = "") -> tuple[int, str]:
+    """Exit code and everything that is printed."""
+    result = CliRunner().invoke(main, [str(word) for word in words], input=given)
+    return result.exit_code, result.output
+
+
+def openssl(folder: Path, words: str) -> str:
+    done = subprocess.run(["openssl", *words.split()], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def test_a_signed_run_tells_who_signed_and_refuses_another_report_inside(project: Project, tmp_path: Path) -> None:
+    folder, key, public = made_run(project, tmp_path), tmp_path / "key.pem", tmp_path / "public.pem"
+    openssl(tmp_path, "genpkey -algorithm ed25519 -out key.pem")
+    openssl(tmp_path, "pkey -in key.pem -pubout -out public.pem")
+    assert "not signed" in ask("verify", folder)[1]
+    who = ("--key", key, "--name", "A. Auditor", "--role", "independent auditor")
+    assert ask("sign", folder, *who) == (0, f"{folder / 'signature.json'}\n")
+    code, told = ask("verify", folder)
+    assert code == 0 and "signed by A. Auditor (independent auditor) on 20" in told
+    assert "without --key that shows that nothing was changed since, not who signed" in told
+    openssl(tmp_path, "pkey -pubin -in public.pem -outform DER -out public.der")
+    digest = openssl(tmp_path, "sha256 -r public.der").split()[0]
+    assert f"key {digest}" in told, "the fingerprint is one that openssl prints"
+    code, told = ask("verify", folder, "--key", public)
+    assert code == 0 and f"by the key in {public}" in told
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    code, told = ask("report", folder)
+    assert code == 2 and "is signed, and another report would break that; write it with --output DIR" in told
+    code, told = ask("report", folder, "--output", tmp_path / "new" / "place")
+    assert code == 0 and (tmp_path / "new" / "place" / "report.html").read_bytes() == before[folder / "report.html"]
+    assert ask("report", folder, "--output", folder / "more")[0] == 2
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert ask("sign", folder, *who)[0] == 2
+    assert ask("sign", folder, *who, "--replace")[0] == 0
+    (folder / "report.html").write_text("changed")
+    for words in (("verify", folder, "--key", public), ("sign", folder, *who, "--replace")):
+        code, told = ask(*words)
+        assert code == 2 and "report.html: was changed" in told
+
+
+def test_an_encrypted_key_is_asked_for_its_passphrase_which_is_not_shown(project: Project, tmp_path: Path) -> None:
+    folder, key = made_run(project, tmp_path), tmp_path / "key.pem"
+    openssl(tmp_path, "genpkey -algorithm ed25519 -aes256 -pass pass:open-sesame -out key.pem")
+    command = ("sign", folder, "--key", key, "--name", "A", "--role", "auditor")
+    code, told = ask(*command)
+    assert code == 2 and "key.pem: is encrypted; give its passphrase" in told
+    code, told = ask(*command, given="wrong\n")
+    assert code == 2 and "has another passphrase" in told
+    code, told = ask(*command, given="open-sesame\n")
+    assert code == 0 and "sesame" not in told
+    assert ask("verify", folder)[0] == 0
+
+
+def test_what_verify_prints_holds_no_control_characters(project: Project, tmp_path: Path) -> None:
+    folder = made_run(project, tmp_path)
+    (folder / "a\x1b[31m\nb").write_text("")
+    code, told = ask("verify", folder)
+    assert code == 2 and "\x1b" not in told and len(told.splitlines()) == 1
+
+
 def test_help_imports_nothing_heavy_and_names_every_command() -> None:
     code = (
         "import sys\nfrom audit.cli import main\n"
-        "heavy = {'torch', 'transformers', 'pandas', 'numpy', 'matplotlib', 'pydantic', 'rich'} & set(sys.modules)\n"
+        "heavy = {'torch', 'transformers', 'pandas', 'numpy', 'matplotlib', 'pydantic', 'rich', 'cryptography'} & set(sys.modules)\n"
         "assert not heavy, heavy\nmain(['--help'])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)

@@ -229,6 +229,17 @@ def test_hash_knows_the_table_the_images_and_the_masks(tmp_path: Path) -> None:
     assert len({first, digest(255 - COLOURS, GREY), digest(COLOURS, 255 - GREY)}) == 3
 
 
+def test_hash_of_a_folder_knows_the_class_of_every_photograph(tmp_path: Path) -> None:
+    hashes = set[str]()
+    for name in ("cat/b.png", "dog/b.png"):
+        folder = tmp_path / name.partition("/")[0]
+        for path in ("cat/a.png", name, "dog/c.png"):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(COLOURS).save(folder / path)
+        hashes.add(load(folder).sha256)
+    assert len(hashes) == 2
+
+
 def test_crop_must_fit_under_every_shift(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((20, 20, 3), dtype=np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "a.csv").write_text("id,image,label\n1,a.png,cat\n")

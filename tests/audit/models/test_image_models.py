@@ -26,6 +26,7 @@ from audit.models.face_gender import GENDER, network
 from audit.models.heads import Logits
 from audit.models.image_models import load_image_model
 from audit.models.image_settings import folder_preprocessing, translated
+from audit.models.own_module import own_module
 from audit.models.sources import find
 from audit.models.twins import reinitialised
 
@@ -179,6 +180,16 @@ def test_a_module_of_the_config_leads_one_of_its_name_that_is_imported(tmp_path:
         assert loaded.classes == ("a", "b") and sys.modules["own"] is other
     finally:
         del sys.modules["own"]
+
+
+def test_a_module_is_found_from_its_own_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There `torch.classes`, whose file is told as a relative path, seems to lie beside it."""
+    (tmp_path / "mine.py").write_text("from torch import nn\ndef make():\n    return nn.Linear(4, 2)\n")
+    save_file(torch.nn.Linear(4, 2).state_dict(), tmp_path / "w.safetensors")
+    _, elsewhere = own_module("mine:make", tmp_path / "w.safetensors", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, Path()):
+        assert own_module("mine:make", tmp_path / "w.safetensors", folder)[1] == elsewhere
 
 
 def test_pickled_weights_run_nothing(tmp_path: Path) -> None:

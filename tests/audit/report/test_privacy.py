@@ -25,7 +25,8 @@ from audit.records import (
 from audit.report.page import cards, picture_alt
 from audit.report.privacy import published
 from audit.report.suppression import masked, withheld
-from audit.store.runs import load_record, write_manifest, write_record
+from audit.store.manifest import write_manifest
+from audit.store.runs import load_record, write_record
 from tests.audit.report.sample import (
     config,
     discovery,

@@ -16,7 +16,8 @@ from audit.errors import OutputError
 from audit.records import AuditRecord, Verdict
 from audit.report.formats import FORMATS
 from audit.report.render import render
-from audit.store.runs import load_record, write_manifest, write_record
+from audit.store.manifest import write_manifest
+from audit.store.runs import load_record, write_record
 from tests.audit.report.sample import HOSTILE, html, sample_record
 
 HERE = Path(__file__).parent

@@ -11,16 +11,8 @@ import pytest
 
 from audit.errors import OutputError
 from audit.records import SCHEMA_VERSION, AuditRecord, DataRecord, Estimate, ModelRecord, Provenance
-from audit.store.runs import (
-    MANIFEST,
-    RECORD,
-    load_record,
-    new_run_folder,
-    record_schema,
-    verify,
-    write_manifest,
-    write_record,
-)
+from audit.store.manifest import MANIFEST, RECORD, write_manifest
+from audit.store.runs import load_record, new_run_folder, output_folder, record_schema, verify, write_record
 
 ROOT = Path(__file__).parents[3]
 
@@ -177,16 +169,65 @@ def test_manifest_of_a_subfolder_is_a_file_like_any_other(run: Path) -> None:
     assert verify(run) == [f"{run / 'figures' / MANIFEST}: was changed after the run"]
 
 
-def test_file_replaced_by_a_folder_or_a_dead_link_is_missing(run: Path) -> None:
+def test_file_replaced_by_a_folder_or_a_link_is_told(run: Path) -> None:
     (run / "report.html").unlink()
     (run / "report.html").mkdir()
     (run / "figures" / "a.svg").unlink()
     (run / "figures" / "a.svg").symlink_to("nowhere")
-    assert verify(run) == [f"{run / 'figures/a.svg'}: is missing", f"{run / 'report.html'}: is missing"]
+    assert verify(run) == [
+        f"{run / 'figures/a.svg'}: is a symbolic link, which no run writes",
+        f"{run / 'report.html'}: is an empty folder, which no run writes",
+    ]
+
+
+def test_a_link_to_the_very_same_content_is_no_file_of_the_run(run: Path, tmp_path: Path) -> None:
+    (run / "report.html").rename(tmp_path / "elsewhere.html")
+    (run / "report.html").symlink_to(tmp_path / "elsewhere.html")
+    (run / "more").symlink_to(tmp_path, target_is_directory=True)
+    assert verify(run) == [
+        f"{run / 'more'}: is a symbolic link, which no run writes",
+        f"{run / 'report.html'}: is a symbolic link, which no run writes",
+    ]
+
+
+def test_what_is_hidden_empty_or_no_file_is_told(run: Path) -> None:
+    (run / ".hidden").write_text("")
+    (run / "figures" / ".deep").mkdir()
+    os.mkfifo(run / "pipe")
+    assert verify(run) == [
+        f"{run / '.hidden'}: is not in the manifest",
+        f"{run / 'figures/.deep'}: is an empty folder, which no run writes",
+        f"{run / 'pipe'}: is no regular file, and no run writes such",
+    ]
+
+
+def test_reports_go_elsewhere_or_into_an_unsigned_run(run: Path, tmp_path: Path) -> None:
+    assert output_folder(run, None) == run
+    assert output_folder(run, tmp_path / "new" / "place").is_dir()
+    for inside in (run, run / "new", run / "figures" / ".." / "x"):
+        with pytest.raises(OutputError, match="lies in the run folder, which stays as the run wrote it; give another"):
+            output_folder(run, inside)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"file/x: cannot be made \(Not a directory\); give another folder"):
+        output_folder(run, tmp_path / "file" / "x")
+    (run / "signature.json").write_text("{}")
+    with pytest.raises(OutputError, match="is signed, and another report would break that; write it with --output DIR"):
+        output_folder(run, None)
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"null", b"{}", b'{"sha256": []}', b'{"sha256": null}', b"\xff", b"[" * 100_000]
+    "content",
+    [
+        b'{"sha256": {}, "sha256": {}}',
+        b"",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"sha256": []}',
+        b'{"sha256": null}',
+        b"\xff",
+        b"[" * 100_000,
+    ],
 )
 def test_garbage_manifest_is_reported(content: bytes, run: Path) -> None:
     (run / MANIFEST).write_bytes(content)
