@@ -194,7 +194,7 @@ def _write(
         write_quarantine(folder / "quarantine.jsonl", task.data.quarantined)
         write_maps(folder, gallery.maps)
         write_record(folder, record)
-        render(record, folder)
+        render(record, folder, ("html", *task.loaded.config.report.formats))
         write_manifest(folder)
 
 

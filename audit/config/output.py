@@ -6,12 +6,16 @@ from pydantic import Field
 
 from audit.config.base import Block
 
+Format = Literal["html", "pdf", "json", "csv", "model-card", "junit", "sarif", "ml-bom"]
 People = Literal["show", "blur", "hide"]  # how photographs of people are shown
 
 
 class Report(Block):
     """What the report shows."""
 
+    formats: tuple[Format, ...] = Field(
+        ("html",), description="what a run writes, HTML always: docs/reports.md lists them"
+    )
     examples: Annotated[int, Field(ge=0, le=200)] = Field(12, description="misclassified examples shown")
     show_text: bool = Field(True, description="false: no misclassified examples and no forms of terms are shown")
     images: People = Field("blur", description="photographs in the report; show only where everybody on them agreed")
