@@ -1,6 +1,6 @@
 """Time and size of reports of the largest records: `python -m bench.report_scale RUN_DIR` prints JSON.
 
-The record of a finished run is blown up to 1,000,000 examples, 20 copies of every attribute with their findings and terms, and 200
+The record of a finished run is blown up to 1,000,000 examples, 5 copies of every attribute with their findings and terms, and 200
 shown examples; what a record holds does not grow with the examples otherwise. Floor: the charts, which are drawn whatever the size.
 """
 
@@ -17,7 +17,7 @@ from audit.report.render import render
 from audit.store.runs import load_record
 
 EXAMPLES: Final = 1_000_000
-COPIES: Final = 20
+COPIES: Final = 5
 EXHIBITS: Final = 200
 
 

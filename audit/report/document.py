@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 MOST_TEXT, MOST_LINE, MOST_FILE = 10_000, 1_000, 100_000  # characters
 
 
+@lru_cache(maxsize=1)  # the PDF is made of the same page
 def html(shown: Publication) -> bytes:
     """The report as one page of what may be published."""
     from markupsafe import Markup
@@ -36,7 +37,7 @@ def html(shown: Publication) -> bytes:
     template = _environment().get_template("report.html.j2")
     document = template.render(
         record=record, page=page, text=text, wording=wording, backing=backing,
-        offers=candidates, outline=outline, plain=plain, crosswalk=crosswalk,
+        offers=candidates, outline=outline, plain=plain, crosswalk=crosswalk, figures=figures,
         Verdict=Verdict,
         css=Markup(css),
         csp=_policy(css),

@@ -13,7 +13,7 @@ from audit.report.text import count, interval, listed, number, percent, plural, 
 from audit.report.wording import VERDICTS, pair, quantity, question_title
 
 WIDTH = 7.6  # inches
-MOST_ROWS, MOST_PANELS, MOST_TERMS = 30, 12, 20
+MOST_ROWS, MOST_PANELS, MOST_TERMS, MOST_CHARTS = 30, 12, 20, 12
 PLACEBO_NOTE = (
     "The interval shows sampling error only; p ranks the value among placebo words, which differ from each other too, so an "
     "interval that leaves out 0 is not by itself a difference."
@@ -193,10 +193,14 @@ def _panels(name: str, items: Sequence[Any], draw: Callable[[Any, Any], None], s
 
 
 def term_charts(effects: Sequence[TermEffect], classes: Sequence[str]) -> list[Figure]:
-    """Net relevance of each term by true class, one chart per attribute."""
+    """Net relevance of each term by true class, one chart per attribute, of those whose terms most examples hold."""
     labels = set(classes[: len(CLASS_MARKS)])
     shown = [effect for effect in effects if effect.label in labels and effect.estimate.value is not None]
-    attributes = dict.fromkeys(effect.attribute for effect in shown)
+    held: dict[str, int] = {}
+    for effect in shown:
+        held[effect.attribute] = held.get(effect.attribute, 0) + (effect.estimate.n or 0)
+    largest = sorted(held, key=lambda name: -held[name])[:MOST_CHARTS]
+    attributes = [name for name in held if name in largest]
     return [
         _terms(f"terms-{i}", attribute, [e for e in shown if e.attribute == attribute], classes)
         for i, attribute in enumerate(attributes, 1)

@@ -19,7 +19,7 @@ PUBLIC_CELL: Final = (
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Publication:
     """A record without what may not be told, the names of the slices that may (None: nothing was asked), and the hash of `audit.json`.
 
