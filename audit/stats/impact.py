@@ -29,7 +29,10 @@ MOST: Final = 50  # categories of a table
 DRAWS: Final = 2000
 NO_REASON: Final = "no justification supplied"
 REFERENCE: Final = "the reference, which has the highest rate"
-CHOSEN: Final = "score, effective n; the reference is chosen by the data as the highest, so the ratio is biased below 1: see the smallest to expect"
+CHOSEN: Final = (
+    "score, effective n; the reference is chosen by the data as the highest, "
+    "so the ratio is biased below 1: see the smallest to expect"
+)
 
 
 @final
@@ -78,11 +81,12 @@ def _table(
     if bare.reason:
         return bare
     tally = _tally(column, selected, compliance.exclude_below)
-    categories = _categories(evidence, column, tally, selected)
+    rates = [_rate(evidence, column, i, selected) for i in range(len(tally.names))]
+    categories = _categories(evidence, column, tally, rates, selected)
     return bare.model_copy(
         update={
             "categories": categories,
-            "expected": _expected(evidence, column, tally, selected),
+            "expected": _expected(evidence, column, tally, rates),
             "stratified": tuple(_stratified(evidence, columns, column, tally, selected)),
             "checks": checks(
                 categories, total=len(selected), unknown=tally.unknown, exclude_below=compliance.exclude_below
@@ -104,12 +108,14 @@ def _tally(column: Column, selected: BoolArray, exclude_below: float) -> Tally:
     return Tally(column.names, tuple(n[1:].tolist()), tuple(k[1:].tolist()), int(n[0]), int(k[0]), exclude_below)
 
 
-def _categories(evidence: Evidence, column: Column, tally: Tally, selected: BoolArray) -> tuple[Category, ...]:
+def _categories(
+    evidence: Evidence, column: Column, tally: Tally, rates: Sequence[Rate], selected: BoolArray
+) -> tuple[Category, ...]:  # fmt: skip
     against = {i: _compared(evidence, column, i, tally.reference, selected) for i in _others(tally)}
     corrected = dict(zip(against, adjusted([each.p for each in against.values()], CORRECTIONS["holm"]), strict=True))
     return tuple(
         _compare(bare, tally, i, against[i], corrected[i], evidence.config.statistics.alpha) if i in against else bare
-        for i, bare in enumerate(_bare(evidence, column, tally, i, selected) for i in range(len(tally.names)))
+        for i, bare in enumerate(_bare(evidence, tally, i, each) for i, each in enumerate(rates))
     )
 
 
@@ -128,7 +134,7 @@ def _rate(evidence: Evidence, column: Column, i: int, selected: BoolArray) -> Ra
     return rate(selected[rows], cluster=evidence.examples.cluster[rows])
 
 
-def _bare(evidence: Evidence, column: Column, tally: Tally, i: int, selected: BoolArray) -> Category:
+def _bare(evidence: Evidence, tally: Tally, i: int, found: Rate) -> Category:
     """A category without its comparison: the reference, one that is excluded, or one of which nobody is selected anywhere."""
     unit = "selection rate" if evidence.config.compliance.output == "selection" else "rate of scores above the median"
     excluded = "" if i in tally.compared else _excluded(tally.share(i), evidence.config.compliance)
@@ -137,7 +143,7 @@ def _bare(evidence: Evidence, column: Column, tally: Tally, i: int, selected: Bo
     none = missing(excluded or NONE_SELECTED, level=0.95, unit="ratio of rates", n=tally.n[i])
     return Category(
         name=tally.names[i], n=tally.n[i], selected=tally.selected[i], share=tally.share(i),
-        rate=_rate(evidence, column, i, selected).estimate(0.95, unit=unit),
+        rate=found.estimate(0.95, unit=unit),
         ratio=Estimate(value=1.0, unit="ratio of rates", n=tally.n[i], reason=REFERENCE) if first else none,
         reference=first, excluded=excluded, lowest=lowest, highest=highest, test="none",
     )  # fmt: skip
@@ -182,14 +188,14 @@ def reading(*, below: bool, significant: bool, crosses: bool) -> str:
     return "neither" if not below else "fragile" if crosses else "ratio"
 
 
-def _expected(evidence: Evidence, column: Column, tally: Tally, selected: BoolArray) -> ExpectedMinimum | None:
+def _expected(evidence: Evidence, column: Column, tally: Tally, found: Sequence[Rate]) -> ExpectedMinimum | None:
     """What the smallest ratio would be if those selected, as many as there are, were drawn from all compared categories alike.
 
     Where rows share clusters, sizes and selections are effective ones. None: fewer than two categories, or nobody or all selected.
     """
     if not (others := _others(tally)):
         return None
-    rates = [_rate(evidence, column, i, selected) for i in tally.compared]
+    rates = [found[i] for i in tally.compared]
     sizes = np.array([max(1, round(each.n)) for each in rates])
     total = min(round(sum(each.n * each.value for each in rates)), int(sizes.sum()))
     if total in (0, sizes.sum()):

@@ -76,9 +76,9 @@ class Tally:
 
     def crosses(self, i: int) -> bool:
         """Whether one selection more or less, of whichever category, moves the ratio to the other side of four fifths."""
-        now = self.four_fifths(i)
+        now, ranked = self.four_fifths(i), sorted(self.compared, key=lambda m: self.rates[m], reverse=True)[:3]
         for j in self.compared:
-            others = max((self.rates[m] for m in self.compared if m not in (i, j)), default=Fraction(0))
+            others = next((self.rates[m] for m in ranked if m not in (i, j)), Fraction(0))
             for k in {max(0, self.selected[j] - 1), min(self.n[j], self.selected[j] + 1)}:
                 changed = Fraction(k, self.n[j])
                 mine = changed if j == i else self.rates[i]
