@@ -13,6 +13,9 @@ from audit.tables import TIMES
 
 COARSEST: Final = 0.5  # step of a ratio, beyond which it tells nothing
 FOUR_FIFTHS: Final = 0.8
+UNCOUNTED: Final = (
+    "Counts are not shown, and ratios are rounded or not shown: a count below {} could be computed from them"
+)
 NOT_TOLD: Final = (
     "n", "selected", "share", "lowest", "highest", "four_fifths", "p", "p_adjusted", "deviations", "odds", "shortfall", "crosses",
 )  # fmt: skip
@@ -30,6 +33,7 @@ def shown_impact(table: ImpactTable, told: Told, k: int) -> ImpactTable:
     reference = None if first is None or TIMES in table.attribute or _few(first, k) else first
     return table.model_copy(update={
         "n": None, "unknown": None, "unknown_selected": None, "expected": None, "stratified": (),
+        "reason": table.reason or UNCOUNTED.format(k),
         "categories": tuple(_rounded(each, reference, k) for each in table.categories),
     })  # fmt: skip
 

@@ -145,7 +145,7 @@ def _bare(evidence: Evidence, tally: Tally, i: int, found: Rate) -> Category:
         name=tally.names[i], n=tally.n[i], selected=tally.selected[i], share=tally.share(i),
         rate=found.estimate(0.95, unit=unit),
         ratio=Estimate(value=1.0, unit="ratio of rates", n=tally.n[i], reason=REFERENCE) if first else none,
-        reference=first, excluded=excluded, lowest=lowest, highest=highest, test="none",
+        reference=first, excluded=excluded, lowest=lowest, highest=highest,
     )  # fmt: skip
 
 

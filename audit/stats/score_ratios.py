@@ -17,6 +17,7 @@ from audit.stats.rates import FEWEST, RateGap
 Null = Callable[[RateGap, float], tuple[float, float, float]]
 NONE_SELECTED: Final = "nobody of the reference is selected, so there is no ratio"
 ALL_SELECTED: Final = "all of both are selected, so there is no ratio of odds"
+ENDLESS: Final = "no interval: so few independent units reject no ratio, however large"
 FARTHEST: Final = 1e12  # a ratio that no count of people reaches
 
 
@@ -46,10 +47,13 @@ def _estimate(gap: RateGap, value: float, null: Null, *, level: float, unit: str
     if gap.smaller < 2:
         return bare.model_copy(update={"reason": f"no interval: {FEWEST} in a group"})
     quantile = float(stats.t.ppf((1 + level) / 2, gap.df))
+    high = _end(gap, value, null, -quantile, outwards=1)
+    if high == float("inf"):
+        return bare.model_copy(update={"reason": ENDLESS})
     return bare.model_copy(
         update={
             "low": 0.0 if value == 0 else _end(gap, value, null, quantile, outwards=-1),
-            "high": _end(gap, value, null, -quantile, outwards=1),
+            "high": high,
             "interval": "score, effective n",
             "reason": few(gap.smaller),
         }

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from audit.records import AuditRecord, Category
 from audit.report.privacy import published
 from audit.tables import TIMES
+from tests.audit.report.sample import html
 from tests.audit.report.test_disclosure import (
     CELLS,
     COLUMNS,
@@ -172,6 +173,15 @@ def test_a_small_cell_hides_every_count_of_its_table_and_rounds_ratios(few):
         assert (b.ratio.value, b.reading) == (0.6, "both") and "steps of 0.1" in b.ratio.reason
     else:  # the reference is the category with few
         assert (b.ratio.value, b.reading) == (None, "")
+
+
+def test_the_page_says_why_counts_are_not_shown():
+    predicted, column = counted(**LARGE, c=(113, 3))
+    page = html(record_of(predicted, {"sex": column})).decode()
+    section = page.split('id="impact"')[1].split("<h3")[0]
+    assert (
+        "a count below 5 could be computed from them" in section and "0.027" not in section and ">113<" not in section
+    )
 
 
 def test_an_excluded_category_does_not_tell_its_share():

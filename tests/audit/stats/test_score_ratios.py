@@ -81,3 +81,10 @@ def test_rows_in_clusters_widen_the_interval() -> None:
 def test_one_unit_has_a_ratio_without_an_interval() -> None:
     found = rate_ratio(gap(1, 1, 10, 20))
     assert (found.value, found.low) == (2.0, None) and "fewer than 2 independent units" in found.reason
+
+
+def test_units_too_few_to_reject_any_large_ratio_have_no_interval_and_the_reason() -> None:
+    """Of 2 and 3 clusters Student's t is beyond what any ratio reaches; infinity is no number that a record can hold."""
+    made = RateGap(Rate(0.0, 2, 3, 2), Rate(0.5, 2, 2, 2), 0.0, 3, 1.0)
+    for found in (rate_ratio(made), odds_ratio(made)):
+        assert (found.value, found.low, found.high) == (0, None, None) and "however large" in found.reason
