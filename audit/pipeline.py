@@ -29,6 +29,7 @@ from audit.stats.cases import Evidence
 from audit.stats.discovery import discover
 from audit.stats.families import answer, share_means
 from audit.stats.grades import graded
+from audit.stats.impact import impact
 from audit.stats.rules import with_rules
 from audit.stats.signals import signals
 from audit.stats.validity import faults, validity_checks
@@ -172,6 +173,8 @@ def _answers(task: Task[Any], explained: Explained, evidence: Evidence, validity
     findings = tuple(graded(each, config.margins) for each in found)
     with timed(task.seconds, "discovery"):
         discovery = None if broken else discover(evidence)
+    with timed(task.seconds, "impact"):
+        ratios = impact(evidence)
     return Answers(
         findings=findings,
         gates=tuple(gate_state(question, findings) for question in config.gates),
@@ -179,6 +182,7 @@ def _answers(task: Task[Any], explained: Explained, evidence: Evidence, validity
         validity=checks,
         faults=broken,
         discovery=discovery,
+        impact=ratios,
     )
 
 

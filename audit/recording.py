@@ -17,6 +17,7 @@ from audit.records import (
     Exhibit,
     Finding,
     Gate,
+    ImpactTable,
     ModelRecord,
     ProtocolChange,
     ValidityCheck,
@@ -65,7 +66,7 @@ class Start:
 class Answers:
     """What the statistics hand on; `faults` says why the explanation is not valid, and is empty where it is.
 
-    `discovery` is None where no candidates were looked for.
+    `impact` are ratios of selection; `discovery` is None where no candidates were looked for.
     """
 
     findings: tuple[Finding, ...]
@@ -74,6 +75,7 @@ class Answers:
     validity: tuple[ValidityCheck, ...]
     faults: tuple[str, ...]
     discovery: Discovery | None = None
+    impact: tuple[ImpactTable, ...] = ()
 
 
 def make_record(
@@ -110,6 +112,7 @@ def make_record(
         agreement=agreements(evidence),
         validity=answers.validity,
         discovery=answers.discovery,
+        impact=answers.impact,
         debug=debug,
         gates=answers.gates,
         exit_code=exit_code(answers.gates, valid=not answers.faults),

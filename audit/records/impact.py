@@ -11,8 +11,9 @@ class Category(Entry):
 
     `share` is its part of all examples of a known category. `ratio` is its rate over that of the reference, which has the highest; None
     in it with the reason where the category is `excluded`. Of the ratio under other values of the unknown: `lowest` to `highest`.
-    `p` is two-sided against the reference, `p_adjusted` by Holm over the table; `deviations`: the difference in standard deviations;
-    `shortfall`: selections fewer than at the reference's rate; `crosses`: one selection more or less would move the ratio across .8.
+    `four_fifths`: the ratio is below .8. `p` is two-sided against the reference, `p_adjusted` by Holm over the table; `deviations`:
+    the difference in standard deviations; `shortfall`: selections fewer than at the reference's rate; `crosses`: one selection more
+    or less would move the ratio across .8.
     `reading` is a key of `audit.questions.ADVERSE`.
     """
 
@@ -55,7 +56,8 @@ class ExpectedMinimum(Entry):
 class Stratified(Entry):
     """A category against the reference within `strata` groups of an attribute.
 
-    The common odds ratio, its p (Cochran-Mantel-Haenszel), and the p of one odds ratio in all (Breslow-Day, Tarone).
+    The common odds ratio, its p (Cochran-Mantel-Haenszel), and the p of one odds ratio in all (Breslow-Day, Tarone). `fewest`: the
+    smallest number of selected, or others, of one side in one stratum that is not 0; not published.
     """
 
     category: str
@@ -64,14 +66,15 @@ class Stratified(Entry):
     odds: Estimate
     p: float | None
     p_equal: float | None
+    fewest: int | None = None
 
 
 @final
 class ImpactTable(Entry):
     """Impact ratios of one attribute, or of two crossed. `axis`: sex, race_ethnicity, both joined by ` x `, or "" for none of these.
 
-    `threshold`: the median score of the full sample, where `output` is "score". n + unknown are all audited examples. `checks`: what
-    was recomputed from the categories, and whether it adds up.
+    `threshold`: the median score of the full sample, where `output` is "score". n + unknown are all audited examples,
+    `unknown_selected` of the unknown are selected. `checks`: what was recomputed from the categories, and whether it adds up.
     """
 
     attribute: str
@@ -80,6 +83,7 @@ class ImpactTable(Entry):
     threshold: float | None = None
     n: int | None
     unknown: int | None
+    unknown_selected: int | None = None
     categories: tuple[Category, ...]
     expected: ExpectedMinimum | None = None
     stratified: tuple[Stratified, ...] = ()

@@ -33,11 +33,8 @@ ALL: Final = "all"  # label of an effect over every class
 FEW: Final = "a rate has few events, or few others"
 
 
-def shown_findings(
-    record: AuditRecord, groups: Mapping[str, frozenset[str]], absent: Collection[str], k: int
-) -> tuple[Finding, ...]:
-    """`groups`: those of each column that are withheld; `absent`: regions that few photographs lack, or hold."""
-    told = _told(record, groups, k)
+def shown_findings(record: AuditRecord, told: "Told", absent: Collection[str], k: int) -> tuple[Finding, ...]:
+    """`absent`: regions that few photographs lack, or hold."""
     changed = {compared(each) for each in record.findings if _changes_few(each, k)}
     close, terms = near(record, k), hidden_terms(record.effects, k)
     shown = []
@@ -79,7 +76,7 @@ def _of_term(finding: Finding) -> tuple[str, ...]:
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Told:
+class Told:
     """Attributes of which no `counts` may be shown, no `rates` but those of errors, and none of `errors` either."""
 
     counts: frozenset[str]
@@ -87,8 +84,11 @@ class _Told:
     errors: frozenset[str]
 
 
-def _told(record: AuditRecord, groups: Mapping[str, frozenset[str]], k: int) -> _Told:
-    """Errors of both kinds may be withheld while their sum is shown; without that sum, nothing that adds up to it may be."""
+def told_of(record: AuditRecord, groups: Mapping[str, frozenset[str]], k: int) -> Told:
+    """Of findings and impact tables; `groups` are those of each column that are withheld.
+
+    Errors of both kinds may be withheld while their sum is shown; without that sum, nothing that adds up to it may be.
+    """
     asked = [each for each in record.findings if each.question in OF_COLUMNS]
     tables = rate_tables(record)
     rates = {name for (name, _), table in tables.items() if any(small(n, k) for n in table.events())}
@@ -97,8 +97,10 @@ def _told(record: AuditRecord, groups: Mapping[str, frozenset[str]], k: int) -> 
     counts = {name for (name, _), table in tables.items() if any(small(n, k) for n in table.sizes())}
     counts |= errors | {name for name, hidden in groups.items() if hidden}
     counts |= {each.attribute for each in asked if _set_aside(each, k)}
-    crossed = {each.attribute: parts(each.attribute) for each in asked}
-    return _Told(*(
+    crossed = {
+        name: parts(name) for name in [each.attribute for each in asked] + [each.attribute for each in record.impact]
+    }
+    return Told(*(
         frozenset(name for name, own in crossed.items() if any(parts(other) <= own for other in names))
         for names in (counts, rates, errors)
     ))  # fmt: skip

@@ -1,9 +1,9 @@
 """What of a record may be published: `audit.json` is the auditor's and keeps everything, a report shows this.
 
 Counts of people below k are withheld, and whatever they could be computed from: other cells of a table (`suppression`), rates of
-few events and counts of the same attribute (`disclosure`). Rows that were excluded are shown by reason, however few: they are files
-and cells that could not be read, belong to no group and have no outcome in the audit, and "nothing is dropped silently" needs
-the sum of all rows. Widths of other intervals tell a sample size roughly. Hashed ids hide names from readers; the
+few events and counts of the same attribute (`disclosure`), ratios of rates (`impact`). Rows that were excluded are shown by reason,
+however few: they are files and cells that could not be read, belong to no group and have no outcome in the audit, and "nothing is
+dropped silently" needs the sum of all rows. Widths of other intervals tell a sample size roughly. Hashed ids hide names from readers; the
 key is printed in the report, so who holds a list of ids can find them in it. Cost: milliseconds.
 """
 
@@ -28,7 +28,8 @@ from audit.records import (
     ValidityCheck,
     Withheld,
 )
-from audit.report.disclosure import hidden_terms, shown_findings
+from audit.report.disclosure import hidden_terms, shown_findings, told_of
+from audit.report.impact import shown_impact
 from audit.report.page import hashes_ids, smallest_cell
 from audit.report.suppression import masked, rare, shown_estimate, small, table, withheld, without
 from audit.report.text import WITHHELD
@@ -50,6 +51,7 @@ def _suppressed(record: AuditRecord, k: int) -> AuditRecord:
     labels = table(data.labels, data.used, k)
     regions = tuple(_region(region, data.used, k) for region in record.regions)
     unsure = rare(record.model.accuracy, k)  # whose examples, all misclassified, could be counted
+    told = told_of(record, groups, k)
     absent = frozenset(region.name for region in regions if region.present is None)
     return record.model_copy(
         update={
@@ -71,7 +73,8 @@ def _suppressed(record: AuditRecord, k: int) -> AuditRecord:
             "validity": tuple(_validity(each, k) for each in record.validity),
             "discovery": record.discovery and _discovery(record.discovery, data.used, k),
             "agreement": tuple(_agreement(each, k) for each in record.agreement),
-            "findings": shown_findings(record, groups, absent, k),
+            "findings": shown_findings(record, told, absent, k),
+            "impact": tuple(shown_impact(each, told, k) for each in record.impact),
             "warnings": tuple(_warning(each, k, hidden=unsure) for each in record.warnings),
             "distributions": tuple(_merged(d, k) for d in record.distributions if _many(d, data.used, absent, k)),
         }

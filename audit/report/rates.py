@@ -7,7 +7,7 @@ from typing import Final, final
 from pydantic import JsonValue, ValidationError
 
 from audit.questions import QUESTIONS
-from audit.records import AuditRecord, Estimate, Finding
+from audit.records import AuditRecord, Estimate, Finding, ImpactTable
 from audit.report.suppression import known, small
 from audit.tables import TIMES, UNKNOWN
 
@@ -15,6 +15,9 @@ OF_COLUMNS: Final = tuple(name for name, question in QUESTIONS.items() if questi
 ERROR: Final = "error rate"
 ERRORS_OF_A_CLASS: Final = ("false positive rate", "false negative rate")  # which add up to all errors
 PAIR: Final = ("rate", "reference rate")
+SELECTED: Final = "selection rate"
+ABOVE: Final = "rate of scores above the median"
+OF_OUTPUT: Final = {"selection": SELECTED, "score": ABOVE}  # what an impact table counts
 
 
 @final
@@ -54,6 +57,7 @@ def rate_tables(record: AuditRecord) -> dict[tuple[str, str], RateTable]:
             if rate is not None and rate.value is not None and rate.n is not None and name != "rest":
                 cells = found.setdefault((each.attribute, str(measure)), RateTable()).cells
                 cells[name] = rate.n, round(rate.value * rate.n)
+    _add_impact(record, found)
     for attribute, measure in [key for key in found if key[1] in ERRORS_OF_A_CLASS]:
         _complete(found, attribute, measure)
     for (attribute, measure), table in found.items():
@@ -68,7 +72,36 @@ def rate_tables(record: AuditRecord) -> dict[tuple[str, str], RateTable]:
             for (name, of), other in found.items()
             if of == measure and name != attribute
         )
+    for ratios in record.impact:
+        found[ratios.attribute, OF_OUTPUT[ratios.output]].totals.extend(_of_impact(record, found, ratios))
     return found
+
+
+def _add_impact(record: AuditRecord, found: dict[tuple[str, str], RateTable]) -> None:
+    """Every category of an impact table, and the unknown, are cells; errors of a class are then known of everyone."""
+    for each in record.impact:
+        cells = found.setdefault((each.attribute, OF_OUTPUT[each.output]), RateTable()).cells
+        cells.update({c.name: (c.n, c.selected) for c in each.categories if c.n is not None and c.selected is not None})
+        if each.unknown:
+            cells[UNKNOWN] = each.unknown, each.unknown_selected or 0
+        for measure in ERRORS_OF_A_CLASS:
+            found.setdefault((each.attribute, measure), RateTable())
+
+
+def _of_impact(
+    record: AuditRecord, found: dict[tuple[str, str], RateTable], table: ImpactTable
+) -> Iterator[tuple[tuple[str, ...], int, int | None]]:
+    """What else follows: who is selected and not above the median, or the other way round; who is unknown on both of two axes."""
+    if table.output == "score" and (table.attribute, SELECTED) in found:
+        above = found[table.attribute, ABOVE].cells
+        yield from (((name,), *cell) for name, cell in found[table.attribute, SELECTED].cells.items() if name in above)
+    own = [each for each in record.impact if each.attribute in table.attribute.split(TIMES)]
+    if len(own) == 2:
+        n, events = (
+            sum(getattr(each, part) or 0 for each in own) - (getattr(table, part) or 0)
+            for part in ("unknown", "unknown_selected")
+        )
+        yield (), n, events
 
 
 def _complete(found: dict[tuple[str, str], RateTable], attribute: str, measure: str) -> None:
@@ -87,10 +120,38 @@ def _of_data(
     accuracy, everyone = record.model.accuracy, tuple(table.cells)
     if measure == ERROR and accuracy.value is not None and accuracy.n is not None:
         yield everyone, accuracy.n, accuracy.n - round(accuracy.value * accuracy.n)
+    if measure in ERRORS_OF_A_CLASS and (total := _errors_of_a_class(record)):
+        yield everyone, *total[measure]
     labels = [n for n in record.data.labels.values() if n is not None]
     yield from ((everyone, n, None) for n in (record.data.used, *labels))
     sizes = known(record.data.attributes.get(attribute, {}))
     yield from (((name,), sizes[name], None) for name in everyone if name in sizes)
+
+
+def _errors_of_a_class(record: AuditRecord) -> dict[str, tuple[int, int]] | None:
+    """Of two true classes, how many examples each has and how many errors, where an impact table tells who is selected.
+
+    Errors of both kinds add up to all; those selected less those truly favourable are one kind less the other.
+    """
+    whole = [each for each in record.impact if each.output == "selection" and each.categories]
+    labels, accuracy = known(record.data.labels), record.model.accuracy
+    target = record.config.get("target")
+    favoured = target.get("favour") if isinstance(target, dict) else None
+    if (
+        not whole
+        or len(labels) != 2
+        or not isinstance(favoured, str)
+        or favoured not in labels
+        or accuracy.value is None
+        or accuracy.n is None
+    ):
+        return None
+    selected = sum(each.selected or 0 for each in whole[0].categories) + (whole[0].unknown_selected or 0)
+    favourable = labels[favoured]
+    positive = (accuracy.n - round(accuracy.value * accuracy.n) + selected - favourable) // 2
+    negative = positive - selected + favourable
+    sizes = sum(labels.values()) - favourable, favourable
+    return dict(zip(ERRORS_OF_A_CLASS, zip(sizes, (positive, negative), strict=True), strict=True))
 
 
 def _of_crossed(
@@ -148,9 +209,17 @@ def _of_both(finding: Finding) -> list[Estimate]:
     return [finding.estimate, *([unmatched] if unmatched else [])]
 
 
+def _sizes(record: AuditRecord, finding: Finding) -> dict[str, int]:
+    """How many examples each group of its attribute holds, where the column or an impact table says so."""
+    if finding.question not in OF_COLUMNS:
+        return {}
+    told = [{c.name: c.n for c in each.categories} for each in record.impact if each.attribute == finding.attribute]
+    return known(record.data.attributes.get(finding.attribute) or next(iter(told), {}))
+
+
 def _totals(record: AuditRecord, finding: Finding) -> list[int]:
-    """How many examples its groups hold, where the column says so."""
-    sizes = known(record.data.attributes.get(finding.attribute, {})) if finding.question in OF_COLUMNS else {}
+    """How many examples its groups hold."""
+    sizes = _sizes(record, finding)
     if set(finding.groups) <= sizes.keys():
         return [sum(sizes[name] for name in finding.groups)]
     return [sum(n for name, n in sizes.items() if name != UNKNOWN)] if sizes else []
@@ -158,6 +227,6 @@ def _totals(record: AuditRecord, finding: Finding) -> list[int]:
 
 def _of_each(record: AuditRecord, finding: Finding) -> list[tuple[int, Estimate]]:
     """The size of each of its groups, with the rate of that group."""
-    sizes = known(record.data.attributes.get(finding.attribute, {})) if finding.question in OF_COLUMNS else {}
+    sizes = _sizes(record, finding)
     rates = [estimate_of(finding.details.get(name)) for name in ("rate", "reference rate")]
     return [(sizes[name], rate) for name, rate in zip(finding.groups, rates, strict=False) if rate and name in sizes]

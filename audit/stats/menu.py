@@ -8,6 +8,7 @@ from typing import Final, final
 
 from audit.config import Checks, Margins, Statistics
 from audit.questions import QUESTIONS, REQUIREMENTS, Put, Question, Task
+from audit.stats.menu_impact import about_ratios
 
 
 @final
@@ -125,6 +126,7 @@ def page() -> str:
             CHECKED,
             VALID + "\n".join(_requirements()) + "\n",
             CANDIDATES,
+            about_ratios(),
         ]
     )
 

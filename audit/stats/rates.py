@@ -93,11 +93,10 @@ class RateGap:
         )
 
     @property
-    def p(self) -> float | None:
-        """Two-sided p of equal rates: pooled score test at effective sample sizes.
+    def deviations(self) -> float | None:
+        """The difference in standard deviations of equal rates: pooled, at effective sample sizes.
 
-        None if a side has fewer than 2 clusters, or if the rates differ and nothing varies. One row per cluster: the
-        chi-squared test without continuity correction. Clustered: Student's t with Welch's df.
+        None if a side has fewer than 2 clusters, or if the rates differ and nothing varies.
         """
         if self.smaller < 2:
             return None
@@ -106,9 +105,17 @@ class RateGap:
         variances = pooled * (1 - pooled) / n
         variance = variances.sum() - 2 * self.correlation * np.sqrt(variances.prod())
         if variance <= 0:
-            return 1.0 if self.value == 0 else None
-        statistic = abs(self.value) / np.sqrt(variance)
-        return float(2 * stats.t.sf(statistic, self.df))
+            return 0.0 if self.value == 0 else None
+        return float(self.value / np.sqrt(variance))
+
+    @property
+    def p(self) -> float | None:
+        """Two-sided p of equal rates: pooled score test; None where there are no `deviations`.
+
+        One row per cluster: the chi-squared test without continuity correction. Clustered: Student's t with Welch's df.
+        """
+        found = self.deviations
+        return None if found is None else float(2 * stats.t.sf(abs(found), self.df))
 
 
 def rate(successes: BoolArray, *, cluster: NDArray[Any]) -> Rate:

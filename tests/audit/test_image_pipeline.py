@@ -127,6 +127,16 @@ def test_the_record_tells_where_masks_come_from_and_how_much_relevance_they_hold
     assert all(each.closure_max < 1e-4 for each in finished.record.ledger)
 
 
+def test_impact_ratios_are_those_of_the_written_predictions(finished: Run) -> None:
+    frame = pd.read_parquet(finished.folder / "examples.parquet")
+    rates = (frame["predicted"] == "cat").groupby(frame["who"]).mean()
+    (table,) = finished.record.impact
+    assert table.attribute == "who" and {each.name: each.rate.value for each in table.categories} == pytest.approx(
+        rates.to_dict()
+    )
+    assert {each.name: each.ratio.value for each in table.categories} == pytest.approx((rates / rates.max()).to_dict())
+
+
 def test_every_question_has_its_rows_and_fixed_regions_say_how_to_be_tested(finished: Run) -> None:
     rows = {finding.id: finding for finding in finished.record.findings}
     assert rows["reliance.regions.box"].verdict is not Verdict.NOT_TESTABLE

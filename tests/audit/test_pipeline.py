@@ -219,6 +219,9 @@ def test_unknown_attribute_values_are_counted_never_dropped(project: Project) ->
     assert record.data.used == 120
     outcome = next(f for f in record.findings if f.id.startswith("outcome.error_rate.region"))
     assert outcome.estimate.n == 80
+    (table,) = record.impact
+    assert (table.n, table.unknown, [each.name for each in table.categories]) == (80, 40, ["north", "south"])
+    assert table.checks["categories and unknown add up to all examples"] and "impact" in record.seconds
 
 
 def test_report_is_rendered_again_without_torch_from_the_record_alone(project: Project) -> None:

@@ -100,9 +100,9 @@ class Attacker:
         return round(float(weights @ np.array(self.values))) if exact else None
 
 
-def attacked(record, about) -> Attacker:
-    """What follows from the tables, n, and rates times n, of a published record."""
-    mind = Attacker([], [])
+def attacked(record, about, mind=None) -> Attacker:
+    """What follows from the tables, n, and rates times n, of a published record; `mind` may know something before."""
+    mind = mind or Attacker([], [])
     mind.learn(CELLS, record.data.used)
     tables = [
         *(

@@ -1,0 +1,102 @@
+"""Impact tables as reports may show them: whole, or, where a count below k could be computed, names and rounded ratios.
+
+A table counts who is selected, as findings on selection rates do: what is withheld of an attribute's rates or counts is withheld of both.
+"""
+
+from typing import Final
+
+from audit.records import Category, Estimate, ImpactTable, Stratified
+from audit.report.disclosure import Told
+from audit.report.suppression import outward, rounding, shown_estimate, small, unvalued
+from audit.report.text import WITHHELD
+from audit.tables import TIMES
+
+COARSEST: Final = 0.5  # step of a ratio, beyond which it tells nothing
+FOUR_FIFTHS: Final = 0.8
+UNCOUNTED: Final = (
+    "Counts are not shown, and ratios are rounded or not shown: a count below {} could be computed from them"
+)
+NOT_TOLD: Final = (
+    "n", "selected", "share", "lowest", "highest", "four_fifths", "p", "p_adjusted", "deviations", "odds", "shortfall", "crosses",
+)  # fmt: skip
+
+
+def shown_impact(table: ImpactTable, told: Told, k: int) -> ImpactTable:
+    """Of an attribute of which counts or rates are withheld, names, ratios and readings; a ratio of crossed attributes is none of these,
+    as what it crosses tells the sums of its counts."""
+    if table.attribute not in told.counts | told.rates:
+        return table.model_copy(update={
+            "categories": tuple(_whole(each, k) for each in table.categories),
+            "stratified": tuple(_stratified(each, k) for each in table.stratified),
+        })  # fmt: skip
+    first = next((each for each in table.categories if each.reference), None)
+    reference = None if first is None or TIMES in table.attribute or _few(first, k) else first
+    return table.model_copy(update={
+        "n": None, "unknown": None, "unknown_selected": None, "expected": None, "stratified": (),
+        "reason": table.reason or UNCOUNTED.format(k),
+        "categories": tuple(_rounded(each, reference, k) for each in table.categories),
+    })  # fmt: skip
+
+
+def _whole(each: Category, k: int) -> Category:
+    """Without small numbers of clusters."""
+    return each.model_copy(update={
+        "rate": shown_estimate(each.rate, k), "ratio": shown_estimate(each.ratio, k),
+        "odds": each.odds and shown_estimate(each.odds, k),
+    })  # fmt: skip
+
+
+def _stratified(each: Stratified, k: int) -> Stratified:
+    """Without counts; without numbers where a stratum has a small cell, which its odds ratio could tell."""
+    odds, update = shown_estimate(each.odds, k, counts=False), {"fewest": None}
+    if small(each.fewest, k):
+        return each.model_copy(update=update | {"odds": unvalued(odds, WITHHELD), "p": None, "p_equal": None})
+    return each.model_copy(update=update | {"odds": odds})
+
+
+def _few(each: Category, k: int) -> bool:
+    """Whether few examples of it are selected, or few are not."""
+    return any(small(n, k) for n in (each.selected, (each.n or 0) - (each.selected or 0)))
+
+
+def _rounded(each: Category, reference: Category | None, k: int) -> Category:
+    """Name and ratio; `reference`: None where ratios to it would tell a small count.
+
+    A reading goes where four fifths lie within the rounding; whether one selection would change it would tell a count.
+    """
+    ratio, step = _ratio(each, reference, k)
+    below = ratio.value is not None and abs(ratio.value - FOUR_FIFTHS) > step / 2
+    return each.model_copy(
+        update={
+            **dict.fromkeys(NOT_TOLD),
+            "test": "",
+            "rate": _unsaid(each.rate),
+            "ratio": ratio,
+            "excluded": _without_share(each.excluded),
+            "reading": each.reading.replace("fragile", "ratio") if below else "",
+        }
+    )
+
+
+def _ratio(each: Category, reference: Category | None, k: int) -> tuple[Estimate, float]:
+    """A ratio without its interval, in steps of which each leaves k numbers of selected or more, to who knows all but how the
+    selected are shared between the category and its reference; and the step."""
+    bare = each.ratio.model_copy(update={"n": None, "clusters": None, "dropped": 0, "low": None, "high": None})
+    if each.reference or bare.value is None:
+        return bare.model_copy(update={"reason": _without_share(bare.reason)}), 0.0
+    if reference is None or _few(each, k) or not (each.n and reference.n and reference.selected):
+        return _unsaid(each.ratio), 0.0
+    both = 1 + (each.selected or 0) / reference.selected
+    least = 2 * k * both * reference.n / (each.n * reference.selected)
+    if rounding(least) > COARSEST:
+        return _unsaid(each.ratio), 0.0
+    return outward(bare, least), rounding(least)
+
+
+def _unsaid(estimate: Estimate) -> Estimate:
+    return unvalued(estimate.model_copy(update={"n": None, "clusters": None, "dropped": 0}), WITHHELD)
+
+
+def _without_share(excluded: str) -> str:
+    """The rule and the reason, of `share; rule: reason`."""
+    return excluded.partition(" % of the examples of a known category; ")[2] or excluded
