@@ -8,10 +8,10 @@ PEERS_INSTALL := .venv-peers/bin/python -m pip install -qq --disable-pip-version
 PEERS_READY := .venv-peers/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench planted rehearsal coverage simulate peers wheel clean
+.PHONY: help setup demo test check bench planted rehearsal coverage simulate peers sample-report wheel clean
 
 help: ## show this help
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
 
 setup: $(READY) ## only set up .venv
 
@@ -51,6 +51,11 @@ peers: $(READY) $(PEERS_READY) ## compare with zennit, LXT, captum and autoLRP i
 	  .venv-peers/bin/python -m bench.peers.reference $$peer .venv-peers/$$peer.npz && \
 	  $(BIN)/python -m bench.peers.compare $$peer .venv-peers/$$peer.npz || exit 1; done
 	.venv-peers/bin/python -m bench.peers.speed
+
+sample-report: $(READY) ## audit the text demonstration without its texts and write reports/sample/ (four minutes)
+	rm -rf build/sample
+	$(BIN)/lrp-audit run configs/quickstart_text.yaml --output build/sample --set report.examples=0 || test $$? -eq 5
+	$(BIN)/python -m tests.sample build/sample/quickstart_text/*
 
 wheel: $(READY) ## build the wheel into dist/
 	rm -rf build
