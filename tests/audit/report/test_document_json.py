@@ -11,7 +11,8 @@ from audit.errors import OutputError
 from audit.records import AuditRecord, Discovery
 from audit.report.document_json import encoded, report_json
 from audit.report.publication import publication
-from audit.store.runs import load_record, write_manifest, write_record
+from audit.store.manifest import write_manifest
+from audit.store.runs import load_record, write_record
 from tests.audit.report.complete import HOSTILE, complete_record, hostile_record, shown
 
 

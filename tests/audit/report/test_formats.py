@@ -17,7 +17,6 @@ KEPT_BACK = (
     b"film%20reviews",
     b"Linux-6.1",
     b"r00000",
-    b"actress</",
 )
 
 
