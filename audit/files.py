@@ -1,11 +1,15 @@
-"""Single files: their hash, and writes that leave the old file or the whole new one, never a half."""
+"""Single files: their hash, writes that leave the old file or the whole new one, never a half, and cells that are no formulas."""
 
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from audit.errors import OutputError
+
+FORMULA: Final = re.compile("(?:\\A(?=[\t\r\n])|(?:\\A|(?<=[;\t\r\n]))(?=[=+@\uff1d\uff0b\uff20\uff0d-]))")
 
 
 def file_sha256(path: Path) -> str:
@@ -28,3 +32,12 @@ def write_atomically(path: Path, content: bytes, *, cure: str) -> None:
             raise
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); {cure}") from None
+
+
+def inert(cell: object) -> object:
+    """A cell of a table that no spreadsheet takes for a formula, wherever it splits the line; numbers stay numbers.
+
+    >>> inert("=1+1"), inert("a;@SUM(A1)"), inert(-0.5), inert("a - b")
+    ("'=1+1", "a;'@SUM(A1)", -0.5, 'a - b')
+    """
+    return FORMULA.sub("'", cell) if isinstance(cell, str) else cell

@@ -13,7 +13,6 @@ from audit.records import AuditRecord, Finding, Verdict
 from audit.report.candidates import told
 from audit.report.text import interval, listed, p_value
 from audit.report.wording import exit_sentence, gate_extent, quantity
-from audit.stats.verdicts import within
 
 WIDTH = 150
 STYLES = {
@@ -92,6 +91,6 @@ def _verdict(finding: Finding) -> str:
     fragile = (", fragile" if finding.fragile else "") + (f", {graded.value}" if graded else "")
     if finding.verdict is Verdict.DIFFERENT and finding.margin is not None:
         return (
-            "DIFFERENT, inside margin" if within(finding.estimate, finding.margin) else "DIFFERENT, may exceed"
+            "DIFFERENT, inside margin" if finding.estimate.within(finding.margin) else "DIFFERENT, may exceed"
         ) + fragile
     return finding.verdict.value + fragile

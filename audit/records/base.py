@@ -31,3 +31,7 @@ class Estimate(Entry):
     def left_out(self) -> int | None:
         """How many examples were dropped; None where that is not published."""
         return None if self.n is None else self.dropped
+
+    def within(self, margin: float) -> bool:
+        """Whether the interval lies strictly inside -margin to margin."""
+        return self.low is not None and self.high is not None and -margin < self.low and self.high < margin

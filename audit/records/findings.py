@@ -170,6 +170,13 @@ class Finding(Entry):
         return finding_html(self)
 
     @property
+    def settled(self) -> bool:
+        """Whether it is shown to lie strictly inside its margin, as a gate that holds needs of all that it tests."""
+        if self.verdict is not Verdict.DIFFERENT:
+            return self.verdict is Verdict.EQUIVALENT
+        return self.margin is not None and self.estimate.within(self.margin)
+
+    @property
     def fragile(self) -> bool:
         """Whether another choice would give another verdict or direction."""
         return bool(self.flips)

@@ -56,8 +56,13 @@ def checked(finding: Finding) -> list[str]:
 
 def graded(findings: Sequence[Finding]) -> str:
     """How many findings on relevance have each grade, strongest first; empty where none has one."""
-    counts = Counter(each.grade for each in findings if each.grade and QUESTIONS[each.question].explained)
+    counts = Counter(each.grade for each in findings if each.grade and explained(each))
     return listed([f"{counts[grade]} {grade.value}" for grade in Grade if counts[grade]])
+
+
+def explained(finding: Finding) -> bool:
+    """Whether it rests on relevance; so is taken what asks a question of another release."""
+    return finding.question not in QUESTIONS or QUESTIONS[finding.question].explained
 
 
 def detectable(finding: Finding) -> str:

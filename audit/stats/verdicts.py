@@ -44,14 +44,14 @@ def _compare(
         )
     if significant and _beyond(estimate, margin):
         return Verdict.BREACH, f"significant, and the adjusted interval lies wholly beyond the margin of {margin:g}"
-    if significant and within(estimate, margin):
+    if significant and estimate.within(margin):
         return Verdict.DIFFERENT, f"significant, and inside the margin of {margin:g}"
     if significant:
         return (
             Verdict.DIFFERENT,
             f"significant, but the interval does not settle whether it exceeds the margin of {margin:g}",
         )
-    if within(equivalence, margin):
+    if equivalence.within(margin):
         bounds = f"{100 * equivalence.level:.4g} % interval [{equivalence.low:.3g}, {equivalence.high:.3g}]"
         return Verdict.EQUIVALENT, f"both one-sided tests reject a difference of {margin:g} or more ({bounds})"
     return Verdict.INCONCLUSIVE, f"neither a difference nor its absence within the margin of {margin:g} is shown"
@@ -59,11 +59,6 @@ def _compare(
 
 def _beyond(estimate: Estimate, margin: float) -> bool:
     return estimate.low is not None and estimate.high is not None and (estimate.low > margin or estimate.high < -margin)
-
-
-def within(estimate: Estimate, margin: float) -> bool:
-    """Whether the interval lies strictly inside -margin to margin."""
-    return estimate.low is not None and estimate.high is not None and -margin < estimate.low and estimate.high < margin
 
 
 def standard_error(estimate: Estimate) -> float | None:
@@ -103,18 +98,12 @@ def gate_state(question: str, findings: Sequence[Finding]) -> Gate:
     """
     mine = [finding for finding in findings if finding.question == question]
     tested = [finding for finding in mine if finding.verdict is not Verdict.NOT_TESTABLE]
-    state = "holds" if all(map(_settled, tested)) else "inconclusive"
+    state = "holds" if all(finding.settled for finding in tested) else "inconclusive"
     if any(finding.verdict is Verdict.BREACH for finding in tested):
         state = "breached"
     return Gate(
         question=question, state=state if tested else "not tested", findings=tuple(finding.id for finding in mine)
     )
-
-
-def _settled(finding: Finding) -> bool:
-    if finding.verdict is Verdict.DIFFERENT:
-        return finding.margin is not None and within(finding.estimate, finding.margin)
-    return finding.verdict is Verdict.EQUIVALENT
 
 
 def withhold(findings: Sequence[Finding], faults: Sequence[str], questions: Collection[str]) -> tuple[Finding, ...]:

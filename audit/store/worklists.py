@@ -10,12 +10,11 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.files import write_atomically
+from audit.files import inert, write_atomically
 from audit.store.manifest import CURE
 
 CSV: Final = "worklist.csv"
 JSON: Final = "worklist.json"
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Named(Protocol):
@@ -32,7 +31,7 @@ class Named(Protocol):
 
 
 def write_worklist(folder: Path, columns: Mapping[str, NDArray[Any]], groups: Sequence[Named]) -> None:
-    """`worklist.csv`, a row per group and example with the `columns` `[n]`, the id first; `worklist.json`, the ids by group."""
+    """`worklist.csv`, a row per group and example with the `columns` `[n]`, the id first; `worklist.json`, the exact ids by group."""
     (name, ids), *others = columns.items()
     places = [_ordered(group) for group in groups]
     listed = [
@@ -44,7 +43,7 @@ def write_worklist(folder: Path, columns: Mapping[str, NDArray[Any]], groups: Se
     writer.writerow(("kind", "group", name, *(title for title, _ in others)))
     for group, at in zip(groups, places, strict=True):
         rows = zip(*(values[at].tolist() for values in columns.values()), strict=True)
-        writer.writerows((group.dimension, *map(_inert, (group.name, *row))) for row in rows)
+        writer.writerows((group.dimension, *map(inert, (group.name, *row))) for row in rows)
     write_atomically(folder / CSV, table.getvalue().encode(), cure=CURE)
     text = json.dumps({"groups": listed}, indent=1, ensure_ascii=False)
     write_atomically(folder / JSON, f"{text}\n".encode(), cure=CURE)
@@ -53,8 +52,3 @@ def write_worklist(folder: Path, columns: Mapping[str, NDArray[Any]], groups: Se
 def _ordered(group: Named) -> NDArray[np.int64]:
     at = np.flatnonzero(group.rows)
     return at if group.rank is None else at[np.argsort(-group.rank[at], kind="stable")]
-
-
-def _inert(cell: object) -> object:
-    """A cell that no spreadsheet takes for a formula; JSON has the exact id."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

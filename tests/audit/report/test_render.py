@@ -17,6 +17,7 @@ from audit.config.output import Format
 from audit.errors import OutputError
 from audit.records import AuditRecord, Verdict
 from audit.report.formats import FORMATS
+from audit.report.publication import publication
 from audit.report.render import render
 from audit.store.manifest import write_manifest
 from audit.store.runs import load_record, write_record
@@ -90,7 +91,9 @@ def test_render_writes_one_file_a_format(tmp_path):
 
 
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(OutputError, match=r"--format 'docx': this release renders html, pdf"):
+    with pytest.raises(
+        OutputError, match=r"--format 'docx': this release renders html, pdf, json, .*; give one of these"
+    ):
         render(sample_record(), tmp_path, ("html", "docx"))
     assert not list(tmp_path.iterdir())
 
@@ -119,7 +122,8 @@ from pathlib import Path
 from audit.records import AuditRecord
 from audit.report.render import render
 folder = Path(sys.argv[1])
-render(AuditRecord.model_validate_json((folder / "record.json").read_text(encoding="utf-8")), folder)
+from audit.report.formats import FORMATS
+render(AuditRecord.model_validate_json((folder / "record.json").read_text(encoding="utf-8")), folder, tuple(FORMATS))
 try:
     import pandas
 except ModuleNotFoundError as error:
@@ -137,6 +141,8 @@ except ModuleNotFoundError as error:
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "blocked: pandas\n"), done.stderr
     assert (tmp_path / "report.html").read_bytes() == source.encode("utf-8")
+    for file, make in (each for name in FORMATS if name != "html" for each in FORMATS[name].files.items()):
+        assert (tmp_path / file).read_bytes() == make(publication(sample_record())), file
 
 
 def test_sections_come_in_the_agreed_order(shown):
@@ -362,7 +368,11 @@ def test_hostile_names_break_neither_ids_nor_charts():
     assert set(page.links) <= set(page.ids)
 
 
-def test_formats_are_one_literal_table():
+def test_formats_and_their_files_are_those_of_the_documentation_and_of_the_config():
     assert list(FORMATS) == list(get_args(Format))
+    page = (HERE.parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE)
+    told = {name: (about.strip(), re.findall("`([^`]+)`", files)) for name, files, about in rows}
+    assert told == {name: (each.about, list(each.files)) for name, each in FORMATS.items()}
     files = [file for each in FORMATS.values() for file in each.files]
-    assert len(files) == len(set(files)) and all(each.about for each in FORMATS.values())
+    assert len(files) == len(set(files)) and not {"audit.json", "manifest.json"} & set(files)

@@ -1,0 +1,95 @@
+"""What a build server should make of each finding of a gate; the rules are those of the exit code, so both say the same."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, final
+
+from audit.records import AuditRecord, Finding, Gate, Verdict
+from audit.report import wording
+from audit.report.text import count, interval, number, p_value, percent, shorten
+
+INVALID: Final = 4  # exit code: the explanation was not shown to be valid
+MOST: Final = 4_000  # characters of a message
+
+
+class Outcome(StrEnum):
+    """Of a finding for its gate; the first two, and nothing else, keep a gate from holding."""
+
+    BREACHED = "breached"
+    OPEN = "not shown to lie inside its margin"
+    UNTESTED = "not testable"
+    HELD = "shown to lie inside its margin"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One finding of a gate, and in words what it comes to."""
+
+    finding: Finding
+    outcome: Outcome
+    message: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A gate and its findings."""
+
+    gate: Gate
+    cases: tuple[Case, ...]
+
+    @property
+    def title(self) -> str:
+        """Of the question."""
+        return shorten(wording.question_title(self.gate.question), 160)
+
+    @property
+    def unsaid(self) -> str:
+        """Why the gate does not hold, where none of its findings says so, as where none could be tested; else empty."""
+        said = any(each.outcome in (Outcome.BREACHED, Outcome.OPEN) for each in self.cases)
+        held = self.gate.state == "holds"
+        return "" if said or held else f"{self.title}: {self.gate.state}, {wording.gate_sentence(self.gate)}"
+
+
+def suites(record: AuditRecord) -> list[Suite]:
+    """A suite a gate, a case a finding."""
+    known = {finding.id: finding for finding in record.findings}
+    return [
+        Suite(gate, tuple(_case(known[key], held=gate.state == "holds") for key in gate.findings if key in known))
+        for gate in record.gates
+    ]
+
+
+def faults(record: AuditRecord) -> str:
+    """Why the explanation is not valid; empty where it is, or is not required to be."""
+    if record.exit_code != INVALID:
+        return ""
+    told = [warning for warning in record.warnings if warning.startswith("the explanation is not valid")]
+    return shorten(" ".join((wording.exit_sentence(INVALID), *told)), MOST)
+
+
+def _case(finding: Finding, *, held: bool) -> Case:
+    return Case(finding, _outcome(finding, held=held), shorten(_message(finding), MOST))
+
+
+def _outcome(finding: Finding, *, held: bool) -> Outcome:
+    """`held`: the gate holds, and so do its findings, though an interval that would show it may be withheld."""
+    if finding.verdict is Verdict.NOT_TESTABLE:
+        return Outcome.UNTESTED
+    if finding.verdict is Verdict.BREACH:
+        return Outcome.BREACHED
+    return Outcome.HELD if held or finding.settled else Outcome.OPEN
+
+
+def _message(finding: Finding) -> str:
+    """Verdict, what it is about, numbers and reason; never in which direction, which is not shown of most."""
+    asked, title = wording.quantity(finding), wording.question_title(finding.question)
+    about = f"{finding.verdict.value}, {title}, {finding.attribute}: {wording.pair(finding)}{f' ({asked})' if asked else ''}"
+    if finding.verdict is Verdict.NOT_TESTABLE:
+        return f"{about}. {finding.reason}"
+    estimate, margin = finding.estimate, number(finding.margin)
+    return (
+        f"{about}, {interval(estimate)} {estimate.unit} ({percent(estimate.level)} interval, n = {count(estimate.n)}, adjusted p "
+        f"{p_value(finding.test.p_adjusted)}, margin {margin}). {finding.reason}"
+    )

@@ -1,0 +1,165 @@
+"""A record with every part that a format may show, and the same with hostile text in the place of every word of it."""
+
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel
+
+from audit.config.compliance import Declarations
+from audit.records import (
+    Agreement,
+    AuditRecord,
+    Category,
+    Check,
+    Estimate,
+    Grade,
+    ImpactTable,
+    RegionRecord,
+    Sensitivity,
+    Stratified,
+    ValidityCheck,
+    Verdict,
+)
+from audit.report.privacy import published
+from audit.report.publication import Publication
+from tests.audit.report.sample import estimate, sample_record
+
+LONG = 100_000
+HOSTILE = {
+    "formula": "=cmd|' /C calc'!A0", "plus": "+1", "sum": "@SUM(A1)", "minus": "-2+3", "wide": "＝1+1", "other separator": "a;=1+1;b",
+    "escape": "\x1b[31m", "script": "<script>alert(1)</script>", "link": "](http://x)", "picture": "![a](http://x/y.png)",
+    "address": "see www.evil.org, http://evil.org or mailto:me@evil.org", "table": "| a | b |\n|---", "yaml": "---\nname: x",
+    "yaml key": "x: [1, {a: &b", "cdata": "]]>", "override": "\u202e", "nul": "a\x00b", "line": "long " * 200_000,
+    "word": "w" * 1_000_000, "surrogate": "\ud800 lone \udfff", "carriage": "a\rb\r\n=c\td", "separators": "a\u2028b\u2029c\x85d",
+    "heading": "# h", "number": "1. x", "code": "``` `a`", "brace": "{0} {{7*7}} $x$ \\[y\\]", "entity": "&lt;b&gt; &#60;i&#62;",
+    "empty": "", "blank": " \n ",
+}  # fmt: skip
+DECLARED = {
+    **{name: f"declared {name}" for name in Declarations.model_fields}, "license": "Apache-2.0", "contact": "audit@example.org",
+}  # fmt: skip
+
+
+def complete_record() -> AuditRecord:
+    """The sample with regions, impact tables, other choices, interventions, validity and declarations."""
+    record = sample_record()
+    first, *others = record.findings
+    backed = first.model_copy(
+        update={
+            "grade": Grade.SUPPORTED, "grounds": "hiding by mask and by deletion points the same way",
+            "sensitivity": (Sensitivity(changed="without 'her'", estimate=estimate(0.04, 0.03), verdict=Verdict.INCONCLUSIVE),),
+            "checks": (Check(by="mask", estimate=estimate(0.05, 0.02), flips=estimate(0.01, 0.004, unit="share")),),
+        }
+    )  # fmt: skip
+    share = {"cp_lrp": estimate(0.2, 0.01, unit="share of |R|")}
+    region = RegionRecord(
+        name="hat", source="masks/hat", provenance="drawn", present=80, absent=20, aligned=False, size=estimate(0.1, 0.01, unit="share"),
+        share=share, net=share, ratios={"area": estimate(2.0, 0.2, unit="ratio")},
+    )  # fmt: skip
+    return record.model_copy(
+        update={
+            "findings": (backed, *others), "regions": (region,), "concentration": {"cp_lrp": estimate(0.4, 0.1)}, "impact": (_impact(),),
+            "agreement": (Agreement(composite="cp_lrp", by="mask", spearman=estimate(0.4, 0.1), sign=estimate(0.8, 0.1)),),
+            "validity": (
+                ValidityCheck(asks="random order", by="mask", estimate=estimate(0.3, 0.1), holds=True),
+                ValidityCheck(asks="likeness of the copy", by="cp_lrp", estimate=estimate(0.1, 0.1), holds=None),
+            ),
+            "config": {**record.config, "compliance": {"profile": ["model_card"], "declarations": DECLARED}},
+            "provenance": record.provenance.model_copy(
+                update={"config_path": "configs/film reviews.yaml", "packages": {"lrp-audit": "0.1.0", **record.provenance.packages}}
+            ),
+        }
+    )  # fmt: skip
+
+
+def _impact() -> ImpactTable:
+    def category(name: str, ratio: float, **known: Any) -> Category:
+        return Category(
+            name=name, n=300, selected=100, share=0.5, rate=estimate(0.4 * ratio, 0.05, unit="rate"),
+            ratio=estimate(ratio, 0.1, unit="ratio"), **known,
+        )  # fmt: skip
+
+    return ImpactTable(
+        attribute="gender", axis="sex", output="selection", n=600, unknown=31, checks={"counts add up": True},
+        categories=(
+            category("male", 1.0, reference=True),
+            category("female", 0.75, p=0.01, p_adjusted=0.02, odds=estimate(0.6, 0.2, unit="odds ratio")),
+            category("other", 0.9, excluded="a smaller share than 2 %"),
+        ),
+        stratified=(Stratified(category="female", by="site", strata=3, odds=estimate(0.7, 0.2), p=0.03, p_equal=0.4),),
+    )  # fmt: skip
+
+
+def hostile_record(text: str) -> AuditRecord:
+    """The complete record with `text` around every word that data, config or names may hold; a long one in a few places."""
+    record = complete_record()
+    if len(text) < LONG:
+        return _around(record, text)
+    first, *others = record.findings
+    long = first.model_copy(
+        update={
+            name: _around(getattr(first, name), text) for name in ("id", "attribute", "groups", "reason", "grounds")
+        }
+    )
+    findings, given = (long, *others), {**DECLARED, "intended_purpose": text, "license": text}
+    gates = (
+        record.gates[0].model_copy(update={"findings": (findings[0].id, *record.gates[0].findings)}),
+        *record.gates[1:],
+    )
+    changes = {
+        "findings": findings,
+        "gates": gates,
+        "name": text,
+        "config": {**record.config, "compliance": {"declarations": given}},
+        "data": _around(record.data, text),
+    }
+    return record.model_copy(update=changes)
+
+
+def shown(record: AuditRecord) -> Publication:
+    """What formats are made of; texts that no file can hold are allowed here, so the hash of `audit.json` is invented."""
+    return Publication(published(record), None, "5" * 64)
+
+
+def untold(record: AuditRecord) -> AuditRecord:
+    """The same with every value of an estimate withheld."""
+    return _without_values(record)
+
+
+def _around(value: Any, text: str) -> Any:
+    if isinstance(value, BaseModel):
+        kept = (
+            {"question"} if text != HOSTILE["script"] else set()
+        )  # no data can change a question, but another release
+        fields = {
+            name: getattr(value, name) if name in kept else _around(getattr(value, name), text)
+            for name in type(value).model_fields
+        }
+        return type(value).model_construct(**fields)
+    if isinstance(value, dict):
+        return {_key(key, text): _around(each, text) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_around(each, text) for each in value)
+    return f"{text}{value}{text}" if isinstance(value, str) and not isinstance(value, Enum) else value
+
+
+def _key(key: str, text: str) -> str:
+    """Keys of settings and of details stay, as no data can change them; every other key is a name."""
+    return key if key in SETTINGS else f"{text}{key}{text}"
+
+
+SETTINGS = {
+    "task", "compliance", "declarations", "report", "smallest_cell", "show_text", "hash_ids", "measure", "rate", "reference rate",
+    "lrp-audit", *Declarations.model_fields, *Estimate.model_fields,
+}  # fmt: skip
+
+
+def _without_values(value: Any) -> Any:
+    if isinstance(value, Estimate):
+        return Estimate(value=None, n=None, reason="not shown")
+    if isinstance(value, BaseModel):
+        return value.model_copy(
+            update={name: _without_values(getattr(value, name)) for name in type(value).model_fields}
+        )
+    if isinstance(value, tuple | list):
+        return type(value)(_without_values(each) for each in value)
+    return {key: _without_values(each) for key, each in value.items()} if isinstance(value, dict) else value
