@@ -1,71 +1,86 @@
 """The report as PDF/UA-1 and PDF/A-2a: the page's own tree of tags, typeset by typst.
 
-The page is well-formed and made by our template; each tag has one rule in `report.typ`. Texts travel as strings of a JSON file and charts
-and pictures as files, so that nothing in them is ever markup. Fonts are those that matplotlib and typst bring: the same bytes on every
-machine; scripts that they lack (CJK, emoji) show as boxes that name the script, and can still be copied. Cost: 0.5 to 3 s.
+Each tag has one rule in `report.typ`. Texts travel as strings of a JSON file, charts and pictures as files, so that nothing in them is ever
+markup. Fonts are those that matplotlib and typst bring: the same bytes on every machine. Scripts that they lack (CJK, emoji) show as boxes
+that name the script, and can still be copied; where typst refuses a text for a sign that no font can set, all that DejaVu Sans lacks
+becomes U+FFFD. Cost: 0.5 to 3 s.
 """
 
-import base64
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
-from html.parser import HTMLParser
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, final
+from typing import Any, Final
 
+from audit.errors import OutputError
 from audit.report.document import TEMPLATES, html
 from audit.report.look import BODY_POINTS, COLOURS, PAPER, SIZES, on_paper
+from audit.report.page_tree import PageTree
 from audit.report.publication import Publication
 from audit.report.text import shorten, when
 
-VOID: Final = ("meta", "br", "img")
-UNSEEN: Final = ("head", "footer")  # typst makes header and page numbers itself
-BREAKABLE: Final = 24  # longer runs without a blank may break anywhere
-MOST_SPOKEN: Final = 4_000  # characters of an alternative text; strings of a PDF end at 32,767 bytes
 CHART: Final = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
 ODD: Final = ("Cc", "Cn", "Co", "Cs")  # categories of characters that PDF/A refuses
-Node = dict[str, Any]
+REFUSED: Final = ("\ufeff", "\u1680")
+LOST: Final = "\ufffd"
 
 
 def pdf(shown: Publication) -> bytes:
-    """`report.pdf`; the same bytes for the same record."""
+    """`report.pdf`; the same bytes for the same record. Raises `OutputError` where typst refuses it."""
     import typst
-    from matplotlib import get_data_path
 
-    record, page = shown.record, html(shown).decode("utf-8")
-    charts = CHART.findall(page)
-    tree = _Tree()
+    page, problem = html(shown).decode("utf-8"), ""
+    for settable in (known, plain):
+        try:
+            return _typeset(shown, settable(page), settable)
+        except typst.TypstError as error:
+            problem = error.message
+    raise OutputError(
+        f"report.pdf: cannot be typeset ({problem:.200}); leave pdf out of --format, and report this with the record"
+    )
+
+
+def _typeset(shown: Publication, page: str, settable: Callable[[str], str]) -> bytes:
+    import typst
+
+    record, tree = shown.record, PageTree()
     tree.feed(CHART.sub("<svg></svg>", page))
     tree.close()
-    document = {
-        "title": f"{known(shorten(record.name, 100))}: bias audit {record.run_id}", "run": record.run_id,
-        "name": known(shorten(record.name, 60)),
-        "date": when(record.finished)[:10], "body": tree.body, "ids": sorted(tree.ids),
-        "colours": {name: shades[PAPER] for name, shades in COLOURS.items()},
+    document: dict[str, Any] = {
+        "title": f"{settable(shorten(record.name, 100))}: bias audit {record.run_id}",
+        "name": settable(shorten(record.name, 60)), "run": record.run_id, "date": when(record.finished)[:10],
+        "body": tree.body, "ids": sorted(tree.ids), "colours": {name: shades[PAPER] for name, shades in COLOURS.items()},
         "sizes": {name: size * BODY_POINTS for name, size in SIZES.items()},
     }  # fmt: skip
     with TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "report.typ").write_bytes((TEMPLATES / "report.typ").read_bytes())
         (root / "document.json").write_text(json.dumps(document), encoding="utf-8")
-        for i, chart in enumerate(charts):
+        for i, chart in enumerate(CHART.findall(page)):
             (root / f"chart-{i}.svg").write_text(_standalone(chart), encoding="utf-8")
         for i, picture in enumerate(tree.pictures):
             (root / f"picture-{i}.jpg").write_bytes(picture)
         made = typst.compile(
-            root / "report.typ", root=root, font_paths=[Path(get_data_path()) / "fonts" / "ttf"], ignore_system_fonts=True,
-            pdf_standards=["ua-1", "a-2a"], timestamp=_moment(record.finished),
+            root / "report.typ", root=root, font_paths=[_fonts()], ignore_system_fonts=True, pdf_standards=["ua-1", "a-2a"],
+            timestamp=_moment(record.finished),
         )  # fmt: skip
     assert isinstance(made, bytes)
     return made
 
 
+def _fonts() -> Path:
+    from matplotlib import get_data_path
+
+    return Path(get_data_path()) / "fonts" / "ttf"
+
+
 def _standalone(chart: str) -> str:
     """A chart as a file of its own, in the colours of paper and the font of the page."""
-    named = re.sub(r"<text ", '<text font-family="DejaVu Sans" ', on_paper(known(chart)))
+    named = re.sub(r"<text ", '<text font-family="DejaVu Sans" ', on_paper(chart))
     return named if "xmlns=" in named else named.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
 
 
@@ -77,120 +92,19 @@ def _moment(finished: str) -> datetime:
 
 
 def known(text: str) -> str:
-    """Text with characters that PDF/A refuses, unassigned or of private use, as U+FFFD."""
-    return "".join("\ufffd" if unicodedata.category(c) in ODD and c not in "\n\t" else c for c in text)
+    """Text with characters that PDF/A refuses, such as those of private use, as U+FFFD."""
+    return "".join(LOST if (unicodedata.category(c) in ODD and c not in "\n\t") or c in REFUSED else c for c in text)
 
 
-def safe(text: str) -> str:
-    """The same, with places to break long runs."""
-    return re.sub(rf"\S{{{BREAKABLE},}}", lambda run: "\u200b".join(re.findall(".{1,8}", run[0])), known(text))
+def plain(text: str) -> str:
+    """Text with all that DejaVu Sans lacks, and marks that combine, as U+FFFD."""
+    has = _characters()
+    whole = unicodedata.normalize("NFC", text)
+    return "".join(c if c in "\n\t" or (c in has and unicodedata.category(c)[0] not in "CM") else LOST for c in whole)
 
 
-def _widths(table: Node) -> list[float]:
-    """Of each column, in parts: what its longest word needs, and the more the longer its texts are."""
-    rows = [[each for each in row["c"] if isinstance(each, dict)] for row in _all(table, "tr")]
-    columns = len(rows[0]) if rows else 1
-    cells = [[_words(row[i]) for row in rows if len(row) == columns] for i in range(columns)]
-    longest = [
-        max((len(word) for cell in column for word in re.split("[\\s\u200b]+", cell)), default=1) for column in cells
-    ]
-    typical = [sum(len(cell) ** 0.5 for cell in column) / max(1, len(column)) for column in cells]
-    return [float(max(5, word + 1.5, 2.2 * length)) for word, length in zip(longest, typical, strict=True)]
+@cache
+def _characters() -> frozenset[str]:
+    from matplotlib.ft2font import FT2Font
 
-
-def _unfolded(part: Any, columns: int) -> Any:
-    """A body in which what cells fold away stands below their row, over all columns."""
-    if not isinstance(part, dict) or part["t"] != "tbody":
-        return part
-    rows = list[Node]()
-    for row in (each for each in part["c"] if isinstance(each, dict)):
-        folded = [each for cell in row["c"] if isinstance(cell, dict) for each in cell["c"] if _folds(each)]
-        for cell in row["c"]:
-            if isinstance(cell, dict):
-                cell["c"] = [each for each in cell["c"] if not _folds(each)]
-        rows += [row, *({"t": "tr", "k": ["folded"], "c": [_below(each, columns)]} for each in folded)]
-    return part | {"c": rows}
-
-
-def _folds(node: Any) -> bool:
-    return isinstance(node, dict) and node["t"] == "details" and "reason" not in node["k"]
-
-
-def _below(details: Node, columns: int) -> Node:
-    return {"t": "td", "k": ["folded"], "colspan": str(columns), "c": details["c"]}
-
-
-def _all(node: Node, tag: str) -> list[Node]:
-    return (
-        [node]
-        if node["t"] == tag
-        else [found for each in node["c"] if isinstance(each, dict) for found in _all(each, tag)]
-    )
-
-
-def _words(node: Node | str) -> str:
-    return (
-        node if isinstance(node, str) else " " * (node["t"] in ("br", "li", "span")) + "".join(map(_words, node["c"]))
-    )
-
-
-@final
-@dataclass(slots=True)
-class _Open:
-    """An element that is being read."""
-
-    node: Node
-    hidden: bool
-    verbatim: bool
-
-
-class _Tree(HTMLParser):
-    """The body of our own page as nested nodes {"t": tag, ..., "c": children}; links to nowhere lose their target."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.body: list[Any] = []
-        self.pictures: list[bytes] = []
-        self.ids: set[str] = set()
-        self._charts = 0
-        self._stack = [_Open({"t": "body", "c": self.body}, hidden=False, verbatim=False)]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        above, given = self._stack[-1], {name: value or "" for name, value in attrs}
-        hidden = above.hidden or tag in UNSEEN or "skip" in given.get("class", "").split()
-        node = self._node(tag, given, hidden=hidden)
-        if not hidden:
-            above.node["c"].append(node)
-        if tag not in VOID:
-            self._stack.append(
-                _Open(node, hidden or tag == "nav", above.verbatim or tag == "pre" or "tokens" in node["k"])
-            )
-
-    def _node(self, tag: str, given: dict[str, str], *, hidden: bool) -> Node:
-        node: Node = {"t": tag, "k": given.get("class", "").split(), "c": []}
-        node |= {name: given[name] for name in ("id", "rowspan", "colspan", "scope", "alt") if name in given}
-        self.ids |= {given["id"]} if "id" in given and not hidden else set()
-        if "aria-label" in given:
-            node["alt"] = safe(given["aria-label"])
-        if given.get("href", "").startswith("#"):
-            node["to"] = given["href"][1:]
-        if tag == "svg":
-            node["file"] = f"chart-{self._charts}.svg"
-            self._charts += 1
-        if tag == "img" and not hidden:
-            node["file"] = f"picture-{len(self.pictures)}.jpg"
-            self.pictures.append(base64.b64decode(given["src"].partition(",")[2]))
-        return node
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            node = self._stack.pop().node
-            if tag == "table":
-                node["widths"] = _widths(node)
-                node["c"] = [_unfolded(part, len(node["widths"])) for part in node["c"]]
-
-    def handle_data(self, data: str) -> None:
-        above = self._stack[-1]
-        text = data if above.verbatim else re.sub(r"[ \t\r\n]+", " ", data)
-        if text and not above.hidden:
-            above.node["c"].append(safe(text))
+    return frozenset(map(chr, FT2Font(_fonts() / "DejaVuSans.ttf").get_charmap()))

@@ -50,20 +50,21 @@ def complete_record() -> AuditRecord:
             "checks": (Check(by="mask", estimate=estimate(0.05, 0.02), flips=estimate(0.01, 0.004, unit="share")),),
         }
     )  # fmt: skip
-    share = {"cp_lrp": estimate(0.2, 0.01, unit="share of |R|")}
+    share = dict.fromkeys(("cp_lrp", "attn_lrp"), estimate(0.2, 0.01, unit="share of |R|"))
     region = RegionRecord(
         name="hat", source="masks/hat", provenance="drawn", present=80, absent=20, aligned=False, size=estimate(0.1, 0.01, unit="share"),
         share=share, net=share, ratios={"area": estimate(2.0, 0.2, unit="ratio")},
     )  # fmt: skip
     return record.model_copy(
         update={
-            "findings": (backed, *others), "regions": (region,), "concentration": {"cp_lrp": estimate(0.4, 0.1)}, "impact": (_impact(),),
+            "findings": (backed, *others), "regions": (region,),
+            "concentration": dict.fromkeys(("cp_lrp", "attn_lrp"), estimate(0.4, 0.1)), "impact": (_impact(),),
             "agreement": (Agreement(composite="cp_lrp", by="mask", spearman=estimate(0.4, 0.1), sign=estimate(0.8, 0.1)),),
             "validity": (
                 ValidityCheck(asks="random order", by="mask", estimate=estimate(0.3, 0.1), holds=True),
                 ValidityCheck(asks="likeness of the copy", by="cp_lrp", estimate=estimate(0.1, 0.1), holds=None),
             ),
-            "config": {**record.config, "compliance": {"profile": ["model_card"], "declarations": DECLARED}},
+            "config": {**record.config, "checks": {"validity": 60}, "compliance": {"profile": ["model_card"], "declarations": DECLARED}},
             "provenance": record.provenance.model_copy(
                 update={"config_path": "configs/film reviews.yaml", "packages": {"lrp-audit": "0.1.0", **record.provenance.packages}}
             ),

@@ -5,7 +5,7 @@ import json
 from typing import Any, Final
 
 from audit.records import AuditRecord
-from tests.audit.report.sample import sample_record
+from tests.audit.report.complete import complete_record
 
 MARK: Final = "xq7"  # in every string, so that what executes can be told from what is shown
 SCRIPTS: Final = (
@@ -165,9 +165,13 @@ KEYED: Final = (
 )  # dictionaries whose keys are such texts
 
 
-def hostile_record() -> AuditRecord:
-    """The sample with every free text replaced, the same text by the same; what is left over is declared."""
-    taken, given, known = strings(), dict[str, str](), {"fresh", "rotten"}
+def hostile_record(turn: int = 0) -> AuditRecord:
+    """The complete record with every free text replaced, the same text by the same; what is left over is declared.
+
+    Each `turn` puts the strings elsewhere; those that are odd are of texts, the others of photographs.
+    """
+    taken, given, known = strings(), dict[str, str](), set[str]()
+    taken = [*taken[turn * 67 :], *taken[: turn * 67]]
     supply = iter([each for each in taken if each not in LONG])
 
     def other(text: str) -> str:
@@ -175,7 +179,9 @@ def hostile_record() -> AuditRecord:
             given[text] = next(supply, f"{MARK} {len(given)}")
         return given.get(text, text)
 
-    document = json.loads(sample_record().model_dump_json())
+    document = json.loads(complete_record().model_dump_json())
+    if turn % 2:
+        document["regions"] = []
     _replace(document, other)
     left = [*supply, *LONG]
     document["config"]["about"] = " ".join(left[: len(left) // 2])

@@ -13,7 +13,8 @@ import pypdfium2
 import pytest
 
 from audit.report.outline import SECTIONS
-from audit.report.pdf import pdf, safe
+from audit.report.page_tree import breakable
+from audit.report.pdf import pdf, plain
 from audit.report.publication import publication
 from tests.audit.report.sample import html, sample_record
 
@@ -134,5 +135,12 @@ def test_hostile_text_is_typeset_as_text(text):
 
 
 def test_long_runs_may_break_and_other_words_stay_whole():
-    assert safe("a" * 30) == "\u200b".join(("a" * 8, "a" * 8, "a" * 8, "a" * 6))
-    assert safe("a word of normal length") == "a word of normal length"
+    assert breakable("a" * 30) == "\u200b".join(("a" * 8, "a" * 8, "a" * 8, "a" * 6))
+    assert breakable("a word of normal length") == "a word of normal length"
+
+
+def test_where_no_font_sets_a_sign_others_of_its_script_are_lost_and_the_report_is_made():
+    assert plain("e\u0301 a\u034f\u6f22 \u25b2") == "\u00e9 a\ufffd\ufffd \u25b2"
+    record = sample_record()
+    finding = record.findings[0].model_copy(update={"attribute": "a\u1ab6b", "groups": ("Z\u0351\u036b\u034f", "male")})
+    assert pdf(publication(record.model_copy(update={"findings": (finding,), "gates": ()})))[:5] == b"%PDF-"
