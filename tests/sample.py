@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import pypdfium2
+from PIL import Image
 
 from audit.report.render import DEBUG, render
 from audit.store.manifest import RECORD, write_manifest
@@ -21,7 +22,8 @@ SCALE: Final = 1.25  # pixels a point
 def write_picture(report: Path, picture: Path) -> None:
     """The first page of a PDF."""
     page = pypdfium2.PdfDocument(report.read_bytes())[0]
-    page.render(scale=SCALE).to_pil().convert("P", colors=64).save(picture, optimize=True)
+    drawn = page.render(scale=SCALE).to_pil().convert("RGB")
+    drawn.quantize(64, dither=Image.Dither.NONE).save(picture, optimize=True)
 
 
 def main() -> None:
