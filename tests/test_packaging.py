@@ -85,6 +85,7 @@ def test_bare_make_prints_help_and_touches_nothing(tmp_path: Path) -> None:
         "coverage",
         "simulate",
         "peers",
+        "sample-report",
         "wheel",
         "clean",
     ]
