@@ -39,7 +39,7 @@ def write_worklist(folder: Path, columns: Mapping[str, NDArray[Any]], groups: Se
         for group, at in zip(groups, places, strict=True)
     ]
     table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
+    writer = csv.writer(table, lineterminator="\r\n")
     writer.writerow(("kind", "group", name, *(title for title, _ in others)))
     for group, at in zip(groups, places, strict=True):
         rows = zip(*(values[at].tolist() for values in columns.values()), strict=True)
