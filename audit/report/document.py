@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import re
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -128,7 +127,11 @@ def _base64(value: str) -> Any:
     """A picture as the page may hold it; nothing where it is no base64."""
     from markupsafe import Markup
 
-    return Markup(value) if re.fullmatch("[A-Za-z0-9+/]*={0,2}", value) else ""
+    try:
+        base64.b64decode(value, validate=True)
+    except ValueError:
+        return ""
+    return Markup(value)
 
 
 def _safe_id(value: str) -> str:

@@ -57,7 +57,7 @@ class Row:
 @final
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One question as it was asked: how it was tested and corrected."""
+    """One question as it was asked: how it was tested and corrected, and what came out."""
 
     question: str
     tests: list[str]
@@ -66,6 +66,7 @@ class Family:
     alpha: float | None
     margin: str
     gate: bool
+    verdicts: Mapping[Verdict, int]
 
 
 @final
@@ -103,6 +104,7 @@ def _family(question: str, findings: Sequence[Finding]) -> Family:
         alpha=next((each.test.alpha for each in tested if each.test.alpha is not None), None),
         margin=", ".join(number(margin) for margin in margins) or NONE,
         gate=any(each.gate for each in findings),
+        verdicts=Counter(each.verdict for each in findings),
     )
 
 

@@ -27,7 +27,7 @@ def _is_picture(content: bytes) -> bool:
 
     try:
         Image.open(io.BytesIO(content)).load()
-    except OSError:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
     return True
 

@@ -10,7 +10,7 @@ from audit.questions import EXAMPLES
 from audit.records import SHOWN, AuditRecord, Estimate, Finding, Verdict
 from audit.report.backing import graded
 from audit.report.text import WITHHELD, count, interval, listed, number, p_value, percent, plural
-from audit.report.wording import SEVERITY, VERDICTS, quantity
+from audit.report.wording import SEVERITY, VERDICTS, quantity, question_title
 
 MORE, HIGHER, TOWARDS = ("more", "less"), ("higher", "lower"), ("towards", "away from")
 SAID: Final[Mapping[tuple[str, bool], tuple[str, tuple[str, str]]]] = MappingProxyType({  # (question, of images): words
@@ -35,6 +35,7 @@ MEANS: Final[Mapping[Verdict, str]] = MappingProxyType(
         Verdict.DIFFERENT: "a difference is shown, and it is not shown to exceed an agreed margin",
     }
 )
+RATIO: Final = "ratio"  # unit of estimates that are 1 where nothing differs
 CAVEAT: Final = (
     "This report supports a legal assessment and establishes no legal conclusion. Relevance shows what moves a prediction, not whether it "
     "should: people decide what a disparity means."
@@ -117,23 +118,38 @@ def finding_sentence(finding: Finding, record: AuditRecord) -> str:
     clusters = f" in {plural(estimate.clusters, 'cluster')}" if estimate.clusters not in (None, estimate.n) else ""
     margin = "no margin is declared" if finding.margin is None else f"margin {number(finding.margin)}"
     about = "" if finding.question == "reliance" else f"{finding.attribute.removesuffix(' (mentioned)')}: "
+    size = (
+        f", by {interval(estimate)} {estimate.unit}" if estimate.value is not None or estimate.low is not None else ""
+    )
     return (
-        f"{about}{in_words(finding, record)}, by {interval(estimate)} {estimate.unit} ({percent(estimate.level)} interval, "
+        f"{about}{in_words(finding, record)}{size} ({percent(estimate.level)} interval, "
         f"n = {count(estimate.n)}{clusters}, adjusted p {_equals(finding.test.p_adjusted)}, {margin}). "
         f"{finding.verdict.value}: {MEANS.get(finding.verdict, VERDICTS[finding.verdict].meaning)}."
     )
 
 
 def in_words(finding: Finding, record: AuditRecord) -> str:
-    """What the sign of a finding's estimate says, without its size."""
-    details, groups = finding.details, (*finding.groups, "the rest")
+    """What the sign of a finding's estimate says, without its size; that there is a difference, where its direction is withheld."""
+    details, groups, below = finding.details, (*finding.groups, "the rest", "the rest"), _is_below(finding.estimate)
+    if below is None:
+        about = quantity(finding) or question_title(finding.question).lower()
+        return f"{about} of {groups[0]} and {groups[1]} differ, in a direction that is {WITHHELD}"
     key = "flips" if details.get("measure") == "flips" else finding.question
     said, ways = SAID.get((key, bool(record.regions))) or SAID.get((key, False)) or ("the {measure} is {way}", HIGHER)
-    where = (finding.estimate.value if finding.estimate.value is not None else finding.estimate.low) or 0.0
     return said.format(
-        way=ways[where < 0], group=groups[0], other=groups[1], favour=favoured(record), feature=quantity(finding),
+        way=ways[below], group=groups[0], other=groups[1], favour=favoured(record), feature=quantity(finding),
         measure=details.get("measure", finding.estimand.measure),
     )  # fmt: skip
+
+
+def _is_below(estimate: Estimate) -> bool | None:
+    """Whether it lies below what no difference would give; None where what is shown of it does not tell."""
+    none = 1.0 if estimate.unit == RATIO else 0.0
+    if estimate.value is not None:
+        return estimate.value < none
+    if estimate.low is not None and estimate.low > none:
+        return False
+    return True if estimate.high is not None and estimate.high < none else None
 
 
 def _equals(p: float | None) -> str:

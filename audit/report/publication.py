@@ -1,9 +1,10 @@
 """What every format is made of: the part of a record that may be published."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import PurePath
+from pathlib import PureWindowsPath
 from typing import Final, final
 
 from pydantic import JsonValue
@@ -12,10 +13,10 @@ from audit.records import AuditRecord
 from audit.report.debugging import told
 from audit.report.page import smallest_cell
 from audit.report.privacy import published
+from audit.report.text import WITHHELD
 
-PUBLIC_CELL: Final = (
-    10  # the smallest count of people in the variant for the public, if the config asks for no larger one
-)
+NAMES_A_FILE: Final = ("path", "ids", "weights", "output", "lexicon", "coco")  # keys of a config
+PUBLIC_CELL: Final = 10  # the smallest count of people that everybody is told, if the config asks for no larger one
 
 
 @final
@@ -42,31 +43,39 @@ def publication(record: AuditRecord, *, public: bool = False) -> Publication:
 
 
 def _for_the_public(record: AuditRecord) -> AuditRecord:
-    """Without examples, words of the dataset, ids, paths and machine; counts of people from `PUBLIC_CELL`."""
+    """Without examples, words of the dataset, ids, folders and machine; counts of people from `PUBLIC_CELL`."""
     shown: dict[str, JsonValue] = {
         "examples": 0, "show_text": False, "images": "hide", "smallest_cell": max(PUBLIC_CELL, smallest_cell(record)), "hash_ids": True,
     }  # fmt: skip
-    config = {**record.config, "report": shown}
-    for block in ("data", "model"):
-        given = config.get(block)
-        if isinstance(given, Mapping):
-            config[block] = {
-                **given,
-                **{key: PurePath(str(given[key])).name for key in ("path", "ids", "weights") if given.get(key)},
-            }
     machine = {
-        "command": (),
-        "config_path": "",
-        "config_written": "",
-        "overrides": (),
-        "hardware": {},
-        "platform": "not shown",
-    }
-    return record.model_copy(update={
-        "config": config,
+        "command": (), "config_path": "", "config_written": "", "overrides": (), "hardware": {}, "platform": WITHHELD,
+    }  # fmt: skip
+    told = record.model_copy(update={
         "exhibits": (),
         "ledger": tuple(row.model_copy(update={"empty_ids": ()}) for row in record.ledger),
-        "data": record.data.model_copy(update={"path": PurePath(record.data.path).name}),
-        "model": record.model.model_copy(update={"path": PurePath(record.model.path).name}),
         "provenance": record.provenance.model_copy(update=machine),
     })  # fmt: skip
+    bare = _without_folders(told, {record.data.path, record.model.path, *_paths(record.config)})
+    return bare.model_copy(update={"config": {**bare.config, "report": shown}})
+
+
+def _paths(settings: JsonValue) -> Iterator[str]:
+    """Files and folders that a config names."""
+    items = (
+        settings.items() if isinstance(settings, Mapping) else enumerate(settings) if isinstance(settings, list) else ()
+    )
+    for key, value in items:
+        if key in NAMES_A_FILE and isinstance(value, str):
+            yield value
+        else:
+            yield from _paths(value)
+
+
+def _without_folders(record: AuditRecord, paths: Collection[str]) -> AuditRecord:
+    """Each path is its last part, wherever it stands; separators are those of any system."""
+    text = record.model_dump_json()
+    for path in sorted(paths, key=len, reverse=True):
+        name = PureWindowsPath(path).name
+        if name and name != path:
+            text = text.replace(json.dumps(path, ensure_ascii=False)[1:-1], json.dumps(name, ensure_ascii=False)[1:-1])
+    return AuditRecord.model_validate_json(text)

@@ -56,3 +56,36 @@ def test_every_question_has_its_words():
 def test_the_first_page_says_that_it_establishes_no_legal_conclusion():
     page = html(sample_record()).decode()
     assert plain.CAVEAT in page[: page.index('aria-label="Contents"')]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"value": -0.3, "low": -0.4, "high": -0.2}, "carry less of the relevance"),
+        ({"value": None, "low": -0.4, "high": -0.2}, "carry less of the relevance"),
+        ({"value": None, "low": 0.1, "high": 0.2}, "carry more of the relevance"),
+        ({"value": None, "low": -0.05, "high": 0.2}, "in a direction that is not shown"),
+        ({"value": None, "low": None, "high": None}, "in a direction that is not shown"),
+    ],
+)
+def test_a_direction_that_is_withheld_is_not_told(change, said):
+    record = sample_record()
+    finding = next(each for each in record.findings if each.question == "disparity")
+    shown = finding.model_copy(
+        update={"estimate": finding.estimate.model_copy(update=change), "groups": ("female", "male")}
+    )
+    assert said in plain.in_words(shown, record)
+    assert ("by " in plain.finding_sentence(shown, record)) == (change["low"] is not None)
+
+
+def test_a_ratio_below_one_is_less():
+    record = sample_record()
+    finding = next(each for each in record.findings if each.estimate.unit == "ratio" and each.question == "reliance")
+    for value, word in ((0.9, "less"), (1.1, "more")):
+        shown = finding.model_copy(update={"estimate": finding.estimate.model_copy(update={"value": value})})
+        assert word in plain.in_words(shown, record)
+
+
+def test_a_finding_without_groups_has_words():
+    finding = sample_record().findings[0].model_copy(update={"groups": ()})
+    assert plain.in_words(finding, sample_record())
