@@ -79,16 +79,13 @@ def check(config: Path, overrides: Overrides) -> None:
 @click.argument("run_dir", type=click.Path(path_type=Path))
 @click.option("--format", "formats", default="html", show_default=True, help="Comma-separated formats.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder to write to; the run folder stays as it is.")
-@click.option(
-    "--public",
-    is_flag=True,
-    help="The variant for everybody, with --output: no examples, words, ids, paths or machine.",
-)
-def report(run_dir: Path, formats: str, output: Path | None, public: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Render the report of RUN_DIR again, from its record alone; of a signed run with --output."""
-    if public and output is None:
+@click.option("--public", is_flag=True, help="For everybody: no examples, quotations, ids, folders or machine.")
+@click.option("--smallest-cell", "least", type=click.IntRange(min=1), help="Show counts from N on; 1 shows all.")
+def report(run_dir: Path, formats: str, output: Path | None, public: bool, least: int | None) -> None:  # noqa: FBT001 - click passes flags by name
+    """Render the report of RUN_DIR again, from its record alone; of a signed run, --public or --smallest-cell with --output."""
+    if (public or least) and output is None:
         raise click.UsageError(
-            "--public needs --output DIR: the run folder keeps the report for those who may read all of it"
+            "--public and --smallest-cell need --output DIR: the run folder keeps what its config asks for"
         )
     from audit.report.render import render
     from audit.store.manifest import write_manifest
@@ -96,7 +93,7 @@ def report(run_dir: Path, formats: str, output: Path | None, public: bool) -> No
 
     record = load_record(run_dir)
     require_untouched(run_dir)
-    for path in render(record, output_folder(run_dir, output), tuple(formats.split(",")), public=public):
+    for path in render(record, output_folder(run_dir, output), tuple(formats.split(",")), public=public, least=least):
         click.echo(path)
     if output is None:
         write_manifest(run_dir)

@@ -337,7 +337,7 @@ def _what(problem: Mapping[str, Any], loc: Loc) -> str:
     kind, message = problem["type"], str(problem["msg"])
     if kind == "extra_forbidden":
         allowed = tuple(_block(loc[:-1]).model_fields)
-        return f"unknown key; allowed are {', '.join(allowed)}{did_you_mean(str(loc[-1]), allowed)}"
+        return f"unknown key{did_you_mean(str(loc[-1]), allowed) or ';'} allowed are {', '.join(allowed)}"
     if kind == "missing":
         description = _block(loc[:-1]).model_fields[str(loc[-1])].description
         return f"required key is missing{f': {description}' if description else ''}"

@@ -1,10 +1,11 @@
 """The block `compliance`: which profiles a report fills in, and what its people declare."""
 
 from collections.abc import Mapping
+from datetime import date
 from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from audit.config.base import Block, Name
 
@@ -28,12 +29,22 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({  # the decla
 })  # fmt: skip
 
 
+def _dated(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ValueError(f"{text!r:.40} is no date; write it as YYYY-MM-DD") from None
+
+
+Day = Annotated[str, AfterValidator(_dated)]
+
+
 class Declarations(Block):
     """What no program can know; each is shown as declared, and as "not supplied" where it is left out."""
 
     system: str | None = Field(None, title="System", description="name of the system that the model is part of")
     system_version: str | None = Field(None, title="Version of the system", description="its version")
-    version_date: str | None = Field(None, title="Date of the version", description="when this version was made")
+    version_date: Day | None = Field(None, title="Date of the version", description="when this version was made")
     version_changes: str | None = Field(
         None, title="Changes in the version", description="what changed since the version before"
     )
@@ -61,7 +72,7 @@ class Declarations(Block):
         title="Independence of the auditor",
         description="the auditor's part in use, development or distribution; employment; financial interest",
     )
-    distribution_date: str | None = Field(
+    distribution_date: Day | None = Field(
         None,
         title="First used or distributed",
         description="when the system was first used or distributed, as YYYY-MM-DD",

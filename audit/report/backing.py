@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from audit.questions import QUESTIONS
-from audit.records import Finding, Grade, Verdict
+from audit.records import Finding, Grade, Sensitivity, Verdict
 from audit.report.text import count, interval, listed, number, plural
 
 
@@ -14,7 +14,7 @@ def fragility(finding: Finding) -> str:
     untested = [other.changed for other in finding.sensitivity if other.verdict is Verdict.NOT_TESTABLE]
     flips, said = finding.flips, []
     if flips:
-        told = [f"{other.changed}: {other.verdict.value}, {interval(other.estimate)}" for other in flips]
+        told = [", ".join(filter(None, (f"{other.changed}: {other.verdict.value}", _number(other)))) for other in flips]
         said = [
             f"Fragile: another verdict or direction in {len(flips)} of {plural(len(tried), 'other choice')}: {listed(told, 4)}"
         ]
@@ -26,6 +26,11 @@ def fragility(finding: Finding) -> str:
     if untested:
         said.append(f"Not testable: {listed(untested, 3)}")
     return ". ".join(said)
+
+
+def _number(other: Sensitivity) -> str:
+    shown = other.estimate
+    return "" if shown.value is None and shown.low is None else interval(shown)
 
 
 def fragile(findings: Sequence[Finding]) -> str:

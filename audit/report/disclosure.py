@@ -14,7 +14,7 @@ from typing import Final, final
 
 from pydantic import JsonValue
 
-from audit.records import AuditRecord, Check, Estimate, Finding, TermEffect, Verdict
+from audit.records import AuditRecord, Check, Estimate, Finding, Sensitivity, TermEffect, Verdict
 from audit.report.rates import ERROR, OF_COLUMNS, compared, estimate_of, near, parts, rate_tables
 from audit.report.suppression import OF_A_RATE, counted, masked, outward, rare, shown_estimate, small, table, unvalued
 from audit.report.text import WITHHELD
@@ -177,8 +177,7 @@ def _finding(finding: Finding, k: int, *, counts: bool, events: bool, withheld: 
     elif events:
         update |= _bare(finding) | _rounded(finding, k)
     elif not counts and finding.question in OF_RATES:
-        update["estimate"] = outward(shown_estimate(finding.estimate, k, counts=False), k / _fewest(finding))
-        update["checks"] = ()
+        update |= _vague(finding, k)
     return finding.model_copy(update=update)
 
 
@@ -220,12 +219,28 @@ def _rounded(finding: Finding, k: int) -> dict[str, object]:
     said = estimate.model_copy(update={"reason": "; ".join(filter(None, (estimate.reason, FEW)))})
     return {
         "estimate": outward(said, 2 * k / _fewest(finding)).model_copy(update={"value": None}),
-        "sensitivity": tuple(
-            each.model_copy(update={"estimate": unvalued(shown_estimate(each.estimate, k, counts=False), WITHHELD)})
-            for each in finding.sensitivity
-        ),
+        "sensitivity": _without_values(finding, k),
         "checks": (),
     }
+
+
+def _vague(finding: Finding, k: int) -> dict[str, object]:
+    """What a difference of rates keeps where counts are withheld: its interval rounded outwards, and no number that who knows the
+    sizes of the groups could solve for the events of one, as p and the extremes over the unknown are."""
+    return {
+        "estimate": outward(shown_estimate(finding.estimate, k, counts=False), k / _fewest(finding)),
+        "test": finding.test.model_copy(update={"p": None, "p_adjusted": None, "omnibus": None}),
+        "sensitivity": _without_values(finding, k),
+        "checks": (),
+        "detectable": None,
+    }
+
+
+def _without_values(finding: Finding, k: int) -> tuple[Sensitivity, ...]:
+    return tuple(
+        each.model_copy(update={"estimate": unvalued(shown_estimate(each.estimate, k, counts=False), WITHHELD)})
+        for each in finding.sensitivity
+    )
 
 
 def _fewest(finding: Finding) -> int:

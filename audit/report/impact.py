@@ -1,4 +1,4 @@
-"""Impact tables as reports may show them: whole, or, where a count below k could be computed, names and rounded ratios.
+"""Impact tables as reports may show them: whole, or, where a count below k could be computed, names and readings.
 
 A table counts who is selected, as findings on selection rates do: what is withheld of an attribute's rates or counts is withheld of both.
 """
@@ -7,14 +7,15 @@ from typing import Final
 
 from audit.records import Category, Estimate, ImpactTable, Stratified
 from audit.report.disclosure import Told
-from audit.report.suppression import outward, rounding, shown_estimate, small, unvalued
+from audit.report.suppression import rounding, shown_estimate, small, unvalued
 from audit.report.text import WITHHELD
 from audit.tables import TIMES
 
 COARSEST: Final = 0.5  # step of a ratio, beyond which it tells nothing
 FOUR_FIFTHS: Final = 0.8
 UNCOUNTED: Final = (
-    "Counts are not shown, and ratios are rounded or not shown: a count below {} could be computed from them"
+    "Counts, rates and ratios are not shown: a count below {} could be computed from them (report.smallest_cell; who may see all of "
+    "them renders the report again with --smallest-cell 1)"
 )
 NOT_TOLD: Final = (
     "n", "selected", "share", "lowest", "highest", "four_fifths", "p", "p_adjusted", "deviations", "odds", "shortfall", "crosses",
@@ -22,8 +23,8 @@ NOT_TOLD: Final = (
 
 
 def shown_impact(table: ImpactTable, told: Told, k: int) -> ImpactTable:
-    """Of an attribute of which counts or rates are withheld, names, ratios and readings; a ratio of crossed attributes is none of these,
-    as what it crosses tells the sums of its counts."""
+    """Of an attribute of which counts or rates are withheld, names and readings; a reading of crossed attributes is none of these, as what
+    it crosses tells the sums of its counts."""
     if table.attribute not in told.counts | told.rates:
         return table.model_copy(update={
             "categories": tuple(_whole(each, k) for each in table.categories),
@@ -60,37 +61,47 @@ def _few(each: Category, k: int) -> bool:
 
 
 def _rounded(each: Category, reference: Category | None, k: int) -> Category:
-    """Name and ratio; `reference`: None where ratios to it would tell a small count.
+    """Name and reading; `reference`: None where a reading against it would tell a small count.
 
-    A reading goes where four fifths lie within the rounding; whether one selection would change it would tell a count.
+    A reading goes where four fifths lie within a rounding that leaves k numbers of selected or more; a rounded ratio itself would
+    stand on the wrong side of them. Whether one selection would change it would tell a count.
     """
-    ratio, step = _ratio(each, reference, k)
-    below = ratio.value is not None and abs(ratio.value - FOUR_FIFTHS) > step / 2
     return each.model_copy(
         update={
             **dict.fromkeys(NOT_TOLD),
             "test": "",
             "rate": _unsaid(each.rate),
-            "ratio": ratio,
+            "ratio": _bare(each.ratio) if each.reference or each.ratio.value is None else _unsaid(each.ratio),
             "excluded": _without_share(each.excluded),
-            "reading": each.reading.replace("fragile", "ratio") if below else "",
+            "reading": each.reading.replace("fragile", "ratio") if _clear(each, reference, k) else "",
         }
     )
 
 
-def _ratio(each: Category, reference: Category | None, k: int) -> tuple[Estimate, float]:
-    """A ratio without its interval, in steps of which each leaves k numbers of selected or more, to who knows all but how the
-    selected are shared between the category and its reference; and the step."""
-    bare = each.ratio.model_copy(update={"n": None, "clusters": None, "dropped": 0, "low": None, "high": None})
-    if each.reference or bare.value is None:
-        return bare.model_copy(update={"reason": _without_share(bare.reason)}), 0.0
-    if reference is None or _few(each, k) or not (each.n and reference.n and reference.selected):
-        return _unsaid(each.ratio), 0.0
+def _bare(ratio: Estimate) -> Estimate:
+    return ratio.model_copy(
+        update={
+            "n": None,
+            "clusters": None,
+            "dropped": 0,
+            "low": None,
+            "high": None,
+            "reason": _without_share(ratio.reason),
+        }
+    )
+
+
+def _clear(each: Category, reference: Category | None, k: int) -> bool:
+    """Whether a ratio lies further from four fifths than half of a step that leaves k numbers of selected or more, to who knows all
+    but how the selected are shared between the category and its reference."""
+    if each.reference or each.ratio.value is None or reference is None or _few(each, k):
+        return False
+    if not (each.n and reference.n and reference.selected):
+        return False
     both = 1 + (each.selected or 0) / reference.selected
-    least = 2 * k * both * reference.n / (each.n * reference.selected)
-    if rounding(least) > COARSEST:
-        return _unsaid(each.ratio), 0.0
-    return outward(bare, least), rounding(least)
+    step = rounding(2 * k * both * reference.n / (each.n * reference.selected))
+    told = round(round(each.ratio.value / step) * step, 9)
+    return step <= COARSEST and abs(told - FOUR_FIFTHS) > step / 2
 
 
 def _unsaid(estimate: Estimate) -> Estimate:

@@ -36,12 +36,14 @@ def _widths(table: Node) -> list[float]:
     """Of each column, in parts: what its longest word needs, and the more the longer its texts are."""
     rows = [[each for each in row["c"] if isinstance(each, dict)] for row in _all(table, "tr")]
     columns = len(rows[0]) if rows else 1
+    if "grid" in table["k"]:
+        return [1.0] * columns
     cells = [[_words(row[i]) for row in rows if len(row) == columns] for i in range(columns)]
     longest = [
         max((len(word) for cell in column for word in re.split("[\\s\u200b]+", cell)), default=1) for column in cells
     ]
     typical = [sum(len(cell) ** 0.5 for cell in column) / max(1, len(column)) for column in cells]
-    return [float(max(5, word + 1.5, 2.2 * length)) for word, length in zip(longest, typical, strict=True)]
+    return [float(max(6, word + 1.5, 2.2 * length)) for word, length in zip(longest, typical, strict=True)]
 
 
 def _unfolded(part: Any, columns: int) -> Any:

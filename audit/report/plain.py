@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Final
 
 from audit.config import OUTSIDE
-from audit.questions import EXAMPLES
-from audit.records import SHOWN, AuditRecord, Estimate, Finding, Verdict
+from audit.questions import ADVERSE, EXAMPLES
+from audit.records import SHOWN, AuditRecord, Estimate, Finding, ImpactTable, Verdict
 from audit.report.backing import graded
 from audit.report.text import WITHHELD, count, interval, listed, number, p_value, percent, plural
 from audit.report.wording import SEVERITY, VERDICTS, quantity, question_title
@@ -35,6 +35,7 @@ MEANS: Final[Mapping[Verdict, str]] = MappingProxyType(
         Verdict.DIFFERENT: "a difference is shown, and it is not shown to exceed an agreed margin",
     }
 )
+SERIOUS: Final = ("both", "ratio", "fragile", "difference")  # readings that a first page must tell
 RATIO: Final = "ratio"  # unit of estimates that are 1 where nothing differs
 CAVEAT: Final = (
     "This report supports a legal assessment and establishes no legal conclusion. Relevance shows what moves a prediction, not whether it "
@@ -59,8 +60,8 @@ def asked(record: AuditRecord) -> str:
     """What was asked of which model and data, in two sentences."""
     noun = f"{EXAMPLES['image' if record.regions else 'text']}s"
     regions = [region.name for region in record.regions if region.name != OUTSIDE]
-    attributes = sorted({*record.data.attributes, *(lexicon.attribute for lexicon in record.lexicons)})
-    over = f"{listed(regions)} (regions)" if regions else f"words about {listed(attributes)}"
+    over = f"{listed(regions)} (regions)" if regions else f"words about {listed(_of_words(record))}"
+    attributes = sorted({*record.data.attributes, *_of_words(record)})
     groups = (
         f" It compares what is relied on, and the predictions, between groups of {listed(attributes)}."
         if attributes
@@ -70,6 +71,35 @@ def asked(record: AuditRecord) -> str:
         f"This audit assesses what the model relies on when it tells {favoured(record)} from {_others(record)} in "
         f"{count(record.data.used)} {noun}, and how much of that lies on {over}.{groups}"
     )
+
+
+def _of_words(record: AuditRecord) -> list[str]:
+    """Attributes that are found in words, not in columns."""
+    declared = record.config.get("groups")
+    named = (
+        [str(each["attribute"]) for each in declared if isinstance(each, Mapping)] if isinstance(declared, list) else []
+    )
+    return list(dict.fromkeys([*named, *(lexicon.attribute for lexicon in record.lexicons)]))
+
+
+def impact(record: AuditRecord) -> str:
+    """The lowest impact ratio of each attribute with its reading, and what is withheld or left out; empty where there is none."""
+    said = [_lowest(table) for table in record.impact if table.categories]
+    return f"Impact ratios of predictions (section E): {'; '.join(said)}." if said else ""
+
+
+def _lowest(table: ImpactTable) -> str:
+    compared = [each for each in table.categories if not each.excluded and not each.reference]
+    known = [each for each in compared if each.ratio.value is not None]
+    out = [each.name for each in table.categories if each.excluded]
+    left = f"; too few to compare: {listed(out, 4)}" if out else ""
+    if not known:
+        read = [f"{each.name} {ADVERSE[each.reading]}" for each in compared if each.reading in SERIOUS]
+        told = f", but {listed(read, 3)}" if read else ""
+        return f"by {table.attribute} {WITHHELD if table.n is None else 'none could be computed'}{told}{left}"
+    least = min(known, key=lambda each: (each.ratio.value, each.name))
+    reading = ADVERSE.get(least.reading, least.reading)
+    return f"by {table.attribute} the lowest is {number(least.ratio.value)}, of {least.name} ({reading}){left}"
 
 
 def summary(record: AuditRecord) -> tuple[str, str, str]:
@@ -124,8 +154,14 @@ def finding_sentence(finding: Finding, record: AuditRecord) -> str:
     return (
         f"{about}{in_words(finding, record)}{size} ({percent(estimate.level)} interval, "
         f"n = {count(estimate.n)}{clusters}, adjusted p {_equals(finding.test.p_adjusted)}, {margin}). "
-        f"{finding.verdict.value}: {MEANS.get(finding.verdict, VERDICTS[finding.verdict].meaning)}."
+        f"{finding.verdict.value}: {_meaning(finding)}."
     )
+
+
+def _meaning(finding: Finding) -> str:
+    if finding.verdict is Verdict.DIFFERENT and finding.settled:
+        return "a difference is shown, and it lies inside the margin that was agreed beforehand"
+    return MEANS.get(finding.verdict, VERDICTS[finding.verdict].meaning)
 
 
 def in_words(finding: Finding, record: AuditRecord) -> str:

@@ -34,19 +34,18 @@ class Publication:
     public: bool = False
 
 
-def publication(record: AuditRecord, *, public: bool = False) -> Publication:
-    """What may be published of `record`: by its config, or to the `public`."""
+def publication(record: AuditRecord, *, public: bool = False, least: int | None = None) -> Publication:
+    """What may be published of `record`: by its config, or to the `public`; `least`: in the place of its `report.smallest_cell`."""
     digest = sha256(record.file_bytes()).hexdigest()
-    asked = _for_the_public(record) if public else record
+    k = least or max(PUBLIC_CELL * public, smallest_cell(record))
+    asked = _with_report(_for_the_public(record) if public else record, {"smallest_cell": k})
     named = told(asked)
     return Publication(published(asked), None if named is None or public else tuple(named), digest, public)
 
 
 def _for_the_public(record: AuditRecord) -> AuditRecord:
-    """Without examples, words of the dataset, ids, folders and machine; counts of people from `PUBLIC_CELL`."""
-    shown: dict[str, JsonValue] = {
-        "examples": 0, "show_text": False, "images": "hide", "smallest_cell": max(PUBLIC_CELL, smallest_cell(record)), "hash_ids": True,
-    }  # fmt: skip
+    """Without examples, quotations of the dataset, ids, folders and machine."""
+    shown: dict[str, JsonValue] = {"examples": 0, "show_text": False, "images": "hide", "hash_ids": True}
     machine = {
         "command": (), "config_path": "", "config_written": "", "overrides": (), "hardware": {}, "platform": WITHHELD,
     }  # fmt: skip
@@ -56,7 +55,14 @@ def _for_the_public(record: AuditRecord) -> AuditRecord:
         "provenance": record.provenance.model_copy(update=machine),
     })  # fmt: skip
     bare = _without_folders(told, {record.data.path, record.model.path, *_paths(record.config)})
-    return bare.model_copy(update={"config": {**bare.config, "report": shown}})
+    return _with_report(bare, shown)
+
+
+def _with_report(record: AuditRecord, settings: Mapping[str, JsonValue]) -> AuditRecord:
+    """With other settings of the block `report`."""
+    given = record.config.get("report")
+    block = {**(given if isinstance(given, Mapping) else {}), **settings}
+    return record.model_copy(update={"config": {**record.config, "report": block}})
 
 
 def _paths(settings: JsonValue) -> Iterator[str]:

@@ -15,16 +15,16 @@ DEBUG: Final = "debug.html"
 
 
 def render(
-    record: AuditRecord, folder: Path, formats: Sequence[str] = ("html",), *, public: bool = False
-) -> list[Path]:
-    """Write the files of each format, and with HTML the page for debugging, which is not for the `public`.
+    record: AuditRecord, folder: Path, formats: Sequence[str] = ("html",), *, public: bool = False, least: int | None = None
+) -> list[Path]:  # fmt: skip
+    """Write the files of each format, and with HTML the page for debugging, which is not for the `public`. `least`: see `publication`.
 
     Raises `OutputError` for an unknown format or a folder that cannot be written.
     """
     unknown = sorted(set(formats) - FORMATS.keys())
     if unknown:
         raise OutputError(f"--format {unknown[0]!r}: this release renders {', '.join(FORMATS)}; give one of these")
-    shown = publication(record, public=public)
+    shown = publication(record, public=public, least=least)
     made = {file: make(shown) for name in dict.fromkeys(formats) for file, make in FORMATS[name].files.items()}
     if record.debug is not None and "html" in formats and not public:
         made[DEBUG] = debug_html(record)

@@ -28,15 +28,17 @@ def written(tmp_path: Path, content: str = VALID) -> Path:
 
 
 def test_a_misspelt_declaration_is_refused_with_its_place_and_what_was_meant(tmp_path: Path) -> None:
-    message = "cfg.yaml:8:18: compliance.declarations.auditer: unknown key; allowed are system, "
-    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+    message = (
+        "cfg.yaml:8:18: compliance.declarations.auditer: unknown key; did you mean 'auditor'? allowed are system, "
+    )
+    with pytest.raises(ConfigError, match=re.escape(message)):
         load_config(written(tmp_path, VALID.replace("auditor: A", "auditer: A")))
-    assert "did you mean 'auditor'?" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("compliance.declarations.distribution_date=next spring", "'next spring' is no date; write it as YYYY-MM-DD"),
         (
             "compliance.axes.sex=age",
             "compliance: 'age' is no column in data.columns.attributes; those are: gender, race, site",

@@ -159,7 +159,7 @@ def test_a_table_without_small_cells_is_published_as_it_is():
 @pytest.mark.parametrize(
     "few", [{"c": (40, 3)}, {"c": (40, 37)}, {"c": (3, 1)}, {"unknown": (40, 3)}, {"unknown": (40, 38)}]
 )
-def test_a_small_cell_hides_every_count_of_its_table_and_rounds_ratios(few):
+def test_a_small_cell_hides_every_number_of_its_table_and_keeps_a_reading_that_tells_none(few):
     predicted, column = counted(**LARGE, **few)
     record = record_of(predicted, {"sex": column}, exclude_below=0)
     (table,) = published(record).impact
@@ -169,10 +169,9 @@ def test_a_small_cell_hides_every_count_of_its_table_and_rounds_ratios(few):
         assert each.ratio.n is None and each.ratio.low is None
     b = of(record, "sex")["b"]
     reference = next(each for each in record.impact[0].categories if each.reference)
-    if reference.name == "a":  # 120 / 400 over 150 / 300 is .6; a step leaves 10 (1 + 120 / 150) / (400 x .5) = .09
-        assert (b.ratio.value, b.reading) == (0.6, "both") and "steps of 0.1" in b.ratio.reason
-    else:  # the reference is the category with few
-        assert (b.ratio.value, b.reading) == (None, "")
+    assert b.ratio.value is None and b.ratio.reason == "not shown"
+    # 120 / 400 over 150 / 300 is .6; a step leaves 10 (1 + 120 / 150) / (400 x .5) = .09, so .8 is far; not where the reference has few
+    assert b.reading == ("both" if reference.name == "a" else "")
 
 
 def test_the_page_says_why_counts_are_not_shown():
@@ -182,6 +181,17 @@ def test_the_page_says_why_counts_are_not_shown():
     assert (
         "a count below 5 could be computed from them" in section and "0.027" not in section and ">113<" not in section
     )
+
+
+def test_the_first_page_tells_the_lowest_ratio_or_that_it_is_withheld():
+    predicted, column = counted(**LARGE)
+    page = html(record_of(predicted, {"sex": column})).decode()
+    first = page[: page.index('aria-label="Contents"')]
+    assert "by sex the lowest is 0.600, of b (below four fifths, and significant)" in first
+    predicted, column = counted(**LARGE, c=(113, 3))
+    hidden = html(record_of(predicted, {"sex": column})).decode()
+    first = hidden[: hidden.index('aria-label="Contents"')]
+    assert "by sex not shown, but b below four fifths, and significant" in first and "0.600" not in first
 
 
 def test_an_excluded_category_does_not_tell_its_share():
