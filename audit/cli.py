@@ -90,16 +90,18 @@ def report(run_dir: Path, formats: str, output: Path | None, public: bool) -> No
         raise click.UsageError(
             "--public needs --output DIR: the run folder keeps the report for those who may read all of it"
         )
+    from tempfile import TemporaryDirectory
+
     from audit.report.render import render
-    from audit.store.manifest import write_manifest
-    from audit.store.runs import load_record, output_folder, require_untouched
+    from audit.store.runs import load_record, output_folder, place_reports
 
     record = load_record(run_dir)
-    require_untouched(run_dir)
-    for path in render(record, output_folder(run_dir, output), tuple(formats.split(",")), public=public):
+    output_folder(run_dir, output)
+    with TemporaryDirectory(prefix="lrp-audit-") as place:
+        made = render(record, Path(place), tuple(formats.split(",")), public=public)
+        files = {path.name: path.read_bytes() for path in made}
+    for path in place_reports(run_dir, output, files):
         click.echo(path)
-    if output is None:
-        write_manifest(run_dir)
 
 
 @main.command()
