@@ -87,16 +87,15 @@ def report(run_dir: Path, formats: str, output: Path | None, public: bool, least
         raise click.UsageError(
             "--public and --smallest-cell need --output DIR: the run folder keeps what its config asks for"
         )
-    from audit.report.render import render
-    from audit.store.manifest import write_manifest
-    from audit.store.runs import load_record, output_folder, require_untouched
+
+    from audit.report.render import rendered
+    from audit.store.runs import load_record, output_folder, place_reports
 
     record = load_record(run_dir)
-    require_untouched(run_dir)
-    for path in render(record, output_folder(run_dir, output), tuple(formats.split(",")), public=public, least=least):
+    output_folder(run_dir, output)
+    files = rendered(record, tuple(formats.split(",")), public=public, least=least)
+    for path in place_reports(run_dir, output, files):
         click.echo(path)
-    if output is None:
-        write_manifest(run_dir)
 
 
 @main.command()

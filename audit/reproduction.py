@@ -17,12 +17,12 @@ from audit.errors import OutputError
 from audit.loading import LoadedConfig, recorded_config
 from audit.pipeline import run_loaded
 from audit.records import AuditRecord
-from audit.report.text import clean
+from audit.report.text import clean, shorten
 from audit.store.compared import (
     CLOSE,
     DIFFERENT,
+    FINDINGS,
     IDENTICAL,
-    KINDS,
     MISSING,
     NEW,
     SAME,
@@ -33,9 +33,11 @@ from audit.store.compared import (
     outcomes,
 )
 from audit.store.manifest import RECORD
-from audit.store.runs import load_record, require_untouched
+from audit.store.runs import load_record, output_folder, require_untouched
 
 WIDTH: Final = 150
+SHOWN: Final = 3  # leaves of one result
+LONGEST: Final = 80  # characters of a cell
 STATES: Final = (IDENTICAL, CLOSE, DIFFERENT, MISSING, NEW)
 
 
@@ -51,14 +53,14 @@ class Reproduction:
 
     @property
     def holds(self) -> bool:
-        """Whether everything came out again, numbers to 1e-6 and verdicts without exception."""
+        """Whether everything came out again: counts, words and verdicts as they were, other numbers to 1e-6."""
         return all(each.holds for each in self.outcomes)
 
     @property
     def sentence(self) -> str:
         """How many findings, and how many other results, are identical, and what came out otherwise."""
-        findings = [each for each in self.outcomes if each.kind == "finding"]
-        others = [each for each in self.outcomes if each.kind != "finding"]
+        findings = [each for each in self.outcomes if each.kind == FINDINGS]
+        others = [each for each in self.outcomes if each.kind != FINDINGS]
         return f"{_counted(findings, 'findings')}; {_counted(others, 'other results')}"
 
     def as_json(self) -> str:
@@ -69,7 +71,7 @@ class Reproduction:
             "reproduced": self.holds,
             "sentence": self.sentence,
             "inputs": [asdict(each) for each in self.inputs],
-            "outcomes": [{**asdict(each), "state": each.state} for each in self.outcomes],
+            "outcomes": [asdict(each) for each in self.outcomes],
         }
         return json.dumps(document, indent=2)
 
@@ -85,6 +87,8 @@ def reproduce(
     run = Path(run_dir)
     record = load_record(run)
     require_untouched(run)
+    if output is not None:
+        output_folder(run, output)
     loaded = replace(_loaded(run, record, folder), command=tuple(command))
     if output is not None:
         made = run_loaded(loaded, output)
@@ -148,22 +152,25 @@ def _inputs_table(found: Sequence[Input]) -> Table:
 
 def _counts_table(found: Sequence[Outcome]) -> Table:
     table = Table("what came out", *STATES)
-    for kind in KINDS:
+    for kind in dict.fromkeys(each.kind for each in found):
         states = Counter(each.state for each in found if each.kind == kind)
-        if states:
-            table.add_row(kind, *(str(states[state]) for state in STATES))
+        table.add_row(kind, *(str(states[state]) for state in STATES))
     return table
 
 
 def _odd_table(found: Sequence[Outcome]) -> Table:
+    """The first leaves of each."""
     table = Table("what came out otherwise", "state", "part", "recorded", "now")
     for each in found:
-        for part in each.differing or ("all",):
-            before, after = ((side or {}).get(part) for side in (each.before, each.after))
-            name = f"{each.kind} {each.name}" if each.name != each.kind else each.kind
-            table.add_row(*map(_cell, (name, each.state, part, before, after)))
+        name = f"{each.kind} {each.name}" if each.name != each.kind else each.kind
+        for leaf in each.differing[:SHOWN]:
+            before, after = ((side or {}).get(leaf) for side in (each.before, each.after))
+            table.add_row(*map(_cell, (name, each.state, leaf, before, after)))
+        more = len(each.differing) - SHOWN
+        if more > 0 or not each.differing:
+            table.add_row(*map(_cell, (name, each.state, f"and {more} more" if each.differing else "all", None, None)))
     return table
 
 
 def _cell(value: Scalar) -> Text:
-    return Text("–" if value is None else clean(f"{value:.9g}" if isinstance(value, float) else str(value)))
+    return Text("–" if value is None else f"{value:.9g}" if isinstance(value, float) else shorten(str(value), LONGEST))

@@ -14,12 +14,17 @@ from audit.report.publication import publication
 DEBUG: Final = "debug.html"
 
 
-def render(
-    record: AuditRecord, folder: Path, formats: Sequence[str] = ("html",), *, public: bool = False, least: int | None = None
-) -> list[Path]:  # fmt: skip
-    """Write the files of each format, and with HTML the page for debugging, which is not for the `public`. `least`: see `publication`.
+def render(record: AuditRecord, folder: Path, formats: Sequence[str] = ("html",)) -> list[Path]:
+    """Write what `rendered` makes; raises `OutputError` for a folder that cannot be written too."""
+    return [_write(folder / name, content) for name, content in rendered(record, formats).items()]
 
-    Raises `OutputError` for an unknown format or a folder that cannot be written.
+
+def rendered(
+    record: AuditRecord, formats: Sequence[str], *, public: bool = False, least: int | None = None
+) -> dict[str, bytes]:  # fmt: skip
+    """The files of each format by their names, and with HTML the page for debugging, which is not for the `public`.
+
+    `least`: see `publication`. Raises `OutputError` for an unknown format.
     """
     unknown = sorted(set(formats) - FORMATS.keys())
     if unknown:
@@ -28,7 +33,7 @@ def render(
     made = {file: make(shown) for name in dict.fromkeys(formats) for file, make in FORMATS[name].files.items()}
     if record.debug is not None and "html" in formats and not public:
         made[DEBUG] = debug_html(record)
-    return [_write(folder / name, content) for name, content in made.items()]
+    return made
 
 
 def _write(path: Path, content: bytes) -> Path:

@@ -30,7 +30,8 @@ strictly above the median of all examples), and their rate over that of the refe
 * Of the unknown it is known who is selected: lowest and highest are the exact extremes over all categories that they could belong to.
 * `compliance.strata` asks again within the groups of an attribute (Mantel and Haenszel; Breslow and Day with Tarone), with rows as if
   independent.
-* Published tables are whole, or, where a count below `report.smallest_cell` could be computed, names and readings; `lrp-audit report RUN --smallest-cell 1 --output DIR` shows all of them to who may see them.
+* Published tables are whole, or, where a count below `report.smallest_cell` could be computed, names and readings;
+  `lrp-audit report RUN --smallest-cell 1 --output DIR` shows all to whoever may see it.
 
 | reading | when |
 |---|---|

@@ -1,18 +1,45 @@
 """Two records of one audit beside each other: what went in, and estimate by estimate what came out."""
 
+import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, final
+from typing import Any, Final, final
 
-from audit.records import AuditRecord, Estimate, Finding
+from audit.records import AuditRecord
 
 Scalar = str | int | float | bool | None
-TOLERANCE: Final = 1e-6
+TOLERANCE: Final = 1e-6  # of the larger of two numbers that are not whole
+FLOOR: Final = 1e-9
 DIRTY: Final = " with uncommitted changes"
 IDENTICAL, CLOSE, DIFFERENT, MISSING, NEW = "identical", "same to 1e-6", "different", "missing", "new"
 SAME, CHANGED, UNKNOWN = "same", "changed", "not known"
+FINDINGS: Final = "findings"
+ASIDE: Final[Mapping[str, str]] = MappingProxyType({
+    "schema_version": "the layout of the record",
+    "name": "the config's",
+    "run_id": "made of the time",
+    "started": "a time",
+    "finished": "a time",
+    "seconds": "times",
+    "protocol_sha256": "what went in",
+    "protocol_changed": "what other runs lay beside it",
+    "config": "what is run again",
+    "provenance": "what went in, and the command",
+    "data.path": "what went in",
+    "data.sha256": "what went in",
+    "model.path": "what went in",
+    "model.sha256": "what went in",
+    "lexicons.sha256": "what went in",
+    "regions.sha256": "what went in",
+})  # fmt: skip
+"""What of a record is no result, and why; everything else is compared."""
+NAMES: Final = ("id", "key"), (
+    "question", "attribute", "axis", "group", "comparison", "category", "name", "term", "label", "layer", "feature", "changed",
+    "asks", "by", "composite", "kind",
+)  # fmt: skip
+"""What tells the entries of a list apart: the first pair alone, or all others that are there."""
 
 
 @final
@@ -29,36 +56,22 @@ class Input:
 @final
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One result of both, by its parts; None where a record does not have it. A part that is no number is the same or not."""
+    """One result of both, leaf by leaf; None where a record does not have it.
+
+    `kind` is its field in `audit.json`, `differing` are the leaves that came out otherwise, `state` is the worst of all.
+    """
 
     kind: str
     name: str
     before: Mapping[str, Scalar] | None
     after: Mapping[str, Scalar] | None
-
-    @property
-    def state(self) -> str:
-        """The worst state of its parts."""
-        if self.before is None or self.after is None:
-            return NEW if self.before is None else MISSING
-        states = set(self._states().values())
-        return next((state for state in (DIFFERENT, CLOSE) if state in states), IDENTICAL)
+    state: str
+    differing: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
         """Whether it came out again."""
         return self.state in (IDENTICAL, CLOSE)
-
-    @property
-    def differing(self) -> tuple[str, ...]:
-        """The parts that came out otherwise."""
-        return tuple(part for part, state in self._states().items() if state == DIFFERENT)
-
-    def _states(self) -> dict[str, str]:
-        if self.before is None or self.after is None:
-            return {}
-        parts = dict.fromkeys([*self.before, *self.after])
-        return {part: _state(self.before.get(part), self.after.get(part)) for part in parts}
 
 
 def inputs(before: AuditRecord, after: AuditRecord) -> tuple[Input, ...]:
@@ -72,22 +85,79 @@ def inputs(before: AuditRecord, after: AuditRecord) -> tuple[Input, ...]:
 
 
 def outcomes(before: AuditRecord, after: AuditRecord) -> tuple[Outcome, ...]:
-    """What came out, kind by kind, in the order of the first record."""
-    found = []
-    for kind, read in KINDS.items():
-        one, two = dict(_numbered(read(before))), dict(_numbered(read(after)))
-        found += [Outcome(kind, name, one.get(name), two.get(name)) for name in dict.fromkeys([*one, *two])]
-    return tuple(found)
+    """Everything that came out, in the order of the first record; entries of lists are matched by what they are of."""
+    one, two = ({(kind, name): leaves for kind, name, leaves in _results(each)} for each in (before, after))
+    return tuple(_outcome(*at, one.get(at), two.get(at)) for at in dict.fromkeys([*one, *two]))
+
+
+def _outcome(kind: str, name: str, before: Mapping[str, Scalar] | None, after: Mapping[str, Scalar] | None) -> Outcome:
+    if before is None or after is None:
+        return Outcome(kind, name, before, after, NEW if before is None else MISSING)
+    states = {
+        leaf: _state(before[leaf], after[leaf]) if leaf in before and leaf in after else DIFFERENT
+        for leaf in {**before, **after}
+    }
+    worst = next((state for state in (DIFFERENT, CLOSE) if state in states.values()), IDENTICAL)
+    return Outcome(kind, name, before, after, worst, tuple(leaf for leaf in states if states[leaf] == DIFFERENT))
 
 
 def _state(before: Scalar, after: Scalar) -> str:
-    if type(before) is type(after) and before == after:
+    if before == after and isinstance(before, bool) == isinstance(after, bool):
         return IDENTICAL
-    numbers = [float(each) for each in (before, after) if isinstance(each, int | float) and not isinstance(each, bool)]
-    if len(numbers) < 2:
-        return DIFFERENT
-    close = math.isclose(*numbers, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-    return IDENTICAL if numbers[0] == numbers[1] else CLOSE if close else DIFFERENT
+    if isinstance(before, float) and isinstance(after, float):
+        return CLOSE if math.isclose(before, after, rel_tol=TOLERANCE, abs_tol=FLOOR) else DIFFERENT
+    return DIFFERENT
+
+
+def _results(record: AuditRecord) -> Iterator[tuple[str, str, Mapping[str, Scalar]]]:
+    """Field, name and leaves of every entry of a list of parts, and of every other field as a whole."""
+    for field, value in record.model_dump(mode="json").items():
+        if field in ASIDE:
+            continue
+        if isinstance(value, list) and all(isinstance(each, dict) for each in value):
+            yield from ((field, name, dict(_leaves(each, field))) for name, each in _named(value))
+        else:
+            yield field, field, dict(_leaves(value, field))
+
+
+def _leaves(value: Any, field: str, path: str = "") -> Iterator[tuple[str, Scalar]]:
+    """Numbers, words and empty containers by their place; no two places are written alike."""
+    if f"{field}.{path}" in ASIDE:
+        return
+    if not isinstance(value, dict | list):
+        yield path or field, value
+    elif not value:
+        yield f"{path}{value}", None
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _leaves(each, field, f"{path}.{_quoted(key)}" if path else _quoted(key))
+    else:
+        for name, each in _named(value):
+            yield from _leaves(each, field, f"{path}[{_quoted(name)}]")
+
+
+def _quoted(key: str) -> str:
+    return key if key and not set(key) & set('."[]{}') else json.dumps(key, ensure_ascii=False)
+
+
+def _named(entries: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    """Entries by what they are of, or by their place; with a number behind a name that stands there already."""
+    taken = set[str]()
+    for i, each in enumerate(entries):
+        name = unique = _name(each) or str(i + 1)
+        again = 1
+        while unique in taken:
+            again += 1
+            unique = f"{name} ({again})"
+        taken.add(unique)
+        yield unique, each
+
+
+def _name(entry: Any) -> str:
+    if not isinstance(entry, dict):
+        return ""
+    alone, parts = ([str(entry[key]) for key in names if entry.get(key)] for names in NAMES)
+    return alone[0] if alone else ", ".join(parts)
 
 
 def _known(before: str | None, after: str | None) -> str:
@@ -107,53 +177,3 @@ def _inputs(record: AuditRecord) -> Iterator[tuple[str, str | None]]:
     yield from (("Python", told.python), ("platform", told.platform), ("device", told.device))
     yield from told.hardware.items()
     yield from ((f"package {name}", version) for name, version in told.packages.items())
-
-
-def _numbered(found: Iterable[tuple[str, Mapping[str, Scalar]]]) -> Iterator[tuple[str, Mapping[str, Scalar]]]:
-    """With a number behind a name that stands there already, so that none hides another."""
-    seen: dict[str, int] = {}
-    for name, parts in found:
-        seen[name] = seen.get(name, 0) + 1
-        yield name if seen[name] == 1 else f"{name} ({seen[name]})", parts
-
-
-def _estimate(estimate: Estimate, prefix: str = "") -> dict[str, Scalar]:
-    return {f"{prefix}{part}": getattr(estimate, part) for part in ("value", "low", "high", "n")}
-
-
-def _finding(finding: Finding) -> dict[str, Scalar]:
-    grade = None if finding.grade is None else finding.grade.value
-    test = {"p": finding.test.p, "adjusted p": finding.test.p_adjusted}
-    return {**_estimate(finding.estimate), **test, "verdict": finding.verdict.value, "grade": grade}
-
-
-def _findings(record: AuditRecord) -> Iterator[tuple[str, Mapping[str, Scalar]]]:
-    yield from ((finding.id, _finding(finding)) for finding in record.findings)
-
-
-def _ratios(record: AuditRecord) -> Iterator[tuple[str, Mapping[str, Scalar]]]:
-    for table in record.impact:
-        for each in table.categories:
-            parts = {
-                **_estimate(each.ratio),
-                **_estimate(each.rate, "rate "),
-                "p": each.p,
-                "adjusted p": each.p_adjusted,
-            }
-            yield f"{table.attribute}: {each.name}", {"selected": each.selected, **parts, "reading": each.reading}
-
-
-def _checks(record: AuditRecord) -> Iterator[tuple[str, Mapping[str, Scalar]]]:
-    yield from (
-        (f"{each.asks} by {each.by}", {**_estimate(each.estimate), "holds": each.holds}) for each in record.validity
-    )
-
-
-KINDS: Final[Mapping[str, Callable[[AuditRecord], Iterable[tuple[str, Mapping[str, Scalar]]]]]] = MappingProxyType({
-    "finding": _findings,
-    "impact ratio": _ratios,
-    "validity check": _checks,
-    "accuracy": lambda record: [("accuracy", _estimate(record.model.accuracy))],
-    "gate": lambda record: [(gate.question, {"state": gate.state}) for gate in record.gates],
-    "exit code": lambda record: [("exit code", {"code": record.exit_code})],
-})  # fmt: skip

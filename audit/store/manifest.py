@@ -3,9 +3,10 @@
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, final
 
 from audit.errors import OutputError
 from audit.files import file_sha256, write_atomically
@@ -14,6 +15,23 @@ RECORD: Final = "audit.json"
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "signature.json"  # over the manifest, so outside of it
 CURE: Final = "give another folder with --output"
+RESTORE: Final = (
+    "restore what differs and remove what was added (lrp-audit verify lists all of it), or run the audit again"
+)
+NAMED: Final = 10  # in the message that refuses a run
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one file of a run; `file` is its name relative to the run."""
+
+    run: Path
+    file: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.run / self.file}: {self.what}"
 
 
 def write_manifest(folder: Path) -> None:
@@ -23,21 +41,31 @@ def write_manifest(folder: Path) -> None:
     write_atomically(folder / MANIFEST, f"{content}\n".encode(), cure=CURE)
 
 
-def altered(folder: str | Path) -> list[str]:
-    """What differs from the manifest, one sentence a file; empty when all is as the run wrote it. OutputError without a manifest."""
+def altered(folder: str | Path) -> list[Problem]:
+    """What differs from the manifest, one a file; empty when all is as the run wrote it. OutputError without a manifest."""
     run = Path(folder)
     manifest = run / MANIFEST
     if not manifest.is_file():
         raise OutputError(f"{run}: has no {MANIFEST}; give the folder of one finished run")
     wanted = _hashes(manifest)
     if wanted is None:
-        return [f"{manifest}: is not a valid manifest"]
+        return [Problem(run, MANIFEST, "is not a valid manifest")]
     present, odd = _contents(run)
-    missing = [f"{run / name}: is missing" for name in sorted(wanted.keys() - present.keys() - odd.keys())]
-    extra = [f"{run / name}: is not in the manifest" for name in sorted(present.keys() - wanted.keys())]
+    missing = [Problem(run, name, "is missing") for name in sorted(wanted.keys() - present.keys() - odd.keys())]
+    extra = [Problem(run, name, "is not in the manifest") for name in sorted(present.keys() - wanted.keys())]
     both = sorted(wanted.keys() & present.keys())
-    changed = [problem for name in both if (problem := _changed(present[name], wanted[name]))]
-    return missing + extra + changed + [f"{run / name}: {problem}" for name, problem in sorted(odd.items())]
+    changed = [Problem(run, name, what) for name in both if (what := _changed(present[name], wanted[name]))]
+    return missing + extra + changed + [Problem(run, name, what) for name, what in sorted(odd.items())]
+
+
+def refusal(problems: Sequence[object]) -> str:
+    """The first problems, a line each, and the cure."""
+    more = [f"and {len(problems) - NAMED} more"] if len(problems) > NAMED else []
+    return "\n".join([*map(_printable, problems[:NAMED]), *more, RESTORE])
+
+
+def _printable(problem: object) -> str:
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in str(problem))
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -58,9 +86,9 @@ def _hashes(manifest: Path) -> Mapping[str, Any] | None:
 
 def _changed(path: Path, wanted: object) -> str:
     try:
-        return "" if file_sha256(path) == wanted else f"{path}: was changed after the run"
+        return "" if file_sha256(path) == wanted else "was changed after the run"
     except OSError as error:
-        return f"{path}: cannot be read ({error.strerror})"
+        return f"cannot be read ({error.strerror})"
 
 
 def _contents(run: Path) -> tuple[dict[str, Path], dict[str, str]]:

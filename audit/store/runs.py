@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from audit.errors import OutputError
 from audit.files import write_atomically
 from audit.records import SCHEMA_VERSION, AuditRecord
-from audit.store.manifest import CURE, MANIFEST, RECORD, SIGNATURE, altered
+from audit.store.manifest import CURE, MANIFEST, RECORD, SIGNATURE, altered, refusal, write_manifest
 from audit.tables import FloatArray
 
 
@@ -49,7 +49,7 @@ def write_maps(folder: Path, maps: Mapping[str, FloatArray]) -> None:
 
 
 def load_record(folder: str | Path) -> AuditRecord:
-    """The record of a complete run; raises `OutputError` for a missing, incomplete, newer or invalid one."""
+    """The record of a complete run; raises `OutputError` for a missing, incomplete, newer, invalid or altered one."""
     run = Path(folder)
     path = run / RECORD
     if not path.is_file():
@@ -63,7 +63,7 @@ def load_record(folder: str | Path) -> AuditRecord:
             raise OutputError(
                 f"{path}: schema version {version}; this release reads {SCHEMA_VERSION}: use the release that wrote it"
             )
-        return AuditRecord.model_validate(document)
+        record = AuditRecord.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         what = f"{error.error_count()} problems, the first at {'.'.join(map(str, first['loc']))!r}: {first['msg']}"
@@ -74,6 +74,9 @@ def load_record(folder: str | Path) -> AuditRecord:
         ) from None
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise OutputError(f"{path}: is not a valid record ({error}); check it with lrp-audit verify") from None
+    if broken := [each for each in altered(run) if each.file in (RECORD, MANIFEST)]:
+        raise OutputError(refusal(broken))
+    return record
 
 
 def finished_runs(folder: Path) -> Iterator[Mapping[str, Any]]:
@@ -91,36 +94,44 @@ def verify(folder: str | Path, key: str | Path | None = None) -> list[str]:
 
     `key`: public key file of who must have signed; without it an unsigned run has no problem, and a signed one may be by anybody.
     """
-    problems = altered(folder)
-    if key is None and not (Path(folder) / SIGNATURE).exists():
-        return problems
-    from audit.store.signatures import signature_problems
-
-    return [*problems, *signature_problems(folder, key)]
+    return [*map(str, altered(folder)), *_signature_problems(folder, key)]
 
 
-def require_untouched(folder: str | Path) -> None:
-    """Refuse to render from a record that is not the one the run wrote, or was signed: a new manifest would hide the change."""
-    problems = verify(folder)
-    if any(f"{RECORD}:" in problem for problem in problems):
-        raise OutputError(f"{Path(folder) / RECORD}: was changed after the run; restore it, or run the audit again")
-    if broken := [problem for problem in problems if f"{SIGNATURE}:" in problem]:
-        raise OutputError(f"{broken[0]}; restore the run folder, or run the audit again")
+def require_untouched(folder: str | Path, *, rewritten: Container[str] = ()) -> None:
+    """Refuse a run in which anything but the `rewritten` files is not as the run wrote it: a new manifest would hide the change."""
+    problems = [str(each) for each in altered(folder) if each.file not in rewritten] + _signature_problems(folder)
+    if problems:
+        raise OutputError(refusal(problems))
 
 
 def output_folder(folder: Path, output: Path | None) -> Path:
-    """Where a run's reports are rendered to: `output`, which is made, or the run's own folder unless that is signed."""
+    """Where a run's reports go, which is not made: `output`, outside of every run, or the run's own folder unless that is signed."""
     if output is None:
         if (folder / SIGNATURE).exists():
             raise OutputError(f"{folder}: is signed, and another report would break that; write it with --output DIR")
         return folder
-    if output.resolve().is_relative_to(folder.resolve()):
+    place = output.resolve()
+    if place.is_relative_to(folder.resolve()):
         raise OutputError(f"{output}: lies in the run folder, which stays as the run wrote it; {CURE}")
+    inside = any((each / MANIFEST).exists() and (each / RECORD).exists() for each in place.parents)
+    if inside or (place / MANIFEST).exists() or (place / SIGNATURE).exists():
+        raise OutputError(f"{output}: is a run, or lies in one, and stays as it was written; {CURE}")
+    return output
+
+
+def place_reports(folder: Path, output: Path | None, files: Mapping[str, bytes]) -> list[Path]:
+    """Write reports where `output_folder` says; in the run's own folder with a new manifest, if all else is as the run wrote it."""
+    place = output_folder(folder, output)
+    require_untouched(folder, rewritten=files if output is None else ())
     try:
-        output.mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{output}: cannot be made ({error.strerror}); {CURE}") from None
-    return output
+    for name, content in files.items():
+        write_atomically(place / name, content, cure=CURE)
+    if output is None:
+        write_manifest(folder)
+    return [place / name for name in files]
 
 
 def record_schema() -> dict[str, Any]:
@@ -137,5 +148,9 @@ def _major(version: str) -> str:
     return version.partition(".")[0]
 
 
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, f"{text}\n".encode(), cure=CURE)
+def _signature_problems(folder: str | Path, key: str | Path | None = None) -> list[str]:
+    if key is None and not (Path(folder) / SIGNATURE).exists():
+        return []
+    from audit.store.signatures import signature_problems
+
+    return signature_problems(folder, key)

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from audit.errors import PassphraseNeeded, SignatureError
 from audit.files import file_sha256, write_atomically
-from audit.store.manifest import MANIFEST, RECORD, SIGNATURE, altered
+from audit.store.manifest import MANIFEST, RECORD, SIGNATURE, altered, refusal
 
 ALGORITHM: Final = "ed25519"
 LONGEST: Final = 200  # characters of a name or role
@@ -74,7 +74,7 @@ def sign(
         if problem := _unfit(text):
             raise SignatureError(f"--{what} {text!r:.80}: {problem}")
     if problems := altered(run):
-        raise SignatureError("\n".join([f"{run}: cannot be signed, as it is not what the run wrote:", *problems]))
+        raise SignatureError(f"{run}: cannot be signed, as it is not what the run wrote:\n{refusal(problems)}")
     if not (run / RECORD).is_file():
         raise SignatureError(f"{run}: holds no {RECORD}; give the folder of one finished run")
     if (run / SIGNATURE).exists() and not replace:

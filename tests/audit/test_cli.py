@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -367,6 +368,36 @@ def test_a_signed_run_tells_who_signed_and_refuses_another_report_inside(project
     for words in (("verify", folder, "--key", public), ("sign", folder, *who, "--replace")):
         code, told = ask(*words)
         assert code == 2 and "report.html: was changed" in told
+
+
+def test_a_report_hides_no_alteration_and_leaves_no_empty_folder(project: Project, tmp_path: Path) -> None:
+    folder = made_run(project, tmp_path)
+    worklist = (folder / "worklist.csv").read_bytes()
+    (folder / "worklist.csv").write_bytes(worklist + b"forged")
+    (folder / "added.txt").write_text("")
+    before = ask("verify", folder)
+    for words in (("report", folder, "--format", "csv"), ("report", folder, "--output", tmp_path / "new")):
+        code, told = ask(*words)
+        assert code == 2 and "worklist.csv: was changed" in told and "added.txt: is not in" in told
+        assert "restore what differs" in told
+    assert ask("verify", folder) == before and not (tmp_path / "new").exists()
+    (folder / "worklist.csv").write_bytes(worklist)
+    (folder / "added.txt").unlink()
+    code, told = ask("report", folder, "--format", "nonsense", "--output", tmp_path / "new")
+    assert code == 2 and "'nonsense'" in told and not (tmp_path / "new").exists()
+    for page in ("report.html", "debug.html"):
+        (folder / page).write_text("damaged")
+    assert ask("report", folder, "--format", "html,csv") == (
+        0,
+        f"{folder / 'report.html'}\n{folder / 'report.csv'}\n{folder / 'debug.html'}\n",
+    )
+    assert ask("verify", folder)[0] == 0
+    shutil.copytree(folder, tmp_path / "other")
+    code, told = ask("report", folder, "--output", tmp_path / "other")
+    assert code == 2 and "other: is a run, or lies in one" in told and ask("verify", tmp_path / "other")[0] == 0
+    (folder / "manifest.json").write_text("{}")
+    code, told = ask("report", folder)
+    assert code == 2 and "manifest.json: is not a valid manifest" in told
 
 
 def test_an_encrypted_key_is_asked_for_its_passphrase_which_is_not_shown(project: Project, tmp_path: Path) -> None:

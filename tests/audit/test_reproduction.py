@@ -79,7 +79,7 @@ def test_a_kept_reproduction_tells_its_command_and_is_itself_reproduced(made: Pa
         assert record["provenance"][key] == old["provenance"][key]
     assert {each["state"] for each in document["outcomes"]} == {"identical"}
     kinds = [each["kind"] for each in document["outcomes"]]
-    assert set(kinds) >= {"finding", "validity check", "accuracy", "gate", "exit code"}
+    assert set(kinds) >= {"findings", "validity", "model", "gates", "exit_code", "debug", "ledger"}
     assert {each["state"] for each in document["inputs"]} <= {"same", "not known"}
 
 
@@ -94,12 +94,15 @@ def test_changed_labels_are_told_by_the_hash_of_the_data_and_the_findings_they_c
     changed = {each.name for each in found.inputs if each.state == "changed"}
     assert changed == {"data"}
     odd = [each for each in found.outcomes if not each.holds]
-    assert any(each.kind == "finding" and each.name.startswith("outcome.") for each in odd)
-    assert any(each.kind == "accuracy" and "value" in each.differing for each in odd)
+    assert any(each.kind == "findings" and each.name.startswith("outcome.") for each in odd)
+    assert any(each.kind == "model" and "accuracy.value" in each.differing for each in odd)
     result = CliRunner().invoke(main, ["reproduce", str(made)])
     assert result.exit_code == 2
     assert "what came out otherwise" in result.output and "accuracy" in result.output
     assert "changed" in result.output and " different" in result.output
+    rows = sum("│ different" in line for line in result.output.splitlines())
+    assert rows <= 4 * len(odd) < sum(len(each.differing) for each in odd), "the first leaves of each"
+    assert " more " in result.output, "and how many there are"
 
 
 def test_data_that_are_gone_are_told_as_a_run_tells_it(made: Path, tmp_path: Path) -> None:
@@ -126,6 +129,14 @@ def test_from_another_place_the_folder_of_the_config_is_asked_for(
 def test_a_record_that_was_changed_is_not_reproduced(made: Path) -> None:
     (made / "audit.json").write_text((made / "audit.json").read_text().replace('"seed": 5', '"seed": 6'))
     with pytest.raises(OutputError, match=r"audit\.json: was changed after the run"):
+        reproduce(made)
+
+
+def test_a_run_in_which_any_file_was_changed_is_not_reproduced_nor_into_itself(made: Path) -> None:
+    with pytest.raises(OutputError, match="lies in the run folder, which stays as the run wrote it"):
+        reproduce(made, output=made)
+    (made / "worklist.csv").write_text("forged")
+    with pytest.raises(OutputError, match=r"worklist\.csv: was changed after the run\nrestore"):
         reproduce(made)
 
 

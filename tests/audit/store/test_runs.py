@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,16 @@ import pytest
 from audit.errors import OutputError
 from audit.records import SCHEMA_VERSION, AuditRecord, DataRecord, Estimate, ModelRecord, Provenance
 from audit.store.manifest import MANIFEST, RECORD, write_manifest
-from audit.store.runs import load_record, new_run_folder, output_folder, record_schema, verify, write_record
+from audit.store.runs import (
+    load_record,
+    new_run_folder,
+    output_folder,
+    place_reports,
+    record_schema,
+    require_untouched,
+    verify,
+    write_record,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -118,6 +129,7 @@ def test_newer_schema_version_is_refused_with_both_versions(run: Path) -> None:
 
 def test_minor_version_that_adds_nothing_is_read(run: Path) -> None:
     changed(run, schema_version=f"{SCHEMA_VERSION.partition('.')[0]}.9")
+    write_manifest(run)
     assert load_record(run).name == "small"
 
 
@@ -201,18 +213,76 @@ def test_what_is_hidden_empty_or_no_file_is_told(run: Path) -> None:
     ]
 
 
+PAGE = {"report.html": b"<b>"}
+
+
 def test_reports_go_elsewhere_or_into_an_unsigned_run(run: Path, tmp_path: Path) -> None:
-    assert output_folder(run, None) == run
-    assert output_folder(run, tmp_path / "new" / "place").is_dir()
+    assert place_reports(run, None, PAGE) == [run / "report.html"]
+    assert verify(run) == [] and (run / "report.html").read_bytes() == b"<b>"
+    assert place_reports(run, tmp_path / "new" / "place", PAGE) == [tmp_path / "new" / "place" / "report.html"]
     for inside in (run, run / "new", run / "figures" / ".." / "x"):
         with pytest.raises(OutputError, match="lies in the run folder, which stays as the run wrote it; give another"):
             output_folder(run, inside)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"file/x: cannot be made \(Not a directory\); give another folder"):
-        output_folder(run, tmp_path / "file" / "x")
+        place_reports(run, tmp_path / "file" / "x", PAGE)
     (run / "signature.json").write_text("{}")
     with pytest.raises(OutputError, match="is signed, and another report would break that; write it with --output DIR"):
         output_folder(run, None)
+
+
+def test_no_report_goes_into_another_run(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    (tmp_path / "link").symlink_to(other, target_is_directory=True)
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "signature.json").write_text("")
+    for place in (other, other / "figures", other / "new" / "place", tmp_path / "link", tmp_path / "bare"):
+        with pytest.raises(OutputError, match=r"is a run, or lies in one, .* give another folder with --output"):
+            place_reports(run, place, PAGE)
+    assert verify(other) == []
+
+
+ALTERATIONS: dict[str, Callable[[Path], object]] = {
+    "figures/a.svg": lambda run: (run / "figures" / "a.svg").write_text("<svg>forged</svg>"),
+    "figures/manifest.json": lambda run: (run / "figures" / MANIFEST).unlink(),
+    "x audit.json": lambda run: (run / "x audit.json").write_text("{}"),
+    "worklist.csv": lambda run: (run / "worklist.csv").write_text("id"),
+    "empty": lambda run: (run / "empty").mkdir(),
+    RECORD: lambda run: changed(run, exit_code=3),
+    MANIFEST: lambda run: (run / MANIFEST).write_text("{}"),
+}
+
+
+@pytest.mark.parametrize("name", ALTERATIONS)
+def test_an_altered_run_takes_no_report_which_would_hide_it(name: str, run: Path, tmp_path: Path) -> None:
+    ALTERATIONS[name](run)
+    before = verify(run)
+    assert before
+    for output in (None, tmp_path / "elsewhere"):
+        with pytest.raises(OutputError, match=rf"run/{name}: .*\nrestore what differs and remove what was added"):
+            place_reports(run, output, PAGE)
+    assert verify(run) == before and not (tmp_path / "elsewhere").exists()
+    if name in (RECORD, MANIFEST):
+        with pytest.raises(OutputError, match=rf"run/{name}: .*\nrestore what differs"):
+            load_record(run)
+
+
+def test_a_damaged_report_is_made_again_in_its_place_alone(run: Path, tmp_path: Path) -> None:
+    (run / "report.html").write_text("damaged")
+    with pytest.raises(OutputError, match=r"report\.html: was changed after the run"):
+        place_reports(run, tmp_path / "elsewhere", PAGE)
+    place_reports(run, None, PAGE)
+    assert verify(run) == []
+
+
+def test_a_refusal_of_many_files_stays_short_and_printable(run: Path) -> None:
+    for i in range(50):
+        (run / f"\x1b[31m\n{i:02d}").write_text("")
+    with pytest.raises(OutputError) as caught:
+        require_untouched(run)
+    assert len(str(caught.value).splitlines()) == 12 and "and 40 more" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -174,8 +174,20 @@ def test_a_file_that_sign_did_not_write_is_told(signed: Path, case: str) -> None
     path.write_bytes(FORGED[case](path.read_bytes()))
     (problem,) = verify(signed)
     assert problem.startswith(f"{path}: is no signature that lrp-audit wrote (") and len(problem.splitlines()) == 1
-    with pytest.raises(OutputError, match=r"is no signature that lrp-audit wrote .*; restore the run folder"):
+    with pytest.raises(OutputError, match=r"is no signature that lrp-audit wrote .*\nrestore what differs"):
         require_untouched(signed)
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"sha256": {}}', b'{"sha256": {"audit.json": "0"}}'])
+def test_a_run_without_its_manifest_is_neither_signed_nor_taken(run: Path, key: Path, content: bytes) -> None:
+    (run / MANIFEST).write_bytes(content)
+    with pytest.raises(
+        SignatureError, match=r"cannot be signed, as it is not what the run wrote:(\n.*)+\nrestore what"
+    ):
+        sign(run, key, **WHO)
+    with pytest.raises(OutputError, match=r"is not a valid manifest|audit\.json: (is not in|was changed)"):
+        require_untouched(run, rewritten={RECORD, "report.html", "maps/a.bin"} if content == b"{}" else {"report.html"})
+    assert not (run / SIGNATURE).exists()
 
 
 @pytest.mark.parametrize("name", [RECORD, "maps/a.bin", MANIFEST])
