@@ -11,16 +11,17 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Final, final
 
-from audit.config import Declarations
-from audit.config.compliance import SUBJECTS
 from audit.records import AuditRecord, Estimate, ImpactTable
 from audit.records.base import Entry
-from audit.report.conditions import COMPUTED, CONDITIONS, asked
-from audit.report.outline import AXES, SECTIONS, said
-from audit.report.profile import Field, ProfileFile, shipped
+from audit.report.computed import COMPUTED
+from audit.report.conditions import CONDITIONS, numbered, uncounted, untold
+from audit.report.declarations import block, supplied
+from audit.report.outline import AXES, SECTIONS
+from audit.report.profile import NAMES, Field, ProfileFile, shipped
 from audit.report.text import WITHHELD, clean, count, interval, listed, number, percent, shorten
 
 LENGTH, MOST = 160, 12
+TOO_SMALL: Final = "too small to show (report.smallest_cell)"
 
 
 class State(StrEnum):
@@ -84,7 +85,17 @@ class Crosswalk:
 
 def profiles(record: AuditRecord) -> tuple[Crosswalk, ...]:
     """The profiles that the config asks for, filled in from a record that may be published; raises `ConfigError` for a bad file."""
-    return tuple(filled(record, name, _shipped(name)) for name in dict.fromkeys(asked(record).get("profile") or ()))
+    return tuple(filled(record, name, _shipped(name)) for name in _asked(record) if name in NAMES)
+
+
+def unknown(record: AuditRecord) -> list[str]:
+    """Profiles that the config asks for and this release does not have, as the record may be of another."""
+    return [shorten(name) for name in _asked(record) if name not in NAMES]
+
+
+def _asked(record: AuditRecord) -> list[str]:
+    names = block(record).get("profile")
+    return list(dict.fromkeys(map(str, names))) if isinstance(names, list | tuple) else []
 
 
 _shipped = cache(shipped)
@@ -102,24 +113,6 @@ def row(record: AuditRecord, field: Field) -> Row:
     return Row(field.field, field.source, state, text, letter, field.note or "")
 
 
-def declared_groups(record: AuditRecord) -> list[tuple[str, list[tuple[str, str | None]]]]:
-    """Subject, and label and value of each of its declarations, as written but for unsafe characters; None is not supplied."""
-    given = said(record)
-    return [
-        (subject, [(_label(name), clean(str(given[name])) if given.get(name) else None) for name in names])
-        for subject, names in SUBJECTS.items()
-    ]
-
-
-def declared(record: AuditRecord) -> list[tuple[str, str | None]]:
-    """The same without subjects."""
-    return [entry for _, entries in declared_groups(record) for entry in entries]
-
-
-def _label(name: str) -> str:
-    return str(Declarations.model_fields[name].title)
-
-
 def _answer(record: AuditRecord, field: Field) -> tuple[State, str, str]:
     """State, words and letter; a condition that the text makes goes before everything else."""
     if field.when and not CONDITIONS[field.when].holds(record):
@@ -129,9 +122,9 @@ def _answer(record: AuditRecord, field: Field) -> tuple[State, str, str]:
     if field.section:
         return _section(record, field.section, field.needs)
     if field.declaration:
-        value = said(record).get(field.declaration)
+        value = supplied(record, field.declaration)
         missing = f"no declaration {field.declaration}"
-        return (State.DECLARED, shorten(str(value), LENGTH), "A") if value else (State.MISSING, missing, "")
+        return (State.DECLARED, shorten(value, LENGTH), "A") if value else (State.MISSING, missing, "")
     if field.impact:
         return _impact(record, field.impact)
     if field.computed:
@@ -141,9 +134,16 @@ def _answer(record: AuditRecord, field: Field) -> tuple[State, str, str]:
 
 
 def _section(record: AuditRecord, letter: str, needs: str | None) -> tuple[State, str, str]:
-    if needs and not CONDITIONS[needs].holds(record):
-        return State.MISSING, CONDITIONS[needs].otherwise, ""
-    return State.SECTION, f"section {letter}, {SECTIONS[letter]}", letter
+    """The section that holds the answer; it is withheld where all of it is, and a part that is withheld is named beside the section."""
+    where = f"section {letter}, {SECTIONS[letter]}"
+    if needs is None:
+        return State.SECTION, where, letter
+    hidden = listed([shorten(name) for name in CONDITIONS[needs].withheld(record)])
+    if CONDITIONS[needs].holds(record):
+        return State.SECTION, f"{where}; withheld: {hidden}" if hidden else where, letter
+    return (
+        (State.WITHHELD, f"{TOO_SMALL}: {hidden}", "") if hidden else (State.MISSING, CONDITIONS[needs].otherwise, "")
+    )
 
 
 def _recorded(record: AuditRecord, field: Field) -> tuple[State, str, str]:
@@ -151,10 +151,8 @@ def _recorded(record: AuditRecord, field: Field) -> tuple[State, str, str]:
     values = resolve(record, path)
     if path.startswith("config."):
         values = [_set(value) for value in values]
-    if any(
-        isinstance(value, Estimate) and value.value is None and value.reason.startswith(WITHHELD) for value in values
-    ):
-        return State.WITHHELD, "too small to show (report.smallest_cell)", ""
+    if any(isinstance(value, Estimate) and untold(value) for value in values):
+        return State.WITHHELD, TOO_SMALL, ""
     texts = list(dict.fromkeys(text for value in values if (text := _text(value))))
     if texts:
         return (State.WITHHELD if set(texts) == {WITHHELD} else State.RECORD), shorten("; ".join(texts), LENGTH), ""
@@ -169,22 +167,28 @@ def _set(value: Any) -> Any:
 
 
 def _impact(record: AuditRecord, axis: str) -> tuple[State, str, str]:
-    """The table of the axis; `all` asks for all three, and names those that there are and those that are missing."""
+    """The table of the axis; `all` asks for all three, and names those that there are, are withheld and are missing."""
     wanted = tuple(AXES) if axis == "all" else (axis,)
     found = {each: [table for table in record.impact if _same(table, each) and table.categories] for each in wanted}
-    present = [f"{AXES[each]}: {clean(tables[0].attribute)}" for each, tables in found.items() if tables]
-    missing = [f"{AXES[each]}: {_why_no_table(record, each)}" for each, tables in found.items() if not tables]
+    there = {each: tables[0] for each, tables in found.items() if tables}
+    present = [f"{AXES[each]}: {shorten(table.attribute)}{_left(table)}" for each, table in there.items()]
+    missing = [f"{AXES[each]}: {_why_no_table(record, each)}" for each in wanted if each not in there]
+    held = State.SECTION if all(map(numbered, there.values())) else State.WITHHELD
     where = f"section E, {'; '.join(present)}" if present else ""
-    state = State.MISSING if missing else State.SECTION
-    return state, "; ".join(filter(None, (where, *missing))), "E" if present else ""
+    return State.MISSING if missing else held, "; ".join(filter(None, (where, *missing))), "E" if present else ""
+
+
+def _left(table: ImpactTable) -> str:
+    """What is held back of a table."""
+    return f", {TOO_SMALL}" if not numbered(table) else ", its counts withheld" if uncounted(table) else ""
 
 
 def _why_no_table(record: AuditRecord, axis: str) -> str:
     told = [clean(table.reason) for table in record.impact if table.reason and _same(table, axis)]
     if told:
         return told[0]
-    known = axis.split(" x ") if isinstance(asked(record).get("axes"), Mapping) else []
-    if known and all(asked(record)["axes"].get(each) for each in known):
+    axes = block(record).get("axes")
+    if isinstance(axes, Mapping) and all(axes.get(each) for each in axis.split(" x ")):
         return "the record has no table of this axis"
     return "no attribute is declared as this axis (compliance.axes)"
 
@@ -228,4 +232,4 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return number(value) if abs(value) >= 0.001 or value == 0 else f"{value:.1e}"
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else clean(str(value))
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else clean(str(value)).strip()

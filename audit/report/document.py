@@ -22,7 +22,20 @@ def html(shown: Publication) -> bytes:
     """The report as one page of what may be published."""
     from markupsafe import Markup
 
-    from audit.report import backing, candidates, crosswalk, figures, maps, outline, page, plain, shares, text, wording
+    from audit.report import (
+        backing,
+        candidates,
+        crosswalk,
+        declarations,
+        figures,
+        maps,
+        outline,
+        page,
+        plain,
+        shares,
+        text,
+        wording,
+    )
 
     record = shown.record
     css = _style()
@@ -36,7 +49,7 @@ def html(shown: Publication) -> bytes:
     template = _environment().get_template("report.html.j2")
     document = template.render(
         record=record, page=page, text=text, wording=wording, backing=backing,
-        offers=candidates, outline=outline, plain=plain, crosswalk=crosswalk, figures=figures,
+        offers=candidates, outline=outline, plain=plain, crosswalk=crosswalk, declarations=declarations, figures=figures,
         Verdict=Verdict,
         css=Markup(css),
         csp=_policy(css),

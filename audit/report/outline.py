@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, final
+from typing import Final, final
 
 from audit.questions import ADVERSE
 from audit.records import SHOWN, AuditRecord, Finding, ValidityCheck, Verdict
@@ -13,7 +13,7 @@ from audit.report.wording import SEVERITY
 
 __all__ = [
     "ADVERSE", "AXES", "MOST_ROWS", "SECTIONS", "by_requirement", "choices", "grid", "links", "open_findings", "protocol", "questions_of",
-    "reasons", "said", "section_of", "shared", "shown_ids", "tables", "untestable",
+    "reasons", "section_of", "shared", "shown_ids", "tables", "untestable",
 ]  # fmt: skip
 
 SECTIONS: Final[Mapping[str, str]] = MappingProxyType({
@@ -77,13 +77,6 @@ class Choice:
     changed: str
     tried: int
     flipped: list[Finding]
-
-
-def said(record: AuditRecord) -> Mapping[str, Any]:
-    """What the config declares for compliance; empty in a record that is older than that."""
-    compliance = record.config.get("compliance")
-    declared = compliance.get("declarations") if isinstance(compliance, Mapping) else None
-    return declared if isinstance(declared, Mapping) else {}
 
 
 def protocol(record: AuditRecord) -> list[Family]:

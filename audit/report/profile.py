@@ -17,7 +17,8 @@ from audit.config import Config, Declarations
 from audit.config.compliance import Profile
 from audit.errors import ConfigError, did_you_mean
 from audit.records import AuditRecord
-from audit.report.conditions import COMPUTED, CONDITIONS
+from audit.report.computed import COMPUTED
+from audit.report.conditions import CONDITIONS
 
 FOLDER: Final = Path(__file__).with_name("profiles")
 NAMES: Final[tuple[str, ...]] = get_args(Profile)
@@ -128,7 +129,10 @@ def _part(document: object, loc: tuple[int | str, ...]) -> str:
     """A key as it is, and of a place in the list of fields the name of the field too."""
     found: object = document
     for key in loc if isinstance(loc[-1], int) else ():
-        found = found[key]  # type: ignore[index]  # the error came from there
+        if isinstance(found, list) and isinstance(key, int):
+            found = found[key]
+        elif isinstance(found, dict):
+            found = found.get(key)
     named = found.get("field") if isinstance(found, dict) and isinstance(loc[-1], int) else None
     return f"{loc[-1]} ({named!r:.80})" if named else str(loc[-1])
 

@@ -2,15 +2,19 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from audit.config import Declarations
 from audit.records import AuditRecord, Category, Estimate, ImpactTable
-from audit.report.crosswalk import Row, State, declared, declared_groups, filled, profiles
+from audit.report.crosswalk import Row, State, filled, profiles, unknown
+from audit.report.declarations import supplied
 from audit.report.privacy import published
 from audit.report.profile import NAMES, Field, shipped
 from audit.report.publication import publication
-from tests.audit.report.sample import HOSTILE, sample_record
+from audit.stats.counts import EXPECTED
+from audit.stats.performance import equal_rates
+from tests.audit.report.sample import HOSTILE, html, sample_record
+from tests.audit.report.test_conditions import few_selected
 
 
 def audited(
@@ -43,10 +47,9 @@ def row_of(record: AuditRecord, profile: str, field: str) -> Row:
     return found
 
 
-def test_a_record_without_the_block_has_no_crosswalk_and_no_declaration() -> None:
+def test_a_record_without_the_block_has_no_crosswalk() -> None:
     record = sample_record()
     assert profiles(record) == ()
-    assert {value for _, value in declared(record)} == {None}
 
 
 def test_rows_are_the_fields_of_the_file_in_order_and_the_summary_counts_all_of_them() -> None:
@@ -66,20 +69,24 @@ def test_a_missing_declaration_is_shown_as_missing_and_a_given_one_as_declared()
     assert row_of(without, "nyc_ll144", "auditor").state is State.MISSING == "NOT SUPPLIED"
     found = row_of(given, "nyc_ll144", "auditor")
     assert (found.state, found.text, found.letter) == (State.DECLARED, "A. Person", "A")
-    assert row_of(audited(declarations={"auditor": ""}), "nyc_ll144", "auditor").state is State.MISSING
 
 
-def test_all_declarations_are_listed_with_their_values_and_none_where_they_are_missing() -> None:
-    given = dict(declared(audited(declarations={"provider": "P", "data_kind": "test"})))
-    assert len(given) == len(Declarations.model_fields)
-    assert {label: value for label, value in given.items() if value} == {"Provider": "P", "Kind of data": "test"}
-    assert [subject for subject, _ in declared_groups(audited())] == ["System", "Audit", "Data", "Governance"]
+@pytest.mark.parametrize("blank", ["", "  ", "\n\t", "\u00a0"])
+def test_blanks_are_no_declaration_and_no_setting_in_any_format(blank: str) -> None:
+    record = audited(declarations={"auditor": blank}, impact=(excluding(),), exclusion_reason=blank)
+    row = row_of(record, "nyc_ll144", "auditor")
+    assert (row.state, row.text) == (State.MISSING, "no declaration auditor") and supplied(record, "auditor") is None
+    assert row_of(record, "nyc_ll144", "why they are left out").state is State.MISSING
+    page = html(
+        audited(declarations={"responsible": blank, "responsible_role": blank, "tolerance_owner": blank})
+    ).decode()
+    assert "<td>not supplied</td><td>not supplied</td>" in page and "Who agreed the margins: not supplied." in page
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_declared_text_is_data_without_control_characters(hostile: str) -> None:
     record = audited(declarations={"auditor": hostile})
-    texts = [row_of(record, "nyc_ll144", "auditor").text, *(value for _, value in declared(record) if value)]
+    texts = [row_of(record, "nyc_ll144", "auditor").text, supplied(record, "auditor") or ""]
     assert not [text for text in texts if set(text) & set("\x00\x1b\x07\u202e\u202c")]
     assert "&lt;" not in "".join(texts)  # the template escapes, once
 
@@ -174,12 +181,13 @@ def checks_field() -> str:
     return next(field.field for field in shipped("nyc_ll144").fields if field.computed == "table checks")
 
 
+def excluding() -> ImpactTable:
+    one, two = category("a", 40, ratio=1.0), category("c", 1, excluded="1 % of all")
+    return impact_table("race", "race_ethnicity", categories=(one, two))
+
+
 def test_excluded_categories_are_named_and_ask_for_their_reason() -> None:
-    tables = (
-        impact_table(
-            "race", "race_ethnicity", categories=(category("a", 40, ratio=1.0), category("c", 1, excluded="1 % of all"))
-        ),
-    )
+    tables = (excluding(),)
     reason, record = "why they are left out", audited(impact=tables)
     assert row_of(record, "nyc_ll144", "categories left out of the ratios").text == "race c: 1 % of all"
     assert row_of(record, "nyc_ll144", reason).state is State.MISSING
@@ -231,3 +239,98 @@ def test_settings_that_are_not_set_are_left_out_and_numbers_are_short() -> None:
 def answer(record: AuditRecord, path: str, *, empty: str | None = None) -> Row:
     field = Field(field="f", source="s", record=path, empty=empty)
     return filled(record, "own", shipped("ugesp").model_copy(update={"fields": (field,)})).rows[0]
+
+
+LL144: tuple[str, ...] = (
+    "table by sex", "number of people in each category", "number selected, or scoring above the median, in each category",
+    "selection or scoring rate of each category", "impact ratio of each category", "intervals of the ratios",
+    "smallest ratio that chance alone would give", "ratios if the unknown were of one category or another",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("field", LL144)
+def test_numbers_that_are_withheld_are_not_in_the_report(field: str) -> None:
+    """Of 300 each, 2 are selected in two categories, so that nothing but names and the ratio of the reference is published."""
+    whole = few_selected()
+    block = {**whole.config, "compliance": {"profile": ["nyc_ll144"], "axes": {"sex": "sex"}}}
+    record = whole.model_copy(update={"config": block, "data": whole.data.model_copy(update={"unknown": {"sex": 0}})})
+    found = row_of(published(record), "nyc_ll144", field)
+    assert (found.state, "too small to show" in found.text) == (State.WITHHELD, True)
+    assert row_of(record, "nyc_ll144", field).state is State.SECTION
+    reference = row_of(published(record), "nyc_ll144", "which category is the reference, that of the highest rate")
+    assert reference.state is State.SECTION
+
+
+def test_what_is_withheld_of_one_attribute_is_named_beside_the_section_that_shows_another() -> None:
+    (hidden,) = published(few_selected()).impact
+    record = audited(impact=(hidden, impact_table("race", "race_ethnicity")))
+    found = row_of(record, "ugesp", "numbers of each group")
+    assert (found.state, found.letter) == (State.SECTION, "E") and found.text.endswith("; withheld: sex")
+    every = row_of(record, "ugesp", "tables by sex, by race and ethnicity, and by both")
+    assert every.state is State.MISSING and "sex: sex, too small to show" in every.text
+
+
+def test_a_table_that_shows_ratios_alone_says_that_its_counts_are_withheld() -> None:
+    (hidden,) = published(few_selected()).impact
+    ratio = Estimate(value=0.6, n=None)
+    first, second, third = hidden.categories
+    categories = (first, second.model_copy(update={"ratio": ratio}), third)
+    record = audited(impact=(hidden.model_copy(update={"categories": categories}),))
+    found = row_of(record, "nyc_ll144", "table by sex")
+    assert (found.state, found.text) == (State.SECTION, "section E, sex: sex, its counts withheld")
+    assert row_of(record, "nyc_ll144", "impact ratio of each category").state is State.SECTION
+    assert row_of(record, "nyc_ll144", "number of people in each category").state is State.WITHHELD
+
+
+@pytest.mark.parametrize(
+    ("asked", "left"), [(["gdpr", "ugesp", "gdpr"], ["gdpr"]), ("ugesp", []), (None, []), ([{}], ["{}"])]
+)
+def test_a_profile_that_this_release_does_not_have_stops_no_report(asked: Any, left: list[str]) -> None:
+    record = audited(profile=asked)
+    assert unknown(record) == left and len(profiles(record)) == (asked == ["gdpr", "ugesp", "gdpr"])
+    page = html(record).decode()
+    assert ("which this release of lrp-audit does not have" in page) == bool(left)
+
+
+def test_a_report_is_made_of_an_audit_in_the_last_year_of_the_calendar() -> None:
+    record = audited(declarations={"distribution_date": "9999-12-31"}).model_copy(
+        update={"finished": "9999-12-30T10:00:00+00:00"}
+    )
+    assert b"1 days after this audit, within one year" in html(record)
+
+
+def test_the_test_of_ratios_is_told_as_it_is_made() -> None:
+    (note,) = [field.note for field in shipped("ugesp").fields if field.field == "statistical significance"]
+    rng = np.random.default_rng(0)
+
+    def made(n: int, *, pairs: int = 1) -> str:
+        event, group = rng.random(n) < 0.5, np.arange(n) % 2 == 0
+        return equal_rates(event, group, cluster=np.arange(n) // pairs)[2]
+
+    assert f"every expected count is {EXPECTED} or more" in str(note)
+    assert (
+        made(200) == "score test" and made(16) == "Boschloo's exact test" and "Boschloo's for small tables" in str(note)
+    )
+    assert made(200, pairs=2) == made(16, pairs=2) == "score test at the effective sample size"
+    assert "in clusters always a score test at the effective sample size" in str(note)
+
+
+def test_rows_on_relevance_and_on_outcomes_point_to_the_section_of_their_findings() -> None:
+    sections = {
+        "relevance": "F",
+        "disparities": "F",
+        "outcome gaps": "E",
+        "error rates": "E",
+        "crossed groups": "E",
+        "tests": "D",
+    }
+    asked = [field for name in NAMES for field in shipped(name).fields if field.needs in sections]
+    assert {field.needs for field in asked} == set(sections)
+    assert not [field.field for field in asked if field.section != sections[str(field.needs)]]
+    shown = [field for field in asked if field.section == "D"]
+    assert {field.field for field in shown} == {"bias, risks and limitations", "results"}
+
+
+def test_the_log_of_the_test_is_what_section_k_keeps_and_no_id_of_a_run() -> None:
+    found = row_of(audited(), "eu_ai_act", "log of the test")
+    assert (found.state, found.letter) == (State.SECTION, "K") and "what the terminal said is not kept" in found.note

@@ -2,7 +2,8 @@
 
 import pytest
 
-from audit.report.declarations import MOST, NOT_SUPPLIED, declared, supplied
+from audit.config import Declarations
+from audit.report.declarations import MOST, NOT_SUPPLIED, block, by_subject, declared, supplied
 from tests.audit.report.complete import complete_record
 from tests.audit.report.sample import sample_record
 
@@ -28,3 +29,24 @@ def test_a_declaration_is_one_clean_line_of_a_bounded_length():
     config = {"compliance": {"declarations": {"owner": "a\nb\x00" + "c" * 9_000}}}
     told = declared(sample_record().model_copy(update={"config": config}), "owner")
     assert told.startswith("a b\ufffdc") and len(told) == MOST
+
+
+def test_all_declarations_are_listed_by_subject_and_what_is_blank_is_none():
+    given = {"provider": " P\n", "data_kind": "test", "owner": " \t"}
+    record = sample_record()
+    subjects = by_subject(
+        record.model_copy(update={"config": {**record.config, "compliance": {"declarations": given}}})
+    )
+    assert [subject for subject, _ in subjects] == ["System", "Audit", "Data", "Governance"]
+    values = dict(entry for _, entries in subjects for entry in entries)
+    assert len(values) == len(Declarations.model_fields)
+    assert {label: value for label, value in values.items() if value is not None} == {
+        "Provider": "P",
+        "Kind of data": "test",
+    }
+
+
+@pytest.mark.parametrize("compliance", [None, "x", [], 3])
+def test_an_older_record_has_an_empty_block(compliance):
+    record = sample_record()
+    assert block(record.model_copy(update={"config": {"compliance": compliance}})) == {} == block(record)

@@ -11,7 +11,8 @@ from audit.config.compliance import SUBJECTS
 from audit.errors import ConfigError
 from audit.loading import load_config
 from audit.records import ProtocolChange
-from audit.report.conditions import COMPUTED, CONDITIONS
+from audit.report.computed import COMPUTED
+from audit.report.conditions import CONDITIONS
 from audit.report.crosswalk import resolve
 from audit.report.outline import AXES, SECTIONS
 from audit.report.profile import FOLDER, NAMES, SOURCES, read, shipped
