@@ -5,12 +5,13 @@ A section that stands in every report does not hold every answer in every run; `
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from types import MappingProxyType
 from typing import Any, Final, final
 
 from audit.records import AuditRecord, Verdict
 from audit.report.outline import said
+from audit.report.text import moment
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 CROSSED: Final = (" × ", " x ")
@@ -161,11 +162,9 @@ def audit_age(record: AuditRecord) -> tuple[str | None, str]:
     return f"first use {first} is {days} days after this audit, {within}; {until}", ""
 
 
-def _day(moment: object) -> date | None:
-    try:
-        return datetime.fromisoformat(str(moment)).date()
-    except ValueError:
-        return None
+def _day(given: object) -> date | None:
+    time = moment(str(given))
+    return time and time.date()
 
 
 def _anniversary(day: date) -> date:
