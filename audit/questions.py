@@ -286,6 +286,11 @@ ADVERSE: Final[Mapping[str, str]] = MappingProxyType({  # four-fifths x signific
     "": "not compared",
 })  # fmt: skip
 
+RATE_OF: Final[Mapping[str, str]] = MappingProxyType({  # what an impact table counts, by `compliance.output`
+    "selection": "selection rate", "score": "rate of scores above the median",
+})  # fmt: skip
+INVALID: Final = 4  # exit code: the explanation was not shown to be valid
+
 
 def gates(task: Task) -> tuple[str, ...]:
     """The questions that can set the exit code: those that have a margin.

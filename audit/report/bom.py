@@ -19,7 +19,7 @@ from audit.report.document_json import encoded
 from audit.report.page import hashes_ids, smallest_cell
 from audit.report.performance import told
 from audit.report.publication import Publication
-from audit.report.text import clean, count, shorten
+from audit.report.text import LONGEST, count, moment, shorten
 from audit.report.toolkit_card import limitations, metric, risks
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MODEL, DATA = "model", "data"
 SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 OF_TOOL: Final = "lrp-audit"
+MOST_OF_A_VERSION: Final = 1_024  # characters, in the schema
 SERIAL: Final = uuid.uuid5(uuid.NAMESPACE_URL, "lrp-audit/ml-bom")
 
 
@@ -39,7 +40,7 @@ def ml_bom(shown: Publication) -> bytes:
 
     record = shown.record
     document = json.loads(JsonV1Dot6(_bom(record)).output_as_string())
-    if _finished(record) is None:
+    if moment(record.finished) is None:
         del document["metadata"]["timestamp"]
     added = {MODEL: {"modelCard": _card(record)}, DATA: {"data": [_contents(record)]}}
     for component in document["components"]:
@@ -68,7 +69,7 @@ def _metadata(record: AuditRecord) -> "BomMetaData":
     version = record.provenance.packages.get(OF_TOOL)
     tool = Component(name=OF_TOOL, type=ComponentType.APPLICATION, version=version and shorten(version))
     return BomMetaData(
-        timestamp=_finished(record) or datetime.fromtimestamp(0, UTC), tools=ToolRepository(components=[tool]),
+        timestamp=moment(record.finished) or datetime.fromtimestamp(0, UTC), tools=ToolRepository(components=[tool]),
         properties=[Property(name=f"{OF_TOOL}:{key}", value=shorten(value, 400)) for key, value in _facts(record)],
     )  # fmt: skip
 
@@ -94,7 +95,7 @@ def _model(record: AuditRecord) -> "Component":
     licence, sha256 = supplied(record, "license"), record.model.sha256
     return Component(
         name=name(record), type=ComponentType.MACHINE_LEARNING_MODEL, bom_ref=MODEL, hashes=_hashes(sha256),
-        version=supplied(record, "system_version") or f"sha256:{clean(sha256[:12])}",
+        version=shorten(supplied(record, "system_version") or f"sha256:{sha256[:12]}", MOST_OF_A_VERSION),
         description=shorten(f"{record.model.architecture}, {count(record.model.parameters)} parameters", 400),
         licenses=[LicenseFactory().make_from_string(licence)] if licence else (),
     )  # fmt: skip
@@ -174,13 +175,6 @@ def _contents(record: AuditRecord) -> Mapping[str, Any]:
     sensitive = [shorten(attribute, 160) for attribute in data.attributes]
     return {
         "type": "dataset",
-        "description": shorten(about, 4_000),
+        "description": shorten(about, LONGEST),
         **({"sensitiveData": sensitive} if sensitive else {}),
     }
-
-
-def _finished(record: AuditRecord) -> datetime | None:
-    try:
-        return datetime.fromisoformat(record.finished).astimezone(UTC)
-    except ValueError:
-        return None

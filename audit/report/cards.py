@@ -4,21 +4,20 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from audit.records import SHOWN, AuditRecord, Estimate, Finding, Verdict
+from audit.records import SHOWN, AuditRecord, Finding, Verdict
 from audit.report import plain, wording
 from audit.report.backing import explained
 from audit.report.declarations import NOT_SUPPLIED, declared, supplied
 from audit.report.markdown import escaped, listed, sentences, table
-from audit.report.outline import by_requirement, questions_of
+from audit.report.outline import by_requirement, questions_of, untestable
 from audit.report.performance import Performance, performances, told
 from audit.report.publication import Publication
-from audit.report.text import NONE, count, interval, number, p_value, percent, plural, shorten, when
+from audit.report.text import LONGEST, NONE, count, measured, number, p_value, plural, shorten, when
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
 MOST_ROWS: Final = 200
-LICENSE: Final = re.compile(r"[A-Za-z0-9.+-]{1,60}")
 TAGS: Final = ("audit", "explainability", "layer-wise relevance propagation", "lrp-audit")
 NO_RECOMMENDATION: Final = (
     "An audit reports what it found and recommends nothing; people decide what a disparity means. What was declared:"
@@ -58,11 +57,19 @@ def task(record: AuditRecord) -> str:
 
 
 def _license(record: AuditRecord) -> tuple[str | None, str | None]:
-    """An identifier that a hub may know, or `other` and the name."""
+    """An identifier as hubs write it, or `other` and the name."""
     given = supplied(record, "license")
-    if given is None or LICENSE.fullmatch(given):
-        return given and given.lower(), None
-    return "other", shorten(given, 160)
+    if given is None:
+        return None, None
+    known = spdx(given)
+    return (known.lower(), None) if known else ("other", shorten(given, 160))
+
+
+def spdx(given: str) -> str | None:
+    """The identifier of a licence in the list of SPDX, in the case that it has there; None for any other licence."""
+    from cyclonedx.spdx import fixup_id
+
+    return fixup_id(given)
 
 
 def _result(record: AuditRecord, each: Performance) -> "EvalResult":
@@ -84,7 +91,8 @@ def _details(record: AuditRecord) -> list[str]:
     model = record.model
     return [
         *_declared(
-            record, ("System", "system"), ("Version", "system_version"), ("Provider", "provider"), ("Owner", "owner"),
+            record, ("System", "system"), ("Version", "system_version"), ("Date of the version", "version_date"),
+            ("Changes in the version", "version_changes"), ("Documentation", "documentation"), ("Provider", "provider"), ("Owner", "owner"),
             ("Licence", "license"), ("Auditor", "auditor"), ("Independence of the auditor", "auditor_independence"),
         )[:-1],
         *listed((
@@ -104,7 +112,7 @@ def _findings(found: Sequence[Finding], none: str) -> list[str]:
     rows = [
         (
             wording.question_title(each.question), each.attribute, wording.pair(each), wording.quantity(each) or NONE,
-            _numbers(each.estimate), count(each.estimate.n), p_value(each.test.p_adjusted), number(each.margin),
+            measured(each.estimate), count(each.estimate.n), p_value(each.test.p_adjusted), number(each.margin),
             each.verdict.value, each.grounds or each.reason,
         )
         for each in found[:MOST_ROWS]
@@ -116,14 +124,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> l
     return [*table(header, rows), *([f"{plural(left, 'row')} more are in the report.", ""] if left > 0 else [])]
 
 
-def _numbers(estimate: Estimate) -> str:
-    if estimate.low is None:
-        return f"{interval(estimate)} {estimate.unit}".strip()
-    return f"{interval(estimate)} {estimate.unit} ({percent(estimate.level)})"
-
-
 def _untested(record: AuditRecord) -> list[str]:
-    missed = [each for each in record.findings if each.verdict is Verdict.NOT_TESTABLE]
+    missed = untestable(record)
     rows = [
         (wording.question_title(each.question), each.attribute, wording.pair(each), each.reason)
         for each in missed[:MOST_ROWS]
@@ -176,7 +178,7 @@ def _metrics(record: AuditRecord) -> list[str]:
 
 def _results(record: AuditRecord) -> list[str]:
     rows = [
-        (each.measure, each.part or "all examples", _numbers(each.estimate), count(each.estimate.n), each.estimate.reason or NONE)
+        (each.measure, each.part or "all examples", measured(each.estimate), count(each.estimate.n), each.estimate.reason or NONE)
         for each in performances(record)
     ]  # fmt: skip
     return table(("Measure", "Of", "Estimate", "n", "Remark"), rows)
@@ -191,7 +193,7 @@ def _summary(record: AuditRecord) -> list[str]:
 def _examination(record: AuditRecord) -> list[str]:
     tested = [each for each in record.findings if explained(each) and each.verdict is not Verdict.NOT_TESTABLE]
     rows = [
-        (wording.requirement(asks).title, each.by, _numbers(each.estimate), HOLDS[each.holds])
+        (wording.requirement(asks).title, each.by, measured(each.estimate), wording.HOLDS[each.holds])
         for asks, checks in by_requirement(record)
         for each in checks
     ]
@@ -212,12 +214,11 @@ def _technical(record: AuditRecord) -> list[str]:
     ))  # fmt: skip
 
 
-HOLDS: Final = {True: "yes", False: "no", None: "not required, or too little to say"}
 SECTIONS: Final[tuple[tuple[str, Callable[[AuditRecord], list[str]]], ...]] = (
     ("## Model Details", _details),
     ("## Uses", lambda _: []),
-    ("### Direct Use", lambda record: [escaped(declared(record, "intended_purpose"), 4_000), ""]),
-    ("### Out-of-Scope Use", lambda record: [escaped(declared(record, "out_of_scope"), 4_000), ""]),
+    ("### Direct Use", lambda record: [escaped(declared(record, "intended_purpose"), LONGEST), ""]),
+    ("### Out-of-Scope Use", lambda record: [escaped(declared(record, "out_of_scope"), LONGEST), ""]),
     ("## Bias, Risks and Limitations", _risks),
     ("### Not testable", _untested),
     ("### Limitations", lambda record: sentences(wording.limits(record))),

@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, final
+from typing import final
 
+from audit.questions import INVALID
 from audit.records import AuditRecord, Finding, Gate, Verdict
 from audit.report import wording
-from audit.report.text import count, interval, number, p_value, percent, shorten
-
-INVALID: Final = 4  # exit code: the explanation was not shown to be valid
-MOST: Final = 4_000  # characters of a message
+from audit.report.text import LONGEST, count, measured, number, p_value, shorten
 
 
 class Outcome(StrEnum):
@@ -66,11 +64,11 @@ def faults(record: AuditRecord) -> str:
     if record.exit_code != INVALID:
         return ""
     told = [warning for warning in record.warnings if warning.startswith("the explanation is not valid")]
-    return shorten(" ".join((wording.exit_sentence(INVALID), *told)), MOST)
+    return shorten(" ".join((wording.exit_sentence(INVALID), *told)), LONGEST)
 
 
 def _case(finding: Finding, *, held: bool) -> Case:
-    return Case(finding, _outcome(finding, held=held), shorten(_message(finding), MOST))
+    return Case(finding, _outcome(finding, held=held), shorten(_message(finding), LONGEST))
 
 
 def _outcome(finding: Finding, *, held: bool) -> Outcome:
@@ -88,8 +86,8 @@ def _message(finding: Finding) -> str:
     about = f"{finding.verdict.value}, {title}, {finding.attribute}: {wording.pair(finding)}{f' ({asked})' if asked else ''}"
     if finding.verdict is Verdict.NOT_TESTABLE:
         return f"{about}. {finding.reason}"
-    estimate, margin = finding.estimate, number(finding.margin)
-    return (
-        f"{about}, {interval(estimate)} {estimate.unit} ({percent(estimate.level)} interval, n = {count(estimate.n)}, adjusted p "
-        f"{p_value(finding.test.p_adjusted)}, margin {margin}). {finding.reason}"
-    )
+    numbers = measured(
+        finding.estimate, f"n = {count(finding.estimate.n)}", f"adjusted p {p_value(finding.test.p_adjusted)}",
+        f"margin {number(finding.margin)}",
+    )  # fmt: skip
+    return f"{about}, {numbers}. {finding.reason}"

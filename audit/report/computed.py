@@ -4,12 +4,13 @@ Numbers are the record's own; only days are counted here, from a declaration tha
 """
 
 from collections.abc import Callable, Mapping
-from datetime import MAXYEAR, date, datetime
+from datetime import MAXYEAR, date
 from types import MappingProxyType
 from typing import Final
 
 from audit.records import AuditRecord
 from audit.report.declarations import supplied
+from audit.report.text import moment
 
 
 def audit_age(record: AuditRecord) -> tuple[str | None, str]:
@@ -28,11 +29,9 @@ def audit_age(record: AuditRecord) -> tuple[str | None, str]:
     return f"first use {first} is {days} days after this audit, {within}; {until}", ""
 
 
-def _day(moment: object) -> date | None:
-    try:
-        return datetime.fromisoformat(str(moment)).date()
-    except ValueError:
-        return None
+def _day(given: object) -> date | None:
+    time = moment(str(given))
+    return time and time.date()
 
 
 def _anniversary(day: date) -> date | None:

@@ -9,7 +9,9 @@ from audit.files import inert
 from audit.records import AuditRecord, Category, Estimate, Finding, ImpactTable
 from audit.report.page import rates, shows_text
 from audit.report.publication import Publication
+from audit.report.rates import of_output
 from audit.report.text import shorten
+from audit.report.wording import HOLDS
 
 Row = dict[str, object]
 
@@ -116,7 +118,7 @@ def _impact(record: AuditRecord) -> Iterator[Row]:
 
 def _of_category(table: ImpactTable, category: Category) -> Iterator[Row]:
     names = {"attribute": table.attribute, "groups": category.name, "condition": table.axis}
-    measure = f"{table.output} rate"
+    measure = of_output(table.output)
     yield _row("impact rate", category.rate, **names, measure=measure)
     yield _row(
         "impact ratio", category.ratio, **names, measure=f"{measure} over that of the reference", p=category.p,
@@ -127,11 +129,9 @@ def _of_category(table: ImpactTable, category: Category) -> Iterator[Row]:
 
 
 def _validity(record: AuditRecord) -> Iterator[Row]:
-    said = {True: "holds", False: "does not hold", None: "not required, or too little to say"}
     for each in record.validity:
-        yield _row(
-            "validity", each.estimate, id=each.asks, measure=each.asks, condition=each.by, reason=said[each.holds]
-        )
+        names = {"id": each.asks, "measure": each.asks, "condition": each.by}
+        yield _row("validity", each.estimate, **names, reason=HOLDS[each.holds])
 
 
 def _agreement(record: AuditRecord) -> Iterator[Row]:

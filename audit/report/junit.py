@@ -5,14 +5,13 @@ show it green. A finding that is not testable is skipped; if a gate has no other
 """
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Final
 from xml.etree import ElementTree as ET
 
 from audit.records import AuditRecord
 from audit.report.ci import Case, Outcome, Suite, faults, suites
 from audit.report.publication import Publication
-from audit.report.text import shorten
+from audit.report.text import LONGEST, moment, shorten, to_second
 
 TAGS: Final = {Outcome.BREACHED: "failure", Outcome.OPEN: "error", Outcome.UNTESTED: "skipped"}
 TOTALS: Final = {"failures": "failure", "errors": "error", "skipped": "skipped"}
@@ -38,7 +37,7 @@ def _add_suite(root: ET.Element, record: AuditRecord, suite: Suite) -> None:
         _add_case(made, _class(record, suite.gate.question), case)
     if suite.unsaid:
         gate = ET.SubElement(made, "testcase", classname=_class(record, suite.gate.question), name="gate", time="0")
-        ET.SubElement(gate, "error", type=shorten(suite.gate.state), message=shorten(suite.unsaid, 4_000))
+        ET.SubElement(gate, "error", type=shorten(suite.gate.state), message=shorten(suite.unsaid, LONGEST))
     _count(made, made)
 
 
@@ -66,8 +65,8 @@ def _add_explanation(root: ET.Element, record: AuditRecord) -> None:
 
 def _suite(root: ET.Element, record: AuditRecord, title: str, *, seconds: float) -> ET.Element:
     made = ET.SubElement(root, "testsuite", name=title, time=f"{seconds:.3f}")
-    if moment := _moment(record.started):
-        made.set("timestamp", moment)
+    if started := moment(record.started):
+        made.set("timestamp", to_second(started))  # in UTC and without an offset, as the schema of build servers has it
     facts = {"run_id": record.run_id, "protocol_sha256": record.protocol_sha256, "exit_code": str(record.exit_code)}
     properties = ET.SubElement(made, "properties")
     for name, value in facts.items():
@@ -90,11 +89,3 @@ def _class(record: AuditRecord, question: str) -> str:
 
 def _name(record: AuditRecord) -> str:
     return shorten(record.name, 160).replace(".", "_")
-
-
-def _moment(moment: str) -> str:
-    """In UTC and without an offset, as the schema of build servers has it; empty where it is no time."""
-    try:
-        return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
-    except ValueError:
-        return ""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from audit.report.text import shorten
+from audit.report.text import LONGEST, shorten
 
 CELL: Final = 400  # characters
 SIGNS: Final = str.maketrans({  # told apart by a backslash; by number where quotes, formulas or tables might not heed it
@@ -46,12 +46,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def listed(items: Iterable[tuple[str, str]]) -> list[str]:
     """Lines of a list, `- **name:** text`; the texts are escaped here."""
-    return [*(f"- **{name}:** {escaped(text, 4_000)}" for name, text in items), ""]
+    return [*(f"- **{name}:** {escaped(text, LONGEST)}" for name, text in items), ""]
 
 
 def sentences(texts: Iterable[str]) -> list[str]:
     """Lines of a list of sentences, escaped."""
-    return [*(f"- {escaped(text, 4_000)}" for text in texts), ""]
+    return [*(f"- {escaped(text, LONGEST)}" for text in texts), ""]
 
 
 def _line(cells: Sequence[str]) -> str:

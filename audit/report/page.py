@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import yaml
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from audit.records import (
     AuditRecord,
@@ -17,13 +17,13 @@ from audit.records import (
     TermCount,
     Token,
 )
+from audit.report.rates import PAIR, estimate_of
 from audit.report.text import count, interval, number, p_value
 
 MOST_TOKENS, MOST_TOKENS_EACH = 30_000, 1_500
 MOST_TERMS, TOP_TERMS = 500, 12
 STEPS = 5
 MOST_PICTURES = 4_200_000  # characters of base64; a page stays below 5 MB
-RATES = ("rate", "reference rate")
 
 
 @final
@@ -52,7 +52,7 @@ class Card:
 
 def details(finding: Finding) -> list[tuple[str, str]]:
     """The finding's further details as text, without the rates that the table shows."""
-    shown = RATES if rates(finding) else ()
+    shown = PAIR if rates(finding) else ()
     return [
         (key, p_value(value) if key.startswith("p ") and isinstance(value, float) else _detail(value))
         for key, value in sorted(finding.details.items())
@@ -62,7 +62,7 @@ def details(finding: Finding) -> list[tuple[str, str]]:
 
 def rates(finding: Finding) -> list[tuple[str, Estimate]]:
     """The two groups of a gap with the rate of each; empty where the finding has no pair of rates."""
-    found = [_estimate(finding.details.get(key)) for key in RATES]
+    found = [estimate_of(finding.details.get(key)) for key in PAIR]
     known = [rate for rate in found if rate is not None]
     return list(zip(finding.groups, known, strict=True)) if len(finding.groups) == len(known) else []
 
@@ -76,17 +76,10 @@ def _detail(value: JsonValue) -> str:
         return ", ".join(_detail(item) for item in value[:40]) + (
             f" and {len(value) - 40} more" if len(value) > 40 else ""
         )
-    estimate = _estimate(value)
+    estimate = estimate_of(value)
     if estimate is not None:
         return f"{interval(estimate)}, n = {count(estimate.n)}"
     return "; ".join(f"{key}: {_detail(item)}" for key, item in sorted((value or {}).items()))
-
-
-def _estimate(value: Any) -> Estimate | None:
-    try:
-        return Estimate.model_validate(value)
-    except ValidationError:
-        return None
 
 
 def term_table(terms: Sequence[TermCount], attribute: str) -> tuple[list[TermCount], int]:

@@ -21,7 +21,7 @@ from audit.report.document import TEMPLATES, html
 from audit.report.look import BODY_POINTS, COLOURS, PAPER, SIZES, on_paper
 from audit.report.page_tree import PageTree
 from audit.report.publication import Publication
-from audit.report.text import shorten, when
+from audit.report.text import moment, shorten, when
 
 CHART: Final = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
 ODD: Final = ("Cc", "Cn", "Co", "Cs")  # categories of characters that PDF/A refuses
@@ -85,10 +85,7 @@ def _standalone(chart: str) -> str:
 
 
 def _moment(finished: str) -> datetime:
-    try:
-        return datetime.fromisoformat(finished).astimezone(UTC)
-    except ValueError:
-        return datetime.fromtimestamp(0, UTC)
+    return moment(finished) or datetime.fromtimestamp(0, UTC)
 
 
 def known(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import final
 
 from audit.records import AuditRecord, Estimate, Finding
 from audit.report.page import rates
+from audit.report.rates import of_output
 from audit.report.text import shorten
 
 OUTCOME = "outcome"
@@ -51,7 +52,7 @@ def _all(record: AuditRecord) -> Iterator[Performance]:
     for table in record.impact:
         for category in table.categories:
             part = _part(table.attribute, category.name)
-            yield Performance(f"{shorten(table.output)} rate", part, category.rate)
+            yield Performance(shorten(of_output(table.output), 80), part, category.rate)
             yield Performance("impact ratio", part, category.ratio)
 
 

@@ -6,7 +6,7 @@ from typing import Final, final
 
 from pydantic import JsonValue, ValidationError
 
-from audit.questions import QUESTIONS
+from audit.questions import QUESTIONS, RATE_OF
 from audit.records import AuditRecord, Estimate, Finding, ImpactTable
 from audit.report.suppression import known, small
 from audit.tables import TIMES, UNKNOWN
@@ -15,9 +15,6 @@ OF_COLUMNS: Final = tuple(name for name, question in QUESTIONS.items() if questi
 ERROR: Final = "error rate"
 ERRORS_OF_A_CLASS: Final = ("false positive rate", "false negative rate")  # which add up to all errors
 PAIR: Final = ("rate", "reference rate")
-SELECTED: Final = "selection rate"
-ABOVE: Final = "rate of scores above the median"
-OF_OUTPUT: Final = {"selection": SELECTED, "score": ABOVE}  # what an impact table counts
 
 
 @final
@@ -73,14 +70,14 @@ def rate_tables(record: AuditRecord) -> dict[tuple[str, str], RateTable]:
             if of == measure and name != attribute
         )
     for ratios in record.impact:
-        found[ratios.attribute, OF_OUTPUT[ratios.output]].totals.extend(_of_impact(record, found, ratios))
+        found[ratios.attribute, of_output(ratios.output)].totals.extend(_of_impact(record, found, ratios))
     return found
 
 
 def _add_impact(record: AuditRecord, found: dict[tuple[str, str], RateTable]) -> None:
     """Every category of an impact table, and the unknown, are cells; errors of a class are then known of everyone."""
     for each in record.impact:
-        cells = found.setdefault((each.attribute, OF_OUTPUT[each.output]), RateTable()).cells
+        cells = found.setdefault((each.attribute, of_output(each.output)), RateTable()).cells
         cells.update({c.name: (c.n, c.selected) for c in each.categories if c.n is not None and c.selected is not None})
         if each.unknown:
             cells[UNKNOWN] = each.unknown, each.unknown_selected or 0
@@ -92,9 +89,13 @@ def _of_impact(
     record: AuditRecord, found: dict[tuple[str, str], RateTable], table: ImpactTable
 ) -> Iterator[tuple[tuple[str, ...], int, int | None]]:
     """What else follows: who is selected and not above the median, or the other way round; who is unknown on both of two axes."""
-    if table.output == "score" and (table.attribute, SELECTED) in found:
-        above = found[table.attribute, ABOVE].cells
-        yield from (((name,), *cell) for name, cell in found[table.attribute, SELECTED].cells.items() if name in above)
+    if table.output == "score" and (table.attribute, RATE_OF["selection"]) in found:
+        above = found[table.attribute, RATE_OF["score"]].cells
+        yield from (
+            ((name,), *cell)
+            for name, cell in found[table.attribute, RATE_OF["selection"]].cells.items()
+            if name in above
+        )
     own = [each for each in record.impact if each.attribute in table.attribute.split(TIMES)]
     if len(own) == 2:
         n, events = (
@@ -176,6 +177,11 @@ def parts(name: str) -> frozenset[str]:
     return frozenset(name.split(TIMES))
 
 
+def of_output(output: str) -> str:
+    """What an impact table counts, in words; of another release by its own name."""
+    return RATE_OF.get(output, f"{output} rate")
+
+
 def estimate_of(value: JsonValue) -> Estimate | None:
     """The estimate that a detail is, if it is one."""
     try:
@@ -228,5 +234,5 @@ def _totals(record: AuditRecord, finding: Finding) -> list[int]:
 def _of_each(record: AuditRecord, finding: Finding) -> list[tuple[int, Estimate]]:
     """The size of each of its groups, with the rate of that group."""
     sizes = _sizes(record, finding)
-    rates = [estimate_of(finding.details.get(name)) for name in ("rate", "reference rate")]
+    rates = [estimate_of(finding.details.get(name)) for name in PAIR]
     return [(sizes[name], rate) for name, rate in zip(finding.groups, rates, strict=False) if rate and name in sizes]

@@ -2,16 +2,16 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
+from audit.questions import INVALID
 from audit.records import AuditRecord
 from audit.report import wording
-from audit.report.ci import INVALID, Case, Outcome, Suite, faults, suites
+from audit.report.ci import Case, Outcome, Suite, faults, suites
 from audit.report.document_json import encoded
 from audit.report.publication import Publication
-from audit.report.text import shorten
+from audit.report.text import moment, shorten, to_second
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS: Final = {Outcome.BREACHED: "error", Outcome.OPEN: "warning", Outcome.UNTESTED: "note"}
@@ -88,12 +88,12 @@ def _place(record: AuditRecord, key: str) -> Mapping[str, Any]:
 
 
 def _invocation(record: AuditRecord) -> Mapping[str, Any]:
-    times = {"startTimeUtc": _utc(record.started), "endTimeUtc": _utc(record.finished)}
+    times = {"startTimeUtc": moment(record.started), "endTimeUtc": moment(record.finished)}
     made: dict[str, Any] = {
         "executionSuccessful": True,
         "exitCode": record.exit_code,
         "exitCodeDescription": wording.exit_sentence(record.exit_code),
-        **{name: moment for name, moment in times.items() if moment},
+        **{name: f"{to_second(time)}Z" for name, time in times.items() if time},
     }
     if record.exit_code == INVALID:
         made["toolExecutionNotifications"] = [{"level": "error", "message": _message(faults(record))}]
@@ -109,10 +109,3 @@ def _uri(record: AuditRecord) -> str:
     """The config's path as a relative reference, or the audit's name in older records; no scheme and no host can come from it."""
     path = record.provenance.config_path or record.name
     return quote(shorten(path, 1_000).lstrip("/"), safe="/") or "config"
-
-
-def _utc(moment: str) -> str:
-    try:
-        return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    except ValueError:
-        return ""

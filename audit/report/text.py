@@ -2,12 +2,14 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Final
 
 from audit.records import Estimate
 
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
 NONE = "–"
 WITHHELD = "not shown"
+LONGEST: Final = 4_000  # characters of a sentence, a message or a declaration
 
 
 def clean(text: str) -> str:
@@ -63,6 +65,13 @@ def interval(estimate: Estimate, digits: int = 3) -> str:
     return f"{value}[{number(estimate.low, digits)}, {number(estimate.high, digits)}]"
 
 
+def measured(estimate: Estimate, *facts: str) -> str:
+    """`value [low, high] unit (95 % interval, facts)`; no level where there is no interval, and no brackets around nothing."""
+    level = () if estimate.low is None or estimate.high is None else (f"{percent(estimate.level)} interval",)
+    about, value = ", ".join((*level, *facts)), f"{interval(estimate)} {estimate.unit}".strip()
+    return f"{value} ({about})" if about else value
+
+
 def count(n: int | None) -> str:
     """A count with thousands separators; None is one too small to publish.
 
@@ -87,13 +96,33 @@ def listed(names: tuple[str, ...] | list[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (f" and {extra} more" if extra > 0 else "")
 
 
-def when(moment: str) -> str:
+def moment(text: str) -> datetime | None:
+    """A time of ISO 8601 in UTC, as which one without an offset is taken on every machine; None where it is none, or no such year.
+
+    >>> moment("2026-05-01T12:15:00+02:00"), moment("yesterday"), moment("0001-01-01T00:00:00+10:00")
+    (datetime.datetime(2026, 5, 1, 10, 15, tzinfo=datetime.timezone.utc), None, None)
+    """
+    try:
+        read = datetime.fromisoformat(text)
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def to_second(time: datetime) -> str:
+    """A time to the second, without its offset; years before 1000 keep four digits, which `%Y` does not give them.
+
+    >>> to_second(datetime(26, 5, 1, 10, 15, tzinfo=UTC))
+    '0026-05-01T10:15:00'
+    """
+    return time.replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def when(text: str) -> str:
     """A time as people read it, in UTC; the text itself where it is no time.
 
     >>> when("2026-05-01T10:15:00+00:00")
     '2026-05-01 10:15:00 UTC'
     """
-    try:
-        return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except ValueError:
-        return moment
+    time = moment(text)
+    return text if time is None else f"{to_second(time).replace('T', ' ')} UTC"

@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from audit.records import SHOWN, AuditRecord, Verdict
+from audit.records import SHOWN, AuditRecord
 from audit.report import plain, wording
-from audit.report.cards import LICENSE, name
-from audit.report.declarations import NOT_SUPPLIED, declared, supplied
+from audit.report.cards import name, spdx
+from audit.report.declarations import declared, supplied
 from audit.report.document_json import encoded
+from audit.report.outline import untestable
 from audit.report.performance import Performance, exact, told
 from audit.report.publication import Publication
-from audit.report.text import count, shorten
+from audit.report.text import LONGEST, count, shorten
 
 SCHEMA: Final = "0.0.2"
-MOST: Final = 4_000  # characters of a sentence
 
 
 def toolkit_card(shown: Publication) -> bytes:
@@ -41,33 +41,40 @@ def metric(each: Performance) -> Mapping[str, Any]:
 
 def limitations(record: AuditRecord) -> list[str]:
     """Limits, and what could not be tested."""
-    untested = [each for each in record.findings if each.verdict is Verdict.NOT_TESTABLE]
-    missed = (f"Not testable: {wording.question_title(f.question)}, {f.attribute}: {f.reason}" for f in untested)
-    return [shorten(each, MOST) for each in (*wording.limits(record), *missed)]
+    missed = (
+        f"Not testable: {wording.question_title(each.question)}, {each.attribute}: {each.reason}"
+        for each in untestable(record)
+    )
+    return [shorten(each, LONGEST) for each in (*wording.limits(record), *missed)]
 
 
 def risks(record: AuditRecord) -> list[tuple[str, str]]:
     """Each difference that is shown, with the measures that were declared against disparities."""
     against = declared(record, "mitigation")
     shown = (each for each in record.findings if each.verdict in SHOWN)
-    return [(shorten(plain.finding_sentence(each, record), MOST), against) for each in shown]
+    return [(shorten(plain.finding_sentence(each, record), LONGEST), against) for each in shown]
 
 
 def _details(record: AuditRecord) -> Mapping[str, Any]:
     licence = supplied(record, "license")
     return {
         "name": name(record),
-        "overview": shorten(" ".join(plain.summary(record)), MOST),
-        "documentation": declared(record, "intended_purpose"),
+        "overview": shorten(" ".join(plain.summary(record)), LONGEST),
+        "documentation": declared(record, "documentation"),
         "owners": [{"name": declared(record, "owner"), "contact": declared(record, "contact")}],
-        "version": {"name": declared(record, "system_version"), "diff": NOT_SUPPLIED},
+        "version": {
+            "name": declared(record, "system_version"),
+            "date": declared(record, "version_date"),
+            "diff": declared(record, "version_changes"),
+        },
         "licenses": [_license(licence)] if licence else [],
-        "path": shorten(record.model.path, MOST),
+        "path": shorten(record.model.path, LONGEST),
     }
 
 
 def _license(given: str) -> Mapping[str, str]:
-    return {"identifier" if LICENSE.fullmatch(given) else "custom_text": given}
+    known = spdx(given)
+    return {"identifier": known} if known else {"custom_text": given}
 
 
 def _parameters(record: AuditRecord) -> Mapping[str, Any]:
@@ -75,13 +82,13 @@ def _parameters(record: AuditRecord) -> Mapping[str, Any]:
     image = record.config.get("task") == "image"
     about = f"audited data, {count(data.used)} of {count(data.rows)} rows used, sha256 {data.sha256}; kind: {declared(record, 'data_kind')}"
     return {
-        "model_architecture": shorten(record.model.architecture, MOST),
+        "model_architecture": shorten(record.model.architecture, LONGEST),
         "data": [{
-            "name": shorten(data.path, MOST), "description": shorten(about, MOST),
+            "name": shorten(data.path, LONGEST), "description": shorten(about, LONGEST),
             "sensitive": {"sensitive_data": [shorten(attribute) for attribute in data.attributes]},
         }],
         "input_format": "photograph" if image else "text",
-        "output_format": shorten(f"one of the classes {', '.join(record.model.classes)}", MOST),
+        "output_format": shorten(f"one of the classes {', '.join(record.model.classes)}", LONGEST),
     }  # fmt: skip
 
 
@@ -90,7 +97,7 @@ def _considerations(record: AuditRecord) -> Mapping[str, Any]:
         "users": _described([declared(record, "intended_purpose")]),
         "use_cases": _described([declared(record, "intended_purpose"), f"Out of scope: {declared(record, 'out_of_scope')}"]),
         "limitations": _described(limitations(record)),
-        "tradeoffs": [],
+        "tradeoffs": _described([declared(record, "tradeoffs")]),
         "ethical_considerations": [{"name": risk, "mitigation_strategy": against} for risk, against in risks(record)],
     }  # fmt: skip
 

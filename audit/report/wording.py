@@ -45,6 +45,9 @@ GATES: Final[dict[str, tuple[Verdict, str]]] = {
     "inconclusive": (Verdict.INCONCLUSIVE, "at least one finding is not shown to lie inside its margin"),
     "not tested": (Verdict.NOT_TESTABLE, "no finding of this question could be tested"),
 }
+HOLDS: Final[dict[bool | None, str]] = {
+    True: "holds", False: "does not hold", None: "not required, or too little to say",
+}  # fmt: skip
 LINKS: Final[dict[tuple[bool, bool], str]] = {  # is a gap in errors shown, and a disparity of relevance
     (True, True): "gap with disparity of relevance",
     (True, False): "gap, no measured disparity of relevance: look elsewhere",

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import special
 
 from audit.config import Compliance
+from audit.questions import RATE_OF
 from audit.records import Category, Estimate, ExpectedMinimum, ImpactTable, Stratified
 from audit.stats.cases import Evidence
 from audit.stats.coded_columns import Column, coded_columns, crossed_axes
@@ -136,14 +137,13 @@ def _rate(evidence: Evidence, column: Column, i: int, selected: BoolArray) -> Ra
 
 def _bare(evidence: Evidence, tally: Tally, i: int, found: Rate) -> Category:
     """A category without its comparison: the reference, one that is excluded, or one of which nobody is selected anywhere."""
-    unit = "selection rate" if evidence.config.compliance.output == "selection" else "rate of scores above the median"
     excluded = "" if i in tally.compared else _excluded(tally.share(i), evidence.config.compliance)
     first = i == tally.reference
     lowest, highest = (None, None) if excluded or tally.reference is None else tally.bounds(i)
     none = missing(excluded or NONE_SELECTED, level=0.95, unit="ratio of rates", n=tally.n[i])
     return Category(
         name=tally.names[i], n=tally.n[i], selected=tally.selected[i], share=tally.share(i),
-        rate=found.estimate(0.95, unit=unit),
+        rate=found.estimate(0.95, unit=RATE_OF[evidence.config.compliance.output]),
         ratio=Estimate(value=1.0, unit="ratio of rates", n=tally.n[i], reason=REFERENCE) if first else none,
         reference=first, excluded=excluded, lowest=lowest, highest=highest,
     )  # fmt: skip

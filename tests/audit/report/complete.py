@@ -1,6 +1,5 @@
-"""A record with every part that a format may show, and the same with hostile text in the place of every word of it."""
+"""A record with every part that a format may show, and the same with every number withheld."""
 
-from enum import Enum
 from typing import Any
 
 from pydantic import BaseModel
@@ -24,16 +23,6 @@ from audit.report.privacy import published
 from audit.report.publication import Publication
 from tests.audit.report.sample import estimate, sample_record
 
-LONG = 100_000
-HOSTILE = {
-    "formula": "=cmd|' /C calc'!A0", "plus": "+1", "sum": "@SUM(A1)", "minus": "-2+3", "wide": "＝1+1", "other separator": "a;=1+1;b",
-    "escape": "\x1b[31m", "script": "<script>alert(1)</script>", "link": "](http://x)", "picture": "![a](http://x/y.png)",
-    "address": "see www.evil.org, http://evil.org or mailto:me@evil.org", "table": "| a | b |\n|---", "yaml": "---\nname: x",
-    "yaml key": "x: [1, {a: &b", "cdata": "]]>", "override": "\u202e", "nul": "a\x00b", "line": "long " * 200_000,
-    "word": "w" * 1_000_000, "surrogate": "\ud800 lone \udfff", "carriage": "a\rb\r\n=c\td", "separators": "a\u2028b\u2029c\x85d",
-    "heading": "# h", "number": "1. x", "code": "``` `a`", "brace": "{0} {{7*7}} $x$ \\[y\\]", "entity": "&lt;b&gt; &#60;i&#62;",
-    "empty": "", "blank": " \n ",
-}  # fmt: skip
 DECLARED = {
     **{name: f"declared {name}" for name in Declarations.model_fields}, "license": "Apache-2.0", "contact": "audit@example.org",
 }  # fmt: skip
@@ -90,32 +79,6 @@ def _impact() -> ImpactTable:
     )  # fmt: skip
 
 
-def hostile_record(text: str) -> AuditRecord:
-    """The complete record with `text` around every word that data, config or names may hold; a long one in a few places."""
-    record = complete_record()
-    if len(text) < LONG:
-        return _around(record, text)
-    first, *others = record.findings
-    long = first.model_copy(
-        update={
-            name: _around(getattr(first, name), text) for name in ("id", "attribute", "groups", "reason", "grounds")
-        }
-    )
-    findings, given = (long, *others), {**DECLARED, "intended_purpose": text, "license": text}
-    gates = (
-        record.gates[0].model_copy(update={"findings": (findings[0].id, *record.gates[0].findings)}),
-        *record.gates[1:],
-    )
-    changes = {
-        "findings": findings,
-        "gates": gates,
-        "name": text,
-        "config": {**record.config, "compliance": {"declarations": given}},
-        "data": _around(record.data, text),
-    }
-    return record.model_copy(update=changes)
-
-
 def shown(record: AuditRecord) -> Publication:
     """What formats are made of; texts that no file can hold are allowed here, so the hash of `audit.json` is invented."""
     return Publication(published(record), None, "5" * 64)
@@ -124,34 +87,6 @@ def shown(record: AuditRecord) -> Publication:
 def untold(record: AuditRecord) -> AuditRecord:
     """The same with every value of an estimate withheld."""
     return _without_values(record)
-
-
-def _around(value: Any, text: str) -> Any:
-    if isinstance(value, BaseModel):
-        kept = (
-            {"question"} if text != HOSTILE["script"] else set()
-        )  # no data can change a question, but another release
-        fields = {
-            name: getattr(value, name) if name in kept else _around(getattr(value, name), text)
-            for name in type(value).model_fields
-        }
-        return type(value).model_construct(**fields)
-    if isinstance(value, dict):
-        return {_key(key, text): _around(each, text) for key, each in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(_around(each, text) for each in value)
-    return f"{text}{value}{text}" if isinstance(value, str) and not isinstance(value, Enum) else value
-
-
-def _key(key: str, text: str) -> str:
-    """Keys of settings and of details stay, as no data can change them; every other key is a name."""
-    return key if key in SETTINGS else f"{text}{key}{text}"
-
-
-SETTINGS = {
-    "task", "compliance", "declarations", "report", "smallest_cell", "show_text", "hash_ids", "measure", "rate", "reference rate",
-    "lrp-audit", *Declarations.model_fields, *Estimate.model_fields,
-}  # fmt: skip
 
 
 def _without_values(value: Any) -> Any:

@@ -1,11 +1,16 @@
 """Two hundred strings that attack whatever shows them, and a record that is full of them."""
 
 import itertools
-import json
+import re
+from collections.abc import Callable
+from enum import Enum
+from functools import cache
 from typing import Any, Final
 
-from audit.records import AuditRecord
-from tests.audit.report.complete import complete_record
+from pydantic import BaseModel
+
+from audit.records import AuditRecord, Estimate
+from tests.audit.report.complete import DECLARED, complete_record
 
 MARK: Final = "xq7"  # in every string, so that what executes can be told from what is shown
 SCRIPTS: Final = (
@@ -94,6 +99,9 @@ MARKDOWN: Final = (
     "xq7: &a [*a]",
     "? xq7",
     "%YAML xq7",
+    "see www.xq7.example, http://xq7.example or mailto:me@xq7.example",
+    "1. xq7",
+    "{0} {{7*7}} $x$ \\[xq7\\]",
 )
 SIGNS: Final = (
     "\u202exq7\u202c",
@@ -151,74 +159,89 @@ def strings() -> list[str]:
     return [*single, *paired, *mixed, *quoted, *LONG]
 
 
-TEXTS: Final = (  # keys of texts, or lists of them, that a config, a dataset or a model's folder may decide
-    "name", "attribute", "groups", "group", "term", "text", "path", "label", "predicted", "id", "source", "provenance", "reason",
-    "contrast", "classes", "architecture", "notes", "warnings", "limits", "word",
-)  # fmt: skip
-KEYED: Final = (
-    "forms",
-    "labels",
-    "excluded",
-    "unknown",
-    "attributes",
-    "never_seen",
-)  # dictionaries whose keys are such texts
+UNWRITABLE: Final = "\ud800 xq7 \udfff"  # no file holds it, so no record of a file does; formats for programs bear it
+
+UNPRINTED: Final = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufffe\ud800-\udfff]"
+)  # in no line of text
+
+TURNS: Final = (0, 1)
+LATER: Final = 2  # a turn in which questions too are of another release
+KEPT: Final = frozenset({"schema_version", "profile", "task"})  # settings of the program, which no data can change
+OWN_KEYS: Final = frozenset({"inputs", "measure", "rate", "reference rate", "lrp-audit", *Estimate.model_fields})
+FILLED: Final = frozenset(
+    {"picture", "condition", "grounds", "used"}
+)  # texts that the complete record leaves out somewhere
+PROFILES: Final = ("nyc_ll144", "ugesp", "eu_ai_act", "nist_ai_rmf", "model_card")
 
 
-def hostile_record(turn: int = 0) -> AuditRecord:
-    """The complete record with every free text replaced, the same text by the same; what is left over is declared.
+@cache
+def hostile_record(turn: int = 0, *more: str) -> AuditRecord:
+    """The complete record with a hostile string around every text, the same around the same; lines of a megabyte in a few places.
 
-    Each `turn` puts the strings elsewhere; those that are odd are of texts, the others of photographs.
+    Each `turn` puts the strings, and `more` of them, elsewhere; those that are odd are of texts, the others of photographs.
     """
-    taken, given, known = strings(), dict[str, str](), set[str]()
-    taken = [*taken[turn * 67 :], *taken[: turn * 67]]
-    supply = iter([each for each in taken if each not in LONG])
+    record = complete_record()
+    first = record.findings[0]
+    long = dict(zip((record.name, first.reason, first.grounds, record.data.path), LONG, strict=True))
+    short = [*more, *(each for each in strings() if each not in LONG)]
+    supply, given = itertools.cycle([*short[turn * 67 :], *short[: turn * 67]]), dict[str, str]()
 
     def other(text: str) -> str:
-        if text not in given and text not in known and text.strip():
-            given[text] = next(supply, f"{MARK} {len(given)}")
+        if text.strip() and text not in given:
+            given[text] = long[text] if text in long else "{0}{1}{0}".format(next(supply), text)
         return given.get(text, text)
 
-    document = json.loads(complete_record().model_dump_json())
-    if turn % 2:
-        document["regions"] = []
-    _replace(document, other)
-    left = [*supply, *LONG]
-    document["config"]["about"] = " ".join(left[: len(left) // 2])
-    names = (
-        "system",
-        "provider",
-        "owner",
-        "contact",
-        "intended_purpose",
-        "out_of_scope",
-        "auditor",
-        "responsible",
-        "responsible_role",
-        "action_on_breach",
-    )
-    declared = {name: "".join(left[i :: len(names)]) for i, name in enumerate(names)}
-    document["config"]["compliance"] = {
-        "profile": ["nyc_ll144", "ugesp", "eu_ai_act", "nist_ai_rmf", "model_card"],
-        "declarations": declared,
-    }
-    document["provenance"] |= {
-        "command": ["lrp-audit", *left[:4]],
-        "config_written": "\n".join(left),
-        "config_path": left[0],
-        "overrides": left[:3],
-    }
-    return AuditRecord.model_validate(document)
+    made: AuditRecord = _around(unharmed(turn), other, kept=_kept(turn))
+    return made
 
 
-def _replace(value: Any, other: Any) -> None:
-    """In place, but for the settings of the config."""
-    for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
-        if key in TEXTS and isinstance(item, str):
-            value[key] = other(item)
-        elif key in TEXTS and isinstance(item, list) and all(isinstance(each, str) for each in item):
-            value[key] = [other(each) for each in item]
-        elif key in KEYED and isinstance(item, dict):
-            value[key] = {other(name): each for name, each in item.items()}
-        if key != "config" and isinstance(value[key], dict | list):
-            _replace(value[key], other)
+def _added(record: AuditRecord, turn: int) -> dict[str, Any]:
+    """What only people write: declarations, the command and the config's own text, with lines of a megabyte."""
+    declared = {**DECLARED, "system_version": LONG[0], "intended_purpose": LONG[2]}
+    compliance = {**record.config["compliance"], "profile": list(PROFILES), "declarations": declared}  # type: ignore[dict-item]
+    source = {
+        "command": ("lrp-audit", "run"), "config_written": "\n".join(strings()), "overrides": ("seed=7",),
+        "hardware": {"processor": "one"},
+    }  # fmt: skip
+    return {
+        "config": {**record.config, "about": "a film", "compliance": compliance},
+        "provenance": record.provenance.model_copy(update=source),
+        "warnings": ("the explanation is not valid: noise",),
+        **({"regions": ()} if turn % 2 else {}),
+    }
+
+
+def unharmed(turn: int) -> AuditRecord:
+    """What the hostile record of a turn was made from."""
+    record = complete_record()
+    return record.model_copy(update=_added(record, turn))
+
+
+def _kept(turn: int) -> frozenset[str]:
+    return KEPT if turn == LATER else KEPT | {"question"}
+
+
+def _around(value: Any, other: Callable[[str], str], *, kept: frozenset[str]) -> Any:
+    """Every text, and every key that is a name, through `other`."""
+    if isinstance(value, BaseModel):
+        fields = {
+            name: getattr(value, name) or (name if name in FILLED else getattr(value, name))
+            for name in type(value).model_fields
+        }
+        return type(value).model_construct(**{
+            name: _settings(each, other) if name == "config" else each if name in kept else _around(each, other, kept=kept)
+            for name, each in fields.items()
+        })  # fmt: skip
+    if isinstance(value, dict):
+        return {key if key in OWN_KEYS else other(key): _around(each, other, kept=kept) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_around(each, other, kept=kept) for each in value)
+    return other(value) if isinstance(value, str) and not isinstance(value, Enum) else value
+
+
+def _settings(value: Any, other: Callable[[str], str]) -> Any:
+    """Of a config its values alone."""
+    if isinstance(value, dict):
+        return {key: each if key in KEPT else _settings(each, other) for key, each in value.items()}
+    return _around(value, other, kept=KEPT)

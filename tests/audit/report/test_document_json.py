@@ -13,7 +13,8 @@ from audit.report.document_json import encoded, report_json
 from audit.report.publication import publication
 from audit.store.manifest import write_manifest
 from audit.store.runs import load_record, write_record
-from tests.audit.report.complete import HOSTILE, complete_record, hostile_record, shown
+from tests.audit.report.complete import complete_record, shown
+from tests.audit.report.hostile import LATER, TURNS, UNWRITABLE, hostile_record
 
 
 def with_report(**settings):
@@ -75,9 +76,9 @@ def test_words_of_the_data_are_left_out_where_the_config_says_so():
     assert Discovery.model_validate(document["discovery"]).compared
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_text_is_escaped_and_comes_back_as_it_was(text):
-    record = hostile_record(text)
+@pytest.mark.parametrize("turn", [*TURNS, LATER])
+def test_hostile_text_is_escaped_and_comes_back_as_it_was(turn):
+    record = hostile_record(turn, UNWRITABLE)
     content = report_json(shown(record)).decode("utf-8")
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", content)
     document = json.loads(content)

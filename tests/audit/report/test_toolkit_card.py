@@ -6,7 +6,8 @@ import re
 import pytest
 
 from audit.report.toolkit_card import toolkit_card
-from tests.audit.report.complete import HOSTILE, complete_record, hostile_record, shown, untold
+from tests.audit.report.complete import complete_record, shown, untold
+from tests.audit.report.hostile import LATER, TURNS, UNWRITABLE, hostile_record
 from tests.audit.report.sample import sample_record
 
 TEXT = str
@@ -69,7 +70,8 @@ def test_figures_have_their_slice_and_interval_as_text():
 
 def test_considerations_are_what_was_declared_and_found_and_nothing_else():
     document = card()["considerations"]
-    assert document["users"] == [{"description": "declared intended_purpose"}] and document["tradeoffs"] == []
+    assert document["users"] == [{"description": "declared intended_purpose"}]
+    assert document["tradeoffs"] == [{"description": "declared tradeoffs"}]
     risks = document["ethical_considerations"]
     assert len(risks) == 3 and {each["mitigation_strategy"] for each in risks} == {"declared mitigation"}
     assert any("BREACH: beyond the margin" in each["name"] for each in risks)
@@ -77,8 +79,30 @@ def test_considerations_are_what_was_declared_and_found_and_nothing_else():
     assert card(sample_record())["considerations"]["users"] == [{"description": "not supplied"}]
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_text_is_one_clean_line_of_text(text):
-    content = toolkit_card(shown(hostile_record(text))).decode("utf-8")
+def test_documentation_and_version_are_what_was_declared_as_such():
+    details = card()["model_details"]
+    assert details["documentation"] == "declared documentation"
+    assert details["version"] == {
+        "name": "declared system_version", "date": "declared version_date", "diff": "declared version_changes",
+    }  # fmt: skip
+    assert set(card(sample_record())["model_details"]["version"].values()) == {"not supplied"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("apache-2.0", {"identifier": "Apache-2.0"}), ("Proprietary", {"custom_text": "Proprietary"}),
+        ("MIT OR Apache-2.0", {"custom_text": "MIT OR Apache-2.0"}),
+    ],
+)  # fmt: skip
+def test_a_licence_is_an_identifier_where_spdx_lists_it(given, told):
+    record = complete_record()
+    config = {**record.config, "compliance": {"declarations": {"license": given}}}
+    assert card(record.model_copy(update={"config": config}))["model_details"]["licenses"] == [told]
+
+
+@pytest.mark.parametrize("turn", [*TURNS, LATER])
+def test_hostile_text_is_one_clean_line_of_text(turn):
+    content = toolkit_card(shown(hostile_record(turn, UNWRITABLE))).decode("utf-8")
     assert fits(json.loads(content), SCHEMA) and len(content) < 1_000_000
     assert not re.search(r"\\u(00[0-9a-f]{2}|d[89a-f]|202)", content) and "\\n" not in content
