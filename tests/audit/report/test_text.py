@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from audit.report.conditions import audit_age
+from audit.report.computed import audit_age
 from audit.report.formats import FORMATS
 from audit.report.publication import publication
 from audit.report.text import measured, moment, when
