@@ -11,6 +11,7 @@ from typing import Final, TypeVar, final
 import yaml
 
 from audit.config import OUTSIDE
+from audit.questions import INVALID
 from audit.records import AuditRecord, Candidate, CandidateKind, Discovery, Screened
 from audit.report.page import shows_text
 from audit.report.text import clean, plural
@@ -61,7 +62,11 @@ def absent(record: AuditRecord) -> str:
     checks = record.config.get("checks")
     if isinstance(checks, dict) and checks.get("candidates") == 0:
         return "not looked for, as checks.candidates is 0"
-    return "not looked for, as the explanation is not valid" if record.exit_code == 4 else "the record holds no search"
+    return (
+        "not looked for, as the explanation is not valid"
+        if record.exit_code == INVALID
+        else "the record holds no search"
+    )
 
 
 def offers(record: AuditRecord) -> list[Offer]:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from audit.config import OUTSIDE
-from audit.questions import ADVERSE, EXAMPLES
+from audit.questions import ADVERSE, EXAMPLES, INVALID
 from audit.records import SHOWN, AuditRecord, Estimate, Finding, ImpactTable, Verdict
 from audit.report.backing import graded
 from audit.report.text import WITHHELD, count, interval, listed, number, p_value, percent, plural
@@ -105,7 +105,11 @@ def _lowest(table: ImpactTable) -> str:
 def summary(record: AuditRecord) -> tuple[str, str, str]:
     """What came out, the clearest difference, and what stays open."""
     withheld = "Verdicts on relevance are withheld, because the explanation was not shown to be valid. "
-    return _counted(record), (withheld if record.exit_code == 4 else "") + _clearest(record), _open(record.findings)
+    return (
+        _counted(record),
+        (withheld if record.exit_code == INVALID else "") + _clearest(record),
+        _open(record.findings),
+    )
 
 
 def _counted(record: AuditRecord) -> str:
