@@ -33,7 +33,7 @@ from audit.store.compared import (
     outcomes,
 )
 from audit.store.manifest import RECORD
-from audit.store.runs import load_record, output_folder, require_untouched
+from audit.store.runs import load_record, output_folder, require_sound
 
 WIDTH: Final = 150
 SHOWN: Final = 3  # leaves of one result
@@ -86,7 +86,7 @@ def reproduce(
     """
     run = Path(run_dir)
     record = load_record(run)
-    require_untouched(run)
+    require_sound(run)
     if output is not None:
         output_folder(run, output)
     loaded = replace(_loaded(run, record, folder), command=tuple(command))

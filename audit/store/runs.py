@@ -104,6 +104,12 @@ def require_untouched(folder: str | Path, *, rewritten: Container[str] = ()) -> 
         raise OutputError(refusal(problems))
 
 
+def require_sound(folder: str | Path) -> None:
+    """Refuse a signed run whose signature is broken; that `audit.json` is the one of the manifest is asked by `load_record`."""
+    if problems := _signature_problems(folder):
+        raise OutputError(refusal(problems))
+
+
 def output_folder(folder: Path, output: Path | None) -> Path:
     """Where a run's reports go, which is not made: `output`, outside of every run, or the run's own folder unless that is signed."""
     if output is None:
@@ -122,7 +128,10 @@ def output_folder(folder: Path, output: Path | None) -> Path:
 def place_reports(folder: Path, output: Path | None, files: Mapping[str, bytes]) -> list[Path]:
     """Write reports where `output_folder` says; in the run's own folder with a new manifest, if all else is as the run wrote it."""
     place = output_folder(folder, output)
-    require_untouched(folder, rewritten=files if output is None else ())
+    if output is None:
+        require_untouched(folder, rewritten=files)
+    else:
+        require_sound(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -132,12 +132,9 @@ def test_a_record_that_was_changed_is_not_reproduced(made: Path) -> None:
         reproduce(made)
 
 
-def test_a_run_in_which_any_file_was_changed_is_not_reproduced_nor_into_itself(made: Path) -> None:
+def test_a_run_is_not_reproduced_into_itself(made: Path) -> None:
     with pytest.raises(OutputError, match="lies in the run folder, which stays as the run wrote it"):
         reproduce(made, output=made)
-    (made / "worklist.csv").write_text("forged")
-    with pytest.raises(OutputError, match=r"worklist\.csv: was changed after the run\nrestore"):
-        reproduce(made)
 
 
 def test_a_changed_mask_file_changes_the_hashes_of_the_data_and_of_its_region(

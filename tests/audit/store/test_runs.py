@@ -259,19 +259,18 @@ def test_an_altered_run_takes_no_report_which_would_hide_it(name: str, run: Path
     ALTERATIONS[name](run)
     before = verify(run)
     assert before
-    for output in (None, tmp_path / "elsewhere"):
-        with pytest.raises(OutputError, match=rf"run/{name}: .*\nrestore what differs and remove what was added"):
-            place_reports(run, output, PAGE)
-    assert verify(run) == before and not (tmp_path / "elsewhere").exists()
+    with pytest.raises(OutputError, match=rf"run/{name}: .*\nrestore what differs and remove what was added"):
+        place_reports(run, None, PAGE)
+    assert verify(run) == before
+    place_reports(run, tmp_path / "elsewhere", PAGE)
+    assert verify(run) == before, "what is written elsewhere hides nothing"
     if name in (RECORD, MANIFEST):
         with pytest.raises(OutputError, match=rf"run/{name}: .*\nrestore what differs"):
             load_record(run)
 
 
-def test_a_damaged_report_is_made_again_in_its_place_alone(run: Path, tmp_path: Path) -> None:
+def test_a_damaged_report_is_made_again_in_its_place(run: Path) -> None:
     (run / "report.html").write_text("damaged")
-    with pytest.raises(OutputError, match=r"report\.html: was changed after the run"):
-        place_reports(run, tmp_path / "elsewhere", PAGE)
     place_reports(run, None, PAGE)
     assert verify(run) == []
 
