@@ -9,6 +9,7 @@ from audit.config import OUTSIDE
 from audit.questions import ADVERSE, EXAMPLES, INVALID
 from audit.records import SHOWN, AuditRecord, Estimate, Finding, ImpactTable, Verdict
 from audit.report.backing import graded
+from audit.report.page import smallest_cell
 from audit.report.text import WITHHELD, count, interval, listed, number, p_value, percent, plural
 from audit.report.wording import SEVERITY, VERDICTS, quantity, question_title
 
@@ -85,7 +86,9 @@ def _of_words(record: AuditRecord) -> list[str]:
 def impact(record: AuditRecord) -> str:
     """The lowest impact ratio of each attribute with its reading, and what is withheld or left out; empty where there is none."""
     said = [_lowest(table) for table in record.impact if table.categories]
-    return f"Impact ratios of predictions (section E): {'; '.join(said)}." if said else ""
+    few = any(table.categories and table.n is None for table in record.impact)
+    why = f" Ratios are not shown where they would tell a count below {smallest_cell(record)}." if few else ""
+    return f"Impact ratios of predictions (section E): {'; '.join(said)}.{why}" if said else ""
 
 
 def _lowest(table: ImpactTable) -> str:
