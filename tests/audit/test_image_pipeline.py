@@ -91,7 +91,7 @@ def written(folder: Path, **changes: Any) -> Path:
             {"name": "middle", "fixed": [[5, 5, 15, 15]]},
         ],
         "statistics": {"twins": 20, "twin_examples": 30, "permutations": 199, "min_group_size": 8},
-        "report": {"examples": 5},
+        "report": {"examples": 5, "images": "show"},
         **changes,
     }  # fmt: skip
     path = folder / "pets.yaml"
