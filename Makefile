@@ -20,7 +20,7 @@ demo: $(READY) ## audit the built-in text and image classifiers (first time: a f
 	case $$code in 0|3|5) ;; *) exit $$code ;; esac; done # 3 and 5 are verdicts, not failures of the demo
 
 test: $(READY) ## run the tests, in two processes of one thread each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY) ## lint, format check, strict types, import contracts
 	$(BIN)/ruff check
