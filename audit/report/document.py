@@ -6,12 +6,15 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from audit.records import AuditRecord, Verdict
+from audit.questions import ADVERSE
+from audit.records import AuditRecord, Finding, Verdict
 from audit.report.look import variables
 from audit.report.publication import Publication
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from audit.report.figures import Figure
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 MOST_TEXT, MOST_LINE, MOST_FILE = 10_000, 1_000, 100_000  # characters
@@ -40,17 +43,11 @@ def html(shown: Publication) -> bytes:
     record = shown.record
     css = _style()
     cards = page.cards(record)
-    forests = {
-        letter: figures.forests(
-            [f for f in record.findings if outline.section_of(f.question) == letter], name=f"forest-{letter}"
-        )
-        for letter in "EFG"
-    }
     template = _environment().get_template("report.html.j2")
     document = template.render(
         record=record, page=page, text=text, wording=wording, backing=backing,
         offers=candidates, outline=outline, plain=plain, crosswalk=crosswalk, declarations=declarations, figures=figures,
-        Verdict=Verdict,
+        adverse=ADVERSE, Verdict=Verdict,
         css=Markup(css),
         csp=_policy(css),
         summary=plain.summary(record),
@@ -58,7 +55,7 @@ def html(shown: Publication) -> bytes:
         questions=outline.questions_of(record),
         untestable=outline.untestable(record),
         shown_ids=outline.shown_ids(record),
-        forests_of=lambda letter: forests[letter],
+        forests=_forests(record),
         nulls=figures.nulls(record.findings),
         term_charts=figures.term_charts(record.effects, record.model.classes),
         shares=shares.share_chart(record.distributions, regions=bool(record.regions)),
@@ -72,6 +69,16 @@ def html(shown: Publication) -> bytes:
         public=shown.public,
     )  # fmt: skip
     return document.encode("utf-8")
+
+
+def _forests(record: AuditRecord) -> dict[str, list["Figure"]]:
+    """By the letter of the section whose findings they draw."""
+    from audit.report import figures, outline
+
+    held: dict[str, list[Finding]] = {"E": [], "F": [], "G": []}
+    for finding in record.findings:
+        held[outline.section_of(finding.question)].append(finding)
+    return {letter: figures.forests(found, name=f"forest-{letter}") for letter, found in held.items()}
 
 
 def debug_html(record: AuditRecord) -> bytes:

@@ -6,15 +6,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, final
 
-from audit.questions import ADVERSE
 from audit.records import SHOWN, AuditRecord, Finding, ValidityCheck, Verdict
 from audit.report.text import NONE, number
 from audit.report.wording import SEVERITY
-
-__all__ = [
-    "ADVERSE", "AXES", "MOST_ROWS", "SECTIONS", "by_requirement", "choices", "grid", "links", "open_findings", "protocol", "questions_of",
-    "reasons", "section_of", "shared", "shown_ids", "tables", "untestable",
-]  # fmt: skip
 
 SECTIONS: Final[Mapping[str, str]] = MappingProxyType({
     "A": "Identity and scope", "B": "Data", "C": "Protocol", "D": "Verdicts", "E": "Outcome disparity", "F": "Relevance disparity",
