@@ -1,5 +1,6 @@
 """The command line: thin, one command per public function; heavy imports happen inside the commands."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class _Group(click.Group):
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo(
-                "interrupted: the run folder is incomplete, has no manifest and will not be read; run it again",
+                "interrupted: what is done of a run is kept; give the same command again to go on",
                 err=True,
             )
             ctx.exit(1)
@@ -54,14 +55,21 @@ def main() -> None:
 @config_argument
 @override_option
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for the runs (default: the config's).")
+@click.option("--again", is_flag=True, help="Run also where a finished run has the same inputs.")
 @click.pass_obj
-def run(command: tuple[str, ...], config: Path, overrides: Overrides, output: Path | None) -> None:
-    """Run the audit that CONFIG describes and write its report."""
+def run(command: tuple[str, ...], config: Path, overrides: Overrides, output: Path | None, again: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """Run the audit that CONFIG describes and write its report.
+
+    An interrupted run is gone on with. Where nothing changed since a finished run, that one is given back.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends workers too
     from audit.pipeline import run as run_audit
     from audit.summary import print_summary
 
-    finished = run_audit(config, overrides, output, command=command)
+    finished = run_audit(config, overrides, output, command=command, again=again)
     print_summary(finished.record, finished.folder)
+    if not finished.made:
+        click.echo("Nothing changed since that run, so it was not run again (--again does).")
     sys.exit(finished.record.exit_code)
 
 

@@ -75,12 +75,9 @@ class Model(Block):
     classes: tuple[str, ...] = Field((), description="names of its classes, in the order of its outputs")
     preprocessing: Preprocessing | None = Field(None, description="default: what the model's folder says")
     multi_label: bool = Field(False, description="every output is a label of its own, present or not")
-    batch_images: Annotated[int, Field(gt=0)] = Field(32, description="most images in one batch")
     revision: str | None = Field(None, description="hub revision (branch, tag or commit)")
     labels: dict[str, str] = Field(default_factory=dict, description="label in the data: class of the model")
     max_length: Annotated[int, Field(gt=2)] | None = Field(None, description="longer texts are cut, and counted")
-    batch_tokens: Annotated[int, Field(gt=0)] = Field(2048, description="most tokens, with padding, in one batch")
-    device: str = Field("cpu", description="torch device")
     dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
     allow_pickle: bool = Field(
         False, description="load weights that are not safetensors (they are still read weights-only)"

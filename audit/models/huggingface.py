@@ -11,7 +11,7 @@ from audit.models.pretrained import (
     SAVE_TOKENIZER,
     as_model_error,
     check_files,
-    device,
+    chosen_device,
     pretrained_settings,
     pretrained_source,
     pretrained_weights,
@@ -50,11 +50,11 @@ class TextModel:
     notes: tuple[str, ...] = ()
 
 
-def load_text_model(config: Model, path: str) -> TextModel:
-    """The classifier in the folder `path`, or of that name on the hub; raises ModelError with the cure."""
+def load_text_model(config: Model, path: str, *, device: str = "cpu") -> TextModel:
+    """The classifier in the folder `path`, or of that name on the hub, on a torch device; raises ModelError with the cure."""
     from transformers import AutoModelForSequenceClassification
 
-    placed = device(config.device)
+    placed = chosen_device(device)
     check_files(config, path)
     _check_tokenizer(path)
     with quiet_transformers():

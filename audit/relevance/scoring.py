@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.relevance.explainer import Advance, Explainer, Read, logits
+from audit.parts import Advance
+from audit.relevance.explainer import Explainer, Read, logits
 from audit.tables import FloatArray
 
 

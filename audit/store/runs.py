@@ -3,8 +3,9 @@
 import contextlib
 import json
 from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from pydantic import ValidationError
@@ -14,23 +15,6 @@ from audit.files import write_atomically
 from audit.records import SCHEMA_VERSION, AuditRecord
 from audit.store.manifest import CURE, MANIFEST, RECORD, SIGNATURE, altered, refusal, write_manifest
 from audit.tables import FloatArray
-
-
-def new_run_folder(output: Path, name: str, run_id: str) -> Path:
-    """Make `output/name/run_id`, with a number behind it if it exists; raises `OutputError` when it cannot be written."""
-    parent = output / name
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
-            folder = parent / f"{run_id}{suffix}"
-            with contextlib.suppress(FileExistsError):  # asked by making it, as two runs may start at once
-                folder.mkdir()
-                return folder
-    except (OSError, ValueError) as error:
-        cure = "give a folder that you may write with --output"
-        what = error.strerror if isinstance(error, OSError) else error
-        raise OutputError(f"{parent}: the run folder cannot be made ({what}); {cure}") from None
-    raise OutputError(f"{parent}: a thousand runs start with {run_id}; give another folder with --output")
 
 
 def write_record(folder: Path, record: AuditRecord) -> None:
@@ -79,14 +63,23 @@ def load_record(folder: str | Path) -> AuditRecord:
     return record
 
 
-def finished_runs(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """Records, as plain JSON and the newest first, of the finished runs in `output/name`; what cannot be read is passed over."""
+@final
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished run, and its record as plain JSON."""
+
+    folder: Path
+    document: Mapping[str, Any]
+
+
+def finished_runs(folder: Path) -> Iterator[Finished]:
+    """The finished runs in `output/name`, the newest first; hidden folders are no runs, and what cannot be read is passed over."""
     for run in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
         with contextlib.suppress(OSError, ValueError, RecursionError):
-            if (run / MANIFEST).is_file():
+            if (run / MANIFEST).is_file() and not run.name.startswith("."):
                 document = json.loads((run / RECORD).read_text(encoding="utf-8"))
                 if isinstance(document, dict):
-                    yield document
+                    yield Finished(run, document)
 
 
 def verify(folder: str | Path, key: str | Path | None = None) -> list[str]:
