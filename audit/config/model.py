@@ -79,6 +79,11 @@ class Model(Block):
     labels: dict[str, str] = Field(default_factory=dict, description="label in the data: class of the model")
     max_length: Annotated[int, Field(gt=2)] | None = Field(None, description="longer texts are cut, and counted")
     dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    autocast: bool = Field(
+        False,
+        description="forward passes in bfloat16 where torch holds that to be safe; of models in float32. Faster on GPUs; "
+        "docs/scale.md says what it does to relevance",
+    )
     allow_pickle: bool = Field(
         False, description="load weights that are not safetensors (they are still read weights-only)"
     )
@@ -101,6 +106,8 @@ class Model(Block):
         missing = [k for k in ("weights", "classes", "preprocessing") if not getattr(self, k)] if self.module else []
         if missing:
             raise ValueError(f"module needs {', '.join(missing)} beside it")
+        if self.autocast and self.dtype != "float32":
+            raise ValueError(f"autocast: is for weights in float32, not {self.dtype}; leave one of both out")
         if self.path and self.weights:
             raise ValueError("weights belong to a module of your own; a folder, hub name or built-in brings its own")
         named = [k for k in ("classes", "multi_label") if getattr(self, k)] if self.is_builtin else []

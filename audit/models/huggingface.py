@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from audit.config import Model
 from audit.errors import ModelError
+from audit.models.precision import autocast
 from audit.models.pretrained import (
     SAVE_TOKENIZER,
     as_model_error,
@@ -66,6 +67,8 @@ def load_text_model(config: Model, path: str, *, device: str = "cpu") -> TextMod
     model.eval().requires_grad_(False).to(device=placed)
     notes = _padding(model, tokenizer, path)
     _check_fit(model, tokenizer, path)
+    if config.autocast:
+        autocast(model)
     return TextModel(
         model=model,
         tokenizer=tokenizer,

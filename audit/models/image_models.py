@@ -15,6 +15,7 @@ from audit.errors import ModelError, did_you_mean
 from audit.models.builtin import DESCRIPTION
 from audit.models.image_settings import folder_preprocessing
 from audit.models.own_module import own_module
+from audit.models.precision import autocast
 from audit.models.pretrained import (
     check_files,
     chosen_device,
@@ -75,6 +76,8 @@ def load_image_model(config: Model, path: str, folder: Path, favour: str, *, dev
     outputs = _outputs(raw.model, raw.preprocessing, path or config.source)
     model, classes, notes = _with_classes(raw, outputs, favour, path or config.source)
     parameters = sum(parameter.numel() for parameter in raw.model.parameters())
+    if config.autocast:
+        autocast(model)
     told = (*raw.notes, *notes, f"input: {_said(raw.preprocessing)}")
     return ImageModel(model.eval(), classes, raw.preprocessing, raw.sha256, raw.architecture, parameters, path, told)
 

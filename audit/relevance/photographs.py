@@ -15,6 +15,7 @@ from audit.parts import ROW, Advance, Engine, Part, Parts, Shard, digest, gather
 from audit.relevance.ahead import ahead
 from audit.relevance.explainer import Explainer, attribute
 from audit.relevance.grid import grid_sums
+from audit.relevance.halving import in_halves
 from audit.relevance.masked import inside, masks_of, running, still_swapped, swap_members, swap_sums
 from audit.relevance.sums import Explained, Sums, explained, group_tables
 from audit.relevance.surroundings import CELLS, Surroundings
@@ -155,15 +156,19 @@ class ExplainPhotographs:
         """Of the photographs `content` `[k]`."""
         within = {changed: _Within(explainer, self.names, each, content) for changed, each in self.swapping.items()}
         described = [dict[str, FloatArray]()] * len(content)
-        for batch, inputs in loaded(self.load, content, self.batch_images):
-            maps = _explained(explainer, inputs, within[OWN].sums, batch)
-            for k, at in enumerate(batch):
+
+        def add(places: Sequence[int]) -> None:
+            maps = _explained(explainer, inputs[places[0] - batch[0] :][: len(places)], within[OWN].sums, places)
+            for k, at in enumerate(places):
                 net, absolute = running(maps[:, k]), running(np.abs(maps[:, k]))
                 for each in within.values():
                     each.add(at, net, absolute)
                 if self.describe is not None:
                     grid = grid_sums(maps[:, k], inputs.shape[2:])
                     described[at] = {"grid": grid, **self.describe.of(int(content[at]), maps[:, k])}
+
+        for batch, inputs in loaded(self.load, content, self.batch_images):  # noqa: B007 - `add` sees them
+            in_halves(batch, add)
         return {
             **within[OWN].sums.part(),
             **{

@@ -3,8 +3,9 @@
 Cost: one forward pass and one backward pass per composite over the data; memory grows with words, not with maps.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 import numpy as np
@@ -15,6 +16,7 @@ from audit.records import Token
 from audit.relevance.ahead import ahead
 from audit.relevance.explainer import Condition, Explainer, Read, attribute, logits, targets_of
 from audit.relevance.features import Tokens, word_of_tokens
+from audit.relevance.halving import in_halves
 from audit.relevance.sums import Explained, Sums, explained
 from audit.relevance.words import AVERAGE, Words, WordSums, word_table
 from audit.tables import FloatArray, IntArray, Match, WordTable
@@ -73,7 +75,17 @@ class Texts:
         """Places in the shard, and what the model reads; the next is made while the caller works on one."""
         ends = np.cumsum(self.sizes).tolist()
         places = [list(range(end - size, end)) for end, size in zip(ends, self.sizes, strict=True)]
-        return zip(places, ahead(lambda at: encode(explainer, [self.texts[i] for i in at]), places), strict=True)
+        return zip(places, ahead(partial(self.read, explainer), places), strict=True)
+
+    def read(self, explainer: TextExplainer, places: Sequence[int]) -> "Batch":
+        """What the model reads of some of them."""
+        return encode(explainer, [self.texts[i] for i in places])
+
+    def each(
+        self, explainer: TextExplainer, batch: list[int], read: "Batch", do: Callable[[list[int], "Batch"], None]
+    ) -> None:
+        """`do` the batch, as it was read, or in halves where it does not fit in memory."""
+        in_halves(batch, lambda places: do(list(places), read if places is batch else self.read(explainer, places)))
 
 
 Batch = tuple[dict[str, Any], NDArray[np.int64], NDArray[np.bool_]]
@@ -97,11 +109,11 @@ class ExplainTexts:
         sums = Sums(explainer, self.names, len(content.texts))
         table = WordSums(len(explainer.names), len(content.texts))
         for batch, read in content.batches(explainer):
-            self._add(sums, table, explainer, batch, read, content)
+            content.each(explainer, batch, read, partial(self._add, sums, table, explainer, content))
         return {**sums.part(), **table.part(), f"{ROW}length": content.lengths}
 
     def _add(
-        self, sums: Sums, table: WordSums, explainer: TextExplainer, batch: list[int], read: Batch, content: Texts
+        self, sums: Sums, table: WordSums, explainer: TextExplainer, content: "Texts", batch: list[int], read: Batch
     ) -> None:
         """Explain one batch and add it up."""
         inputs, offsets, real = read
@@ -135,10 +147,14 @@ class ScoreTexts:
         """What was read, by text."""
         import torch
 
-        found = []
-        for _, (inputs, _, _) in content.batches(explainer):
+        found = list[FloatArray]()
+
+        def add(batch: list[int], read: Batch) -> None:
             with torch.inference_mode():
-                found.append(self.read(explainer.model(**inputs).logits).astype(float))
+                found.append(self.read(explainer.model(**read[0]).logits).astype(float))
+
+        for batch, read in content.batches(explainer):
+            content.each(explainer, batch, read, add)
         return {f"{ROW}read": np.concatenate(found)}
 
 
