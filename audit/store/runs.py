@@ -51,6 +51,14 @@ def write_maps(folder: Path, maps: Mapping[str, FloatArray]) -> None:
 def load_record(folder: str | Path) -> AuditRecord:
     """The record of a complete run; raises `OutputError` for a missing, incomplete, newer, invalid or altered one."""
     run = Path(folder)
+    record = read_record(run)
+    if broken := [each for each in altered(run) if each.file in (RECORD, MANIFEST)]:
+        raise OutputError(refusal(broken))
+    return record
+
+
+def read_record(run: Path) -> AuditRecord:
+    """The same without a look at the hashes of the manifest."""
     path = run / RECORD
     if not path.is_file():
         raise OutputError(f"{run}: holds no {RECORD}; give the folder of one run, such as reports/NAME/RUN_ID")
@@ -63,7 +71,7 @@ def load_record(folder: str | Path) -> AuditRecord:
             raise OutputError(
                 f"{path}: schema version {version}; this release reads {SCHEMA_VERSION}: use the release that wrote it"
             )
-        record = AuditRecord.model_validate(document)
+        return AuditRecord.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         what = f"{error.error_count()} problems, the first at {'.'.join(map(str, first['loc']))!r}: {first['msg']}"
@@ -74,14 +82,12 @@ def load_record(folder: str | Path) -> AuditRecord:
         ) from None
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise OutputError(f"{path}: is not a valid record ({error}); check it with lrp-audit verify") from None
-    if broken := [each for each in altered(run) if each.file in (RECORD, MANIFEST)]:
-        raise OutputError(refusal(broken))
-    return record
 
 
 def finished_runs(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """Records, as plain JSON and the newest first, of the finished runs in `output/name`; what cannot be read is passed over."""
-    for run in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
+    """Records, as plain JSON and the newest first, of the finished runs in `output/name`; what is hidden, or cannot be read, is passed over."""
+    visible = [each for each in folder.iterdir() if not each.name.startswith(".")] if folder.is_dir() else []
+    for run in sorted(visible, reverse=True):
         with contextlib.suppress(OSError, ValueError, RecursionError):
             if (run / MANIFEST).is_file():
                 document = json.loads((run / RECORD).read_text(encoding="utf-8"))
