@@ -65,8 +65,12 @@ def summary(record: AuditRecord) -> RunSummary:
 
 
 def write_summary(folder: Path, record: AuditRecord) -> None:
+    """`summary.json` of a run."""
+    write_document(folder, summary(record))
+
+
+def write_document(folder: Path, document: RunSummary) -> None:
     """`summary.json`, a line of it a finding."""
-    document = summary(record)
     rows = ",\n".join(each.model_dump_json() for each in document.findings)
     head = document.model_dump_json(exclude={"findings"})
     content = f'{head[:-1]},\n"findings":[\n{rows}\n]}}\n'
@@ -114,6 +118,12 @@ def is_run(folder: Path) -> bool:
 def holds_runs(folder: Path) -> bool:
     """Whether run folders lie in it, and it is none itself."""
     return not is_run(folder) and any(is_run(folder / name) for name in _folders(folder))
+
+
+def refuse_inside_run(path: Path) -> None:
+    """OutputError where a file at `path` would lie in a run, which stays as it was written."""
+    if any((each / MANIFEST).exists() and (each / RECORD).exists() for each in path.resolve().parents):
+        raise OutputError(f"{path}: lies in a run, which stays as it was written; give a file outside of it")
 
 
 def _gated(finding: Finding) -> GatedFinding:
