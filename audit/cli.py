@@ -100,7 +100,11 @@ def report(run_dir: Path, formats: str, output: Path | None, public: bool, least
 
 @main.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--last", type=click.IntRange(min=1), help="The newest N runs of each name (default: 30; with --json or --html all).")
+@click.option(
+    "--last",
+    type=click.IntRange(min=1),
+    help="The newest N runs of each name (default: 30; with --json or --html all).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", "page", metavar="PATH", type=click.Path(path_type=Path), help="Write a page with charts.")
 def history(folder: Path, last: int | None, as_json: bool, page: Path | None) -> None:  # noqa: FBT001 - click passes flags by name
@@ -112,7 +116,8 @@ def history(folder: Path, last: int | None, as_json: bool, page: Path | None) ->
     if page is not None:
         runs.write_page(found, page)
     if as_json:
-        click.echo(runs.as_json(found))
+        for line in runs.json_lines(found):
+            click.echo(line)
     elif page is not None:
         click.echo(page)
     else:

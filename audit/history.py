@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -16,7 +16,6 @@ from audit.files import write_atomically
 from audit.records import AuditRecord, GatedFinding, Verdict
 from audit.report.history import (
     Protocol,
-    Series,
     Step,
     against,
     exit_words,
@@ -34,15 +33,13 @@ WIDTH: Final = 150
 LISTED: Final = 30  # runs on the terminal
 DRAWN: Final = 12  # sparklines
 NAMED: Final = 10  # broken runs
+MINUTE: Final = 16  # characters of a time
 LAYOUT: Final = "1.0"  # of the JSON
 CURE: Final = "give another file with --html"
-COLUMNS: Final[Mapping[str, int]] = {  # and their least widths
-    "run": 23, "started": 19, "exit code": 12, "gates": 12, "worst gated finding": 20, "against the run before": 12,
-}  # fmt: skip
 STYLES: Final[Mapping[Verdict, str]] = {Verdict.BREACH: "bold dark_orange3", Verdict.DIFFERENT: "dark_orange3"}
 LEGEND: Final = (
-    "Newest last. A block is |estimate| in parts of the margin, █ reaches it, ▲ BREACH, · not tested, or not shown; | another protocol, across which "
-    "estimates are not comparable."
+    "Newest last. A block is |estimate| in parts of the margin, █ reaches it, ▲ BREACH, · not tested, or not shown; | another protocol: "
+    "estimates on its two sides are not comparable."
 )
 
 
@@ -77,7 +74,7 @@ def history(folder: Path, last: int | None = None) -> list[History]:
     """The runs in `folder`, or in the folders in it; the `last` of each name. Raises `OutputError` where there is none."""
     found = []
     for name, place in histories(folder).items():
-        read = read_summaries(place, published=_published)
+        read = read_summaries(place, last=last, published=_published)
         every = tuple(steps(read.runs))
         found.append(History(name, place, every, min(last or len(every), len(every)), read.broken))
     return found
@@ -102,15 +99,20 @@ def print_history(found: Iterable[History]) -> None:
         if each.earlier:
             console.print(Text(f"{plural(each.earlier, 'earlier run')} not listed: --last {len(each.every)} lists all"))
         _print_series(console, each.steps)
-        for protocol in {step.run.protocol_sha256: 0 for step in each.steps}:
-            sentence = next(one.sentence for one in each.protocols if one.sha256 == protocol)
+        shown = {step.run.protocol_sha256 for step in each.steps}
+        for sentence in [one.sentence for one in each.protocols if one.sha256 in shown]:
             console.print(Text(sentence))
 
 
-def as_json(found: Iterable[History]) -> str:
-    """The layout of docs/scheduling.md."""
-    document = {"schema_version": LAYOUT, "histories": [_document(each) for each in found]}
-    return json.dumps(document, indent=1, allow_nan=False)
+def json_lines(found: Sequence[History]) -> Iterator[str]:
+    """One document, in pieces of a line: the layout of docs/scheduling.md."""
+    yield f'{{"schema_version": "{LAYOUT}", "histories": ['
+    for i, each in enumerate(found):
+        yield f'{json.dumps(_document(each))[:-1]}, "runs": ['
+        for k, step in enumerate(each.steps):
+            yield _run(step) + ("," if k < len(each.steps) - 1 else "")
+        yield "]}" + ("," if i < len(found) - 1 else "")
+    yield "]}"
 
 
 def write_page(found: Sequence[History], path: Path) -> None:
@@ -133,17 +135,15 @@ def _published(record: AuditRecord) -> AuditRecord:
 
 def _runs(of: History) -> Table:
     table = Table(title=clean(of.name), title_justify="left")
-    for column, least in COLUMNS.items():
-        table.add_column(column, overflow="fold", min_width=least)
+    table.add_column("run, started (UTC)", no_wrap=True)
+    for column in ("exit code, gates", "worst gated finding", "against the run before"):
+        table.add_column(column, overflow="fold")
     for step in of.steps:
         finding = worst(step.run)
-        style = STYLES.get(finding.verdict, "") if finding else ""
         table.add_row(
-            _cell(step.folder),
-            _cell(when(step.run.started).removesuffix(" UTC")),
-            _cell(exit_words(step.run.exit_code), "bold" if step.run.exit_code else ""),
-            _cell(step.gates),
-            _cell(told(finding), style),
+            _lines(shorten(step.folder, 40), when(step.run.started)[:MINUTE]),
+            _lines(exit_words(step.run.exit_code), step.gates, style="bold" if step.run.exit_code else ""),
+            _cell(told(finding), STYLES.get(finding.verdict, "") if finding else ""),
             _cell(step.changes, "bold" if step.protocol else ""),
         )
     return table
@@ -174,6 +174,10 @@ def _cell(text: str, style: str = "") -> Text:
     return Text(" ".join(clean(text).split()), style)
 
 
+def _lines(first: str, second: str, *, style: str = "") -> Text:
+    return Text("\n").join((_cell(first, style), _cell(second)))
+
+
 def _document(of: History) -> dict[str, Any]:
     return {
         "name": clean(of.name),
@@ -182,11 +186,10 @@ def _document(of: History) -> dict[str, Any]:
             {"sha256": each.sha256, "runs": each.runs, "looks": each.looks, "alpha": each.alpha, "held": each.held}
             for each in of.protocols
         ],
-        "runs": [_run(each) for each in of.steps],
         "broken": {clean(name): clean(why) for name, why in of.broken.items()},
     }
 
 
-def _run(step: Step) -> dict[str, Any]:
+def _run(step: Step) -> str:
     changed = {"protocol": step.protocol, "settings": list(step.settings), "model": step.model, "data": step.data}
-    return {"folder": clean(step.folder), "changed": changed, "summary": step.run.model_dump(mode="json")}
+    return f'{{"folder": {json.dumps(clean(step.folder))}, "changed": {json.dumps(changed)}, "summary": {step.run.model_dump_json()}}}'

@@ -33,7 +33,7 @@ MEASURES: Final = ("rate of favourable predictions", "error rate", "false positi
 def write_runs(folder: Path, runs: int, seed: int = 0) -> None:
     """Nightly runs whose estimates wander; some breach."""
     rng = np.random.default_rng(seed)
-    walks = np.cumsum(rng.normal(0, 0.0008, (runs, FINDINGS)), axis=0) % 0.16 - 0.08
+    walks = 0.08 * np.sin(np.cumsum(rng.normal(0, 0.012, (runs, FINDINGS)), axis=0))
     for i in range(runs):
         made = _summary(i, walks[i] + rng.normal(0, 0.004, FINDINGS), rng)
         run = folder / f"{made.run_id}"
@@ -64,7 +64,7 @@ def _summary(i: int, values: Any, rng: np.random.Generator) -> RunSummary:
 def _finding(k: int, value: float, rng: np.random.Generator) -> GatedFinding:
     half, attribute, measure = float(rng.uniform(0.012, 0.03)), ATTRIBUTES[k % 5], MEASURES[k // 5 % 4]
     low, high, group = value - half, value + half, f"group {k // 20}"
-    beyond, inside = low > MARGIN or high < -MARGIN, -MARGIN < low and high < MARGIN
+    beyond, inside = low > MARGIN or high < -MARGIN, max(-low, high) < MARGIN
     verdict = Verdict.BREACH if beyond else Verdict.EQUIVALENT if inside else Verdict.INCONCLUSIVE
     return GatedFinding(
         id=f"outcome.{measure}.{attribute}.{group}-rest", question="outcome", attribute=attribute, group=group, comparison="rest",

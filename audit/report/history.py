@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from audit.records import Estimate, GatedFinding, RunSummary, Verdict
-from audit.report.text import WITHHELD, clean, count, interval, listed, number, percent, plural, shorten, when
+from audit.report.text import WITHHELD, clean, count, interval, listed, number, plural, shorten, when
 from audit.report.wording import VERDICTS
 
 EXIT_WORDS: Final[Mapping[int, str]] = {
@@ -41,7 +41,11 @@ class Step:
     def changes(self) -> str:
         """What changed, in words; empty where nothing did."""
         named = f": {listed([shorten(each, 60) for each in self.settings], MOST_SETTINGS)}" if self.settings else ""
-        said = {f"protocol {self.run.protocol_sha256[:SHORT]}{named}": self.protocol, "model": self.model, "data": self.data}
+        said = {
+            f"protocol {self.run.protocol_sha256[:SHORT]}{named}": self.protocol,
+            "model": self.model,
+            "data": self.data,
+        }
         found = [what for what, changed in said.items() if changed]
         return f"changed: {'; '.join(found)}" if found else ""
 
@@ -72,9 +76,7 @@ class Protocol:
     def sentence(self) -> str:
         """Looks against runs, in words."""
         rate = "the error rate" if self.alpha is None else f"the error rate of {self.alpha:g}"
-        counts = (
-            f"Protocol {self.sha256[:SHORT]}: {plural(self.runs, 'run')}, {plural(self.looks, 'look')} planned (statistics.looks)"
-        )
+        counts = f"Protocol {self.sha256[:SHORT]}: {plural(self.runs, 'run')}, {plural(self.looks, 'look')} planned (statistics.looks)"
         if self.held:
             return f"{counts}: no more than that, so {rate} is for all of them together."
         return (
@@ -95,6 +97,11 @@ class Series:
     def last(self) -> GatedFinding:
         """The newest that there is."""
         return next(each for each in reversed(self.points) if each is not None)
+
+    @property
+    def drawable(self) -> bool:
+        """Whether any run shows an estimate."""
+        return any(each is not None and each.place is not None for each in self.points)
 
     @property
     def breaches(self) -> int:
@@ -163,10 +170,11 @@ def tested(finding: GatedFinding) -> bool:
 
 def worst(run: RunSummary) -> GatedFinding | None:
     """Of the worst verdict the finding that reaches farthest; None where no gated finding could be tested."""
-    found = [each for each in run.findings if tested(each)]
-    return min(
-        found, key=lambda each: (SEVERITY.index((each.verdict, each.settled)), -(each.reach or 0.0)), default=None
-    )
+    for verdict, settled in SEVERITY:
+        found = [each for each in run.findings if each.verdict is verdict and each.settled is settled and tested(each)]
+        if found:
+            return max(found, key=lambda each: each.reach or 0.0)
+    return None
 
 
 def exit_words(code: int) -> str:
@@ -186,9 +194,7 @@ def told(finding: GatedFinding | None) -> str:
     if finding is None:
         return "nothing could be tested"
     verdict = finding.verdict
-    return (
-        f"{VERDICTS[verdict].symbol} {verdict.value} {finding.question}, {shorten(finding.label, 60)} {against(finding)}"
-    )
+    return f"{VERDICTS[verdict].symbol} {verdict.value} {finding.question}, {shorten(finding.label, 60)} {against(finding)}"
 
 
 def sparkline(of: Series, found: Sequence[Step]) -> str:
@@ -225,14 +231,11 @@ def course(of: Series, found: Sequence[Step]) -> str:
         return f"No run of the present protocol {present[:SHORT]} has an estimate."
     values = [point.place for point, _ in mine if point.place is not None]
     (first, start), (last, end) = mine[0], mine[-1]
-    since = (
-        f" First {against(first)}, on {day(start)}; between them estimates from {number(min(values))} to {number(max(values))}."
-        if len(mine) > 1
-        else ""
-    )
+    since = f"first {against(first)}, on {day(start)}; " if len(mine) > 1 else ""
+    span = f"; lowest {number(min(values))}, highest {number(max(values))}" if len(mine) > 1 else ""
     return (
-        f"Present protocol {present[:SHORT]}, {plural(len(mine), 'run')} with an estimate. Last {against(last)}, n = {count(last.n)}, "
-        f"{percent(last.level)} interval, on {day(end)}.{since}"
+        f"Present protocol {present[:SHORT]}, {plural(len(mine), 'run')} with an estimate: {since}newest {against(last)}, n = "
+        f"{count(last.n)}, on {day(end)}{span}."
     )
 
 

@@ -6,6 +6,7 @@ in the rows below, where marks that would cover each other are one. Cost: about 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, final
 
 import numpy as np
@@ -38,8 +39,7 @@ class Drawn:
 def chart(name: str, of: Series, found: Sequence[Step]) -> Drawn:
     """One gated finding through all runs."""
     points = {i: point for i, point in enumerate(of.points) if point is not None and point.place is not None}
-    chosen = thinned(points, [i for i, step in enumerate(found) if step.protocol])
-    kept = {i: points[i] for i in chosen}
+    kept = {i: points[i] for i in thinned(points)}
     rows = _rows(of, found)
 
     def draw(sheet: Any) -> None:
@@ -67,16 +67,14 @@ def chart(name: str, of: Series, found: Sequence[Step]) -> Drawn:
     )
 
 
-def thinned(points: dict[int, GatedFinding], starts: Sequence[int]) -> list[int]:
-    """At most `MOST_POINTS` runs: the ends, breaches and first runs of a protocol before others, evenly spread."""
-    if len(points) <= MOST_POINTS:
-        return sorted(points)
+def thinned(points: dict[int, GatedFinding]) -> list[int]:
+    """Runs whose estimates are drawn: of as many stretches as there is room for one each, a breach if there is any, and the ends."""
     order = sorted(points)
-    breached = [i for i in order if points[i].verdict is Verdict.BREACH]
-    chosen = {order[0], order[-1], *_spread(breached, MOST_POINTS // 2)}
-    chosen |= set(_spread([i for i in starts if i in points], MOST_POINTS // 6))
-    others = [i for i in order if i not in chosen]
-    return sorted(chosen | set(_spread(others, MOST_POINTS - len(chosen))))
+    if len(order) <= MOST_POINTS:
+        return order
+    stretches = [part.tolist() for part in np.array_split(np.array(order), MOST_POINTS - 2)]
+    chosen = {max(part, key=lambda i: (points[i].verdict is Verdict.BREACH, -i)) for part in stretches}
+    return sorted({order[0], order[-1], *chosen})
 
 
 def _spread(items: Sequence[int], most: int) -> list[int]:
@@ -101,7 +99,7 @@ def _margins(axes: Any, of: Series, n: int) -> None:
     """The band of each run's own margin, from 0 on where values cannot be negative, and the line of no difference."""
     held = [0.0 if each is None or each.margin is None else each.margin for each in _filled(of.points)]
     edges = [0, *(i for i in range(1, n) if held[i] != held[i - 1]), n]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         if held[start]:
             low = 0.0 if of.last.category == "flips" else -held[start]
             axes.fill_between([start - 0.5, end - 0.5], low, held[start], color=BAND, linewidth=0)
@@ -130,11 +128,13 @@ def _borders(axes: Sequence[Any], found: Sequence[Step]) -> None:
         each.plot(x, y, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), transform=each.get_xaxis_transform())
         each.set_ylim(low, high, auto=True)
     for start, end in zip([0, *borders], [*borders, len(found)], strict=True):
-        room = int(LETTERS * (end - start) / len(found))
-        words = f"protocol {found[start].run.protocol_sha256[:SHORT]}"
-        if room >= len(words):
-            place = axes[0].get_xaxis_transform()
-            axes[0].text(start - 0.4, 1.02, clean(words), transform=place, va="bottom", fontsize=8)
+        room, sha256 = int(LETTERS * (end - start) / len(found)), clean(found[start].run.protocol_sha256[:SHORT])
+        named = shorten(f"protocol {sha256}, changed: {', '.join(found[start].settings)}", max(room, 30))
+        words = next(
+            (each for each in (named, f"protocol {sha256}", sha256)[not found[start].settings :] if len(each) <= room),
+            "",
+        )
+        axes[0].text(start - 0.5, 1.02, words, transform=axes[0].get_xaxis_transform(), va="bottom", fontsize=8)
 
 
 def _points(axes: Any, kept: dict[int, GatedFinding], found: Sequence[Step]) -> None:
@@ -196,14 +196,16 @@ def _days(axes: Sequence[Any], found: Sequence[Step]) -> None:
     alike = len(set(days)) < len(days)
     times = [clean(when(found[i].run.started)).removesuffix(" UTC")[:16].replace(" ", "\n") for i in places]
     axes[-1].set_xticks(places, times if alike else days, fontsize=8)
-    axes[-1].set_xlim(-0.6, len(found) - 0.4)
+    axes[-1].set_xlim(-0.5, len(found) - 0.5)
     for each in axes[:-1]:
         each.tick_params(axis="x", length=0, labelbottom=False)
 
 
 def _alt(of: Series, found: Sequence[Step]) -> str:
     newest = of.points[-1]
-    said = "no estimate in the newest run" if newest is None else f"newest run {against(newest)}, {newest.verdict.value}"
+    said = (
+        "no estimate in the newest run" if newest is None else f"newest run {against(newest)}, {newest.verdict.value}"
+    )
     changes = sum(step.protocol for step in found)
     return (
         f"Chart of {plural(len(found), 'run')}, {question_title(of.last.question)}, {shorten(of.last.label, 80)}: {said}; BREACH in "
@@ -222,12 +224,10 @@ def _caption(of: Series, found: Sequence[Step], kept: dict[int, GatedFinding], l
         f"Estimate with its interval ({' or '.join(levels)}) and n, a run beside the other in their order. {shapes}." if kept else "",
         f"Grey band: inside the margin ({', '.join(margins[:4])}{' and others' if len(margins) > 4 else ''})." if margins else "No margin.",
         "Dashed line: another protocol; estimates on its two sides are not comparable." if any(s.protocol for s in found) else "",
-        f"{plural(left, 'estimate')} not drawn for room; every BREACH and every change has a mark below, where marks that would cover each "
-        "other are one." if left else "",
+        f"{plural(left, 'estimate')} not drawn for room, a BREACH standing before others; every BREACH and every change has a mark "
+        "below, where marks that would cover each other are one." if left else "",
         f"Without an estimate: {plural(absent, 'run')}." if absent else "",
         "Where a value is withheld, its mark stands in the middle of the interval."
         if any(point.value is None for point in kept.values()) else "",
     ]  # fmt: skip
     return " ".join(filter(None, said))
-
-

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Protocol, final
 
-from audit.records import GatedFinding
+from audit.records import GatedFinding, Verdict
 from audit.report.history import Protocol as Looks
 from audit.report.history import Series, Step, series, worst
 from audit.report.history_charts import Drawn, chart
@@ -44,8 +44,13 @@ class Section:
 
     @cached_property
     def every(self) -> list[Series]:
-        """All gated findings, the most urgent first."""
-        return series(self.told.steps)
+        """Gated findings that have an estimate to draw, the most urgent first."""
+        return [each for each in series(self.told.steps) if each.drawable]
+
+    @cached_property
+    def withheld(self) -> list[Series]:
+        """Those that were tested, and of which no estimate may be shown."""
+        return [each for each in series(self.told.steps) if not each.drawable]
 
     @cached_property
     def charts(self) -> list[tuple[Series, Drawn]]:
@@ -59,6 +64,12 @@ class Section:
     def undrawn(self) -> int:
         """How many gated findings have no chart."""
         return max(0, len(self.every) - self.most)
+
+    @property
+    def undrawn_breaches(self) -> int:
+        """How many of these breach in the newest run."""
+        newest = [each.points[-1] for each in self.every[self.most :]]
+        return sum(each is not None and each.verdict is Verdict.BREACH for each in newest)
 
     @cached_property
     def rows(self) -> list[tuple[Step, GatedFinding | None]]:
