@@ -85,7 +85,7 @@ def read_record(run: Path) -> AuditRecord:
 
 
 def finished_runs(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """Records, as plain JSON and the newest first, of the finished runs in `output/name`, without hidden folders and what cannot be read."""
+    """Records, as plain JSON and the newest first, of the finished runs in `output/name`, without hidden ones and what cannot be read."""
     visible = [each for each in folder.iterdir() if not each.name.startswith(".")] if folder.is_dir() else []
     for run in sorted(visible, reverse=True):
         with contextlib.suppress(OSError, ValueError, RecursionError):
