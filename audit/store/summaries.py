@@ -100,7 +100,9 @@ def read_summaries(
     with _uncollected():
         read(_folders(folder), _head if last else lambda _: None)
         whole = set[str]()
-        while last and (newest := set(_order(found)[-last:]) - whole):  # again where one of them turned out to be broken
+        while last and (
+            newest := set(_order(found)[-last:]) - whole
+        ):  # again where one of them turned out to be broken
             read(newest, lambda _: None)
             whole |= newest
     return Summaries({name: found[name] for name in _order(found)}, dict(sorted(broken.items())))

@@ -20,7 +20,9 @@ from tests.audit.nights import FIRST, SECOND, gap, named, night, second
 
 
 def test_a_step_tells_what_changed_since_the_run_before() -> None:
-    runs = named(night(0), night(1, model_sha256="other"), second(2, model_sha256="other"), second(3, model_sha256="other"))
+    runs = named(
+        night(0), night(1, model_sha256="other"), second(2, model_sha256="other"), second(3, model_sha256="other")
+    )
     found = steps(runs)
     assert [(each.protocol, each.model, each.data) for each in found] == [
         (False, False, False), (False, True, True), (True, False, True), (False, False, True),
@@ -86,7 +88,14 @@ def test_a_run_without_the_finding_leaves_a_gap_in_its_series() -> None:
 
 def test_a_sparkline_marks_breaches_gaps_and_protocols_by_shape() -> None:
     untested = gap(0.01, verdict=Verdict.NOT_TESTABLE)
-    runs = [night(0, gap(0.001)), night(1, gap(-0.02)), night(2, untested), night(3), second(4, gap(0.055)), second(5, gap(0.09))]
+    runs = [
+        night(0, gap(0.001)),
+        night(1, gap(-0.02)),
+        night(2, untested),
+        night(3),
+        second(4, gap(0.055)),
+        second(5, gap(0.09)),
+    ]
     found = steps(named(*runs))
     assert sparkline(series(found)[0], found) == "▁▃··|█▲"
 

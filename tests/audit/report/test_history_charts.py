@@ -1,6 +1,7 @@
 """Charts of findings through many runs stay readable, and lose no breach."""
 
 import re
+from itertools import pairwise
 
 from audit.records import Verdict
 from audit.report.history import series, steps
@@ -46,7 +47,7 @@ def test_of_many_runs_breaches_stand_before_others_and_the_ends_are_kept() -> No
     assert len(chosen) <= MOST_POINTS
     assert (chosen[0], chosen[-1]) == (0, 999)
     assert {i for i, point in points.items() if point.verdict is Verdict.BREACH} <= set(chosen)
-    assert max(b - a for a, b in zip(chosen, chosen[1:], strict=False)) < 3 * 1_000 / MOST_POINTS
+    assert max(b - a for a, b in pairwise(chosen)) < 3 * 1_000 / MOST_POINTS
 
 
 def test_a_thinned_chart_counts_what_it_leaves_out_and_marks_every_breach() -> None:
@@ -60,7 +61,7 @@ def test_a_thinned_chart_counts_what_it_leaves_out_and_marks_every_breach() -> N
 def test_a_chart_of_thousands_of_runs_is_small_and_still_has_its_breaches() -> None:
     made = drawn(*(night(i, gap(0.09)) for i in range(5_000)))
     assert "BREACH ×5,000" in made.figure.svg
-    assert COLUMNS < len(re.findall("<use ", made.figure.svg))
+    assert len(re.findall("<use ", made.figure.svg)) > COLUMNS
     assert len(made.figure.svg) < 300_000
 
 
