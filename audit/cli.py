@@ -107,6 +107,32 @@ def report(run_dir: Path, formats: str, output: Path | None, public: bool, least
 
 
 @main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--last",
+    type=click.IntRange(min=1),
+    help="The newest N runs of each name (default: 30; with --json or --html all).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--html", "page", metavar="PATH", type=click.Path(path_type=Path), help="Write a page with charts.")
+def history(folder: Path, last: int | None, as_json: bool, page: Path | None) -> None:  # noqa: FBT001 - click passes flags by name
+    """Show the runs in DIR (reports/NAME, or reports for all names): gates, the worst gated finding, and what changed."""
+    from audit import history as runs
+
+    found = runs.history(folder, last or (None if as_json or page else runs.LISTED))
+    runs.print_broken(found)
+    if page is not None:
+        runs.write_page(found, page)
+    if as_json:
+        for line in runs.json_lines(found):
+            click.echo(line)
+    elif page is not None:
+        click.echo(page)
+    else:
+        runs.print_history(found)
+
+
+@main.command()
 @config_argument
 @click.argument("given", metavar="TEXT|IMAGE")
 @override_option

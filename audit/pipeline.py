@@ -33,6 +33,7 @@ from audit.recording import Answers, Start, example_frame, make_record
 from audit.records import AuditRecord
 from audit.relevance.explainer import contrast_logit
 from audit.relevance.sums import Explained
+from audit.report.publication import publication
 from audit.report.render import render
 from audit.stats.cases import Evidence
 from audit.stats.discovery import discover
@@ -46,6 +47,7 @@ from audit.stats.verdicts import gate_state, withhold
 from audit.store.manifest import write_manifest
 from audit.store.regression import write_checks
 from audit.store.runs import load_record, write_maps, write_record
+from audit.store.summaries import write_summary
 from audit.store.virelay import Portfolio, require_h5py, write_virelay
 from audit.store.worklists import write_worklist
 from audit.store.workplace import workplace
@@ -227,6 +229,7 @@ def _write(
         write_quarantine(folder / "quarantine.jsonl", task.data.quarantined)
         write_maps(folder, gallery.maps)
         write_record(folder, record)
+        write_summary(folder, publication(record).record)
         render(record, folder, ("html", *task.loaded.config.report.formats))
         write_manifest(folder)
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.config import Config
-from audit.errors import AuditError, ConfigError, did_you_mean
+from audit.errors import AuditError, ConfigError, OutputError, did_you_mean
 from audit.files import file_sha256
 from audit.loading import LoadedConfig
 from audit.parts import digest
@@ -21,7 +22,8 @@ from audit.stats.cases import NO_GROUP
 from audit.stats.draws import short_of_draws
 from audit.stats.groupings import MENTIONED
 from audit.stats.prospects import between
-from audit.store.runs import finished_runs
+from audit.store.runs import read_record
+from audit.store.summaries import read_summaries
 from audit.tasks.image_explanation import load_image_explainer
 from audit.tasks.images import load_image_task
 from audit.tasks.resolving import data_block
@@ -120,13 +122,15 @@ def protocol_change(task: Task[Any], protocol: str, folder: Path) -> ProtocolCha
     """How the protocol differs from that of the last finished run in `folder` (`output/name`) that had another one."""
     config = task.loaded.config.model_dump(mode="json")
     now = {**config, "lexicons": dict(task.lexicons), "release": release()}
-    for run in (each.document for each in finished_runs(folder)):
-        before, settings = str(run.get("protocol_sha256")), run.get("config")
-        if before != protocol and isinstance(settings, dict):
-            lexicons = {entry["attribute"]: entry["sha256"] for entry in run.get("lexicons", ())}
-            then = {**settings, "lexicons": lexicons, "release": run["provenance"]["packages"]["lrp-audit"]}
-            changed = _differing(now, then)
-            return ProtocolChange(run_id=str(run.get("run_id")), protocol_sha256=before, settings=tuple(changed))
+    runs = read_summaries(folder, last=1).runs
+    other = [name for name, run in runs.items() if run.protocol_sha256 != protocol]
+    for name in reversed(other):
+        with suppress(OutputError):
+            run = read_record(folder / name)
+            lexicons = {entry.attribute: entry.sha256 for entry in run.lexicons}
+            then = {**run.config, "lexicons": lexicons, "release": run.provenance.packages["lrp-audit"]}
+            changed = tuple(_differing(now, then))
+            return ProtocolChange(run_id=run.run_id, protocol_sha256=run.protocol_sha256, settings=changed)
     return None
 
 

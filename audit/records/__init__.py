@@ -30,10 +30,12 @@ from audit.records.findings import (
     Verdict,
 )
 from audit.records.impact import Category, ExpectedMinimum, ImpactTable, Stratified
+from audit.records.run_summary import SUMMARY_VERSION, DataSummary, GatedFinding, RunSummary
 
 __all__ = [
     "SCHEMA_VERSION",
     "SHOWN",
+    "SUMMARY_VERSION",
     "Agreement",
     "AuditRecord",
     "Candidate",
@@ -41,6 +43,7 @@ __all__ = [
     "Category",
     "Check",
     "DataRecord",
+    "DataSummary",
     "Discovery",
     "Distribution",
     "Entry",
@@ -50,6 +53,7 @@ __all__ = [
     "ExpectedMinimum",
     "Finding",
     "Gate",
+    "GatedFinding",
     "Grade",
     "ImpactTable",
     "LedgerSummary",
@@ -61,6 +65,7 @@ __all__ = [
     "Provenance",
     "RegionRecord",
     "RegionShare",
+    "RunSummary",
     "Screened",
     "Sensitivity",
     "Stratified",

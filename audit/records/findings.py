@@ -177,6 +177,16 @@ class Finding(Entry):
         return self.margin is not None and self.estimate.within(self.margin)
 
     @property
+    def quantity(self) -> str:
+        """Which quantity of the question, where it has several: a rate, a feature, flips; else empty."""
+        if self.question == "direction":
+            named = self.details.get("term") or self.details.get("region")
+            return f"{named}, true {self.details.get('true class')}" if named else ""
+        feature, named = self.details.get("feature"), self.details.get("region")
+        of = f"{feature} words" if feature else f"share of {named}" if named else self.details.get("measure")
+        return ", ".join(str(part) for part in (of, self.details.get("part")) if part)
+
+    @property
     def fragile(self) -> bool:
         """Whether another choice would give another verdict or direction."""
         return bool(self.flips)

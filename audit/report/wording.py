@@ -145,12 +145,7 @@ def pair(finding: Finding) -> str:
 
 def quantity(finding: Finding) -> str:
     """Which quantity of the question, where it has several: a rate, a feature, flips; else empty."""
-    if finding.question == "direction":
-        named = finding.details.get("term") or finding.details.get("region")
-        return f"{named}, true {finding.details.get('true class')}" if named else ""
-    feature, named = finding.details.get("feature"), finding.details.get("region")
-    of = f"{feature} words" if feature else f"share of {named}" if named else finding.details.get("measure")
-    return ", ".join(str(part) for part in (of, finding.details.get("part")) if part)
+    return finding.quantity
 
 
 def question_title(question: str) -> str:

@@ -1,11 +1,9 @@
 """The run folder: a record, and nothing half-written that looks complete."""
 
-import contextlib
 import json
-from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -35,6 +33,14 @@ def write_maps(folder: Path, maps: Mapping[str, FloatArray]) -> None:
 def load_record(folder: str | Path) -> AuditRecord:
     """The record of a complete run; raises `OutputError` for a missing, incomplete, newer, invalid or altered one."""
     run = Path(folder)
+    record = read_record(run)
+    if broken := [each for each in altered(run) if each.file in (RECORD, MANIFEST)]:
+        raise OutputError(refusal(broken))
+    return record
+
+
+def read_record(run: Path) -> AuditRecord:
+    """The same without a look at the hashes of the manifest."""
     path = run / RECORD
     if not path.is_file():
         raise OutputError(f"{run}: holds no {RECORD}; give the folder of one run, such as reports/NAME/RUN_ID")
@@ -47,7 +53,7 @@ def load_record(folder: str | Path) -> AuditRecord:
             raise OutputError(
                 f"{path}: schema version {version}; this release reads {SCHEMA_VERSION}: use the release that wrote it"
             )
-        record = AuditRecord.model_validate(document)
+        return AuditRecord.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         what = f"{error.error_count()} problems, the first at {'.'.join(map(str, first['loc']))!r}: {first['msg']}"
@@ -58,28 +64,6 @@ def load_record(folder: str | Path) -> AuditRecord:
         ) from None
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise OutputError(f"{path}: is not a valid record ({error}); check it with lrp-audit verify") from None
-    if broken := [each for each in altered(run) if each.file in (RECORD, MANIFEST)]:
-        raise OutputError(refusal(broken))
-    return record
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A finished run, and its record as plain JSON."""
-
-    folder: Path
-    document: Mapping[str, Any]
-
-
-def finished_runs(folder: Path) -> Iterator[Finished]:
-    """The finished runs in `output/name`, the newest first; hidden folders are no runs, and what cannot be read is passed over."""
-    for run in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            if (run / MANIFEST).is_file() and not run.name.startswith("."):
-                document = json.loads((run / RECORD).read_text(encoding="utf-8"))
-                if isinstance(document, dict):
-                    yield Finished(run, document)
 
 
 def verify(folder: str | Path, key: str | Path | None = None) -> list[str]:

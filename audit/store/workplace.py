@@ -18,7 +18,7 @@ from typing import Final, final
 
 from audit.errors import OutputError
 from audit.store.manifest import altered
-from audit.store.runs import finished_runs
+from audit.store.summaries import read_summaries
 
 CURE: Final = "give a folder that you may write with --output"
 SHORT: Final = 16  # characters of an identity in names
@@ -53,8 +53,9 @@ class Workplace:
 
     def finished(self) -> Path | None:
         """The last finished run of the same identity, if all its files are as they were written."""
-        same = (run.folder for run in finished_runs(self.parent) if run.document.get("identity") == self.identity)
-        return next((folder for folder in same if not altered(folder)), None)
+        runs = read_summaries(self.parent, last=1).runs
+        same = [self.parent / name for name, run in runs.items() if run.identity == self.identity]
+        return next((folder for folder in reversed(same) if not altered(folder)), None)
 
     def begin(self) -> None:
         """Empty the draft, for what a killed run left of one is no use; and remove what runs left that nobody goes on with."""
