@@ -34,7 +34,7 @@ UNHASHED: Final[dict[str, Any]] = {  # asks nothing of model or data
     "output": True, "engine": True, "report": True, "debug": True, "compliance": {"declarations": True, "profile": True},
 }  # fmt: skip
 ELSEWHERE: Final[dict[str, Any]] = {  # changes no file of a run but where the config is written down
-    "output": True, "engine": {"kind", "workers", "address", "gpus"},
+    "output": True, "engine": {"kind", "workers", "threads", "address", "gpus"},
 }  # fmt: skip
 TASKS: Final[Mapping[str, Callable[[LoadedConfig], Task[Any]]]] = MappingProxyType(
     {"text": load_text_task, "image": load_image_task}
