@@ -1,4 +1,4 @@
-"""Memory and time of an audit of N short texts, stage by stage: `python -m bench.big_texts N`; without N, of 100,000 and 1,000,000 beside each other.
+"""Memory and time of an audit of N short texts, stage by stage: `python -m bench.big_texts N`; without N, of 100,000 and 1,000,000.
 
 Memory is to be flat and time linear. Each N runs in a process of its own; `--relevance` goes on with the relevance stage, on a tiny model.
 Peaks are of the resident memory, counted anew in every stage, and `kept` is what is resident when it has ended, MB above the first line.
@@ -158,8 +158,7 @@ def _resident() -> float:
 def one(n: int, *, suffix: str, relevance: bool) -> None:
     """Print the table of one N; the last line is its highest peak in MB above what imports take."""
     with tempfile.TemporaryDirectory() as folder:
-        code = "import sys; from pathlib import Path; from bench.big_texts import write_project as w; w(Path(sys.argv[1]), int(sys.argv[2]), suffix=sys.argv[3])"
-        run([sys.executable, "-c", code, folder, str(n), suffix], check=True)
+        run([sys.executable, "-m", "bench.big_texts", str(n), f"--write={folder}", f"--{suffix}"], check=True)
         base, top = _resident(), 0.0
         print(f"{n} texts, {suffix}; {base:.0f} MB resident before", flush=True)
         for stage in stages(load_config(Path(folder) / "big.yaml"), relevance=relevance):
@@ -173,17 +172,26 @@ def main(*, small: bool, extra: tuple[str, ...] = ()) -> None:
     """Print the tables of two N, a tenth and all, each in a process of its own."""
     most, peaks = 20_000 if small else 1_000_000, []
     for n in (most // 10, most):
-        done = run([sys.executable, "-m", "bench.big_texts", str(n), *extra], capture_output=True, text=True, check=True)
+        done = run(
+            [sys.executable, "-m", "bench.big_texts", str(n), *extra], capture_output=True, text=True, check=True
+        )
         *lines, last = done.stdout.splitlines()
         print("\n".join(lines), flush=True)
         peaks.append(float(last))
     print(f"peak memory grows by {peaks[1] - peaks[0]:.0f} MB (at most 300)")
 
 
-if __name__ == "__main__":
-    options = [each for each in sys.argv[1:] if each.startswith("--")]
-    numbers = [int(each) for each in sys.argv[1:] if not each.startswith("--")]
-    if numbers:
-        one(numbers[0], suffix="csv" if "--csv" in options else "parquet", relevance="--relevance" in options)
+def _from_command_line(words: list[str]) -> None:
+    options = dict(each.removeprefix("--").partition("=")[::2] for each in words if each.startswith("--"))
+    numbers = [int(each) for each in words if not each.startswith("--")]
+    suffix = "csv" if "csv" in options else "parquet"
+    if "write" in options:
+        write_project(Path(options["write"]), numbers[0], suffix=suffix)
+    elif numbers:
+        one(numbers[0], suffix=suffix, relevance="relevance" in options)
     else:
-        main(small="--small" in options, extra=tuple(each for each in options if each != "--small"))
+        main(small="small" in options, extra=tuple(f"--{each}" for each in options if each != "small"))
+
+
+if __name__ == "__main__":
+    _from_command_line(sys.argv[1:])
