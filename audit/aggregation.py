@@ -76,5 +76,11 @@ def count_terms(
 
 def mentions(matches: Sequence[Sequence[Match]], attribute: str) -> "np.ndarray[tuple[int], np.dtype[np.str_]]":
     """Which group of `attribute` each text mentions: the group's name, '(several)' or '(none)'."""
-    found = [{m.group for m in row if m.attribute == attribute} for row in matches]
-    return np.array([next(iter(f)) if len(f) == 1 else "(several)" if f else "(none)" for f in found], dtype=np.str_)
+    places: dict[str, int] = {}
+    found = (_mentioned({m.group for m in row if m.attribute == attribute}) for row in matches)
+    codes = np.fromiter((places.setdefault(name, len(places)) for name in found), dtype=np.int64, count=len(matches))
+    return np.array(list(places), dtype=np.str_)[codes]
+
+
+def _mentioned(groups: set[str]) -> str:
+    return next(iter(groups)) if len(groups) == 1 else "(several)" if groups else "(none)"

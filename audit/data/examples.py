@@ -263,13 +263,16 @@ def _number(cell: object, column: str) -> float:
 
 def _plain(cell: object, role: str) -> str:
     """A short cell as text, '' for null and NaN; 1.0 is '1', since a column of integers with nulls is stored as floats."""
-    if cell is None or cell != cell:
+    if isinstance(cell, str):
+        text = cell.strip()
+    elif cell is None or cell != cell:
         return ""
-    if isinstance(cell, bool):
+    elif isinstance(cell, bool):
         return "true" if cell else "false"
-    if isinstance(cell, bytes | list | tuple | dict):
+    elif isinstance(cell, bytes | list | tuple | dict):
         raise BadRow("malformed row", f"{role} is a {type(cell).__name__}, not text or a number")
-    text = str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell).strip()
+    else:
+        text = str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell).strip()
     if len(text) > MAX_NAME:
         raise BadRow("malformed row", f"{role} has {len(text)} characters; at most {MAX_NAME} are allowed")
     return text

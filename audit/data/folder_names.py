@@ -36,7 +36,9 @@ def in_order(names: Iterable[str], most: int = MOST) -> Iterator[str]:
         pieces = list[IO[str]]()
         while piece:
             pieces.append(stack.enter_context(tempfile.TemporaryFile("w+", encoding="ascii")))
-            pieces[-1].writelines(f"{json.dumps(name)}\n" for name in piece)  # a name may hold line breaks, or be no text
+            pieces[-1].writelines(
+                f"{json.dumps(name)}\n" for name in piece
+            )  # a name may hold line breaks, or be no text
             pieces[-1].seek(0)
             piece = sorted(islice(left, most))
         yield from merge(*(map(json.loads, piece) for piece in pieces))

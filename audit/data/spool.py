@@ -8,8 +8,7 @@ import os
 import tempfile
 import weakref
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, TypeVar, final
 
@@ -22,20 +21,18 @@ from audit.tables import IntArray
 P = TypeVar("P")
 
 
-@contextmanager
-def _disk() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{tempfile.gettempdir()}: rows could not be put aside ({error.strerror or error}); free some space there, or set "
-            "TMPDIR to a folder that has some"
-        ) from error
+def _full(error: OSError) -> OutputError:
+    return OutputError(
+        f"{tempfile.gettempdir()}: rows could not be put aside ({error.strerror or error}); free some space there, or set TMPDIR "
+        "to a folder that has some"
+    )
 
 
 def _unnamed() -> IO[bytes]:
-    with _disk():
+    try:
         return tempfile.TemporaryFile()
+    except OSError as error:
+        raise _full(error) from error
 
 
 @final
@@ -51,14 +48,18 @@ class Spool:
 
     def add(self, packed: bytes) -> None:
         """The next row; OutputError where the disk is full."""
-        with _disk():
+        try:  # no `with`: this runs for every row
             self.file.write(packed)
+        except OSError as error:
+            raise _full(error) from error
         self.ends.append(self.ends[-1] + len(packed))
 
     def rows(self, unpack: Callable[[bytes], P], chosen: IntArray) -> "Spooled[P]":
         """The chosen ones of the rows that were added so far, in the order given."""
-        with _disk():
+        try:
             self.file.flush()
+        except OSError as error:
+            raise _full(error) from error
         ends = np.array(self.ends, dtype=np.int64)
         return Spooled(self, unpack, ends[chosen], ends[1:][chosen])
 
