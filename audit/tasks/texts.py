@@ -45,7 +45,7 @@ from audit.tables import ExampleTable, FeatureName, FloatArray, IntArray, Match,
 from audit.tasks.resolving import batch_size, composites, contrast, data_block, resolve_data, resolve_model, witnesses
 from audit.tasks.task import Explanation, Gallery, Shown, named
 from audit.tasks.text_effects import HiddenTexts, Scorer, hidden_texts, swapped_texts, text_fills
-from audit.tasks.text_exhibits import concepts, exhibits, pairs, represent
+from audit.tasks.text_exhibits import column, concepts, exhibits, pairs, represent
 from audit.tasks.text_specimens import TextSpecimens
 
 CONCEPT_BATCH: Final = 16
@@ -202,7 +202,7 @@ class TextTask:
     @property
     def contents(self) -> dict[str, Any]:
         """The texts."""
-        return {"text": list(self.texts)} if self.config.report.show_text else {}
+        return {"text": column(self.texts)} if self.config.report.show_text else {}
 
     @property
     def telling(self) -> NDArray[np.bool_]:
