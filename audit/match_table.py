@@ -48,7 +48,8 @@ class MatchTable(Lazy[tuple[Match, ...]]):
 
     def item(self, i: int) -> tuple[Match, ...]:
         """Matches of a text that is there."""
-        return self._rows(i, i + 1)[0]
+        place = range(self.first[i], self.first[i + 1])
+        return tuple(Match(int(self.start[k]), int(self.end[k]), *self.keys[self.key[k]]) for k in place)
 
     def __iter__(self) -> Iterator[tuple[Match, ...]]:
         for i in range(0, len(self), CHUNK):
@@ -58,6 +59,13 @@ class MatchTable(Lazy[tuple[Match, ...]]):
     def held(self) -> NDArray[np.bool_]:
         """Which texts `[texts]` have a match."""
         return np.asarray(self.first[1:] > self.first[:-1])
+
+    @property
+    def pairs(self) -> tuple[IntArray, IntArray]:
+        """Every text with every key that it holds, once: `[pairs]` texts in order, and keys."""
+        text, many = np.repeat(np.arange(len(self)), np.diff(self.first)), max(1, len(self.keys))
+        place, key = np.divmod(np.unique(text * many + self.key), many)
+        return place, key
 
     def _rows(self, low: int, high: int) -> list[tuple[Match, ...]]:
         first = self.first[low : high + 1].tolist()

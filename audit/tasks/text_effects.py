@@ -65,7 +65,13 @@ class HiddenTexts(Lazy[tuple[Hidden, str]]):
 
     def distinct(self) -> tuple[IntArray, IntArray]:
         """Which input is the first of each distinct text, in their order, and for every input which of these its text is."""
-        return distinct(map(self.text, range(len(self))))
+        return distinct(self._in_order())
+
+    def _in_order(self) -> Iterator[str]:
+        yield from (text for _, text in self.drawn)
+        for example in self.rows.tolist():
+            text, spans = self.texts[example], _merged(self.matches[example])
+            yield from (without(text, spans, token) for _, token in self.fills)
 
 
 def hidden_texts(

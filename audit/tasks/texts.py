@@ -129,15 +129,14 @@ class TextTask:
     @property
     def tests(self) -> dict[str, int]:
         """Groups, pairs of groups, and terms of a class, of which enough texts hold enough terms."""
-        statistics, held = self.config.statistics, Counter[tuple[str, str, str, int]]()
-        for found, label in zip(self.matches, self.data.label.tolist(), strict=True):
-            held.update({(m.attribute, m.group, m.term, label) for m in found})
+        statistics, (text, key) = self.config.statistics, self.matches.pairs
+        held = np.unique(key * len(self.model.classes) + self.data.label[text], return_counts=True)[1]
         tested = Counter((term.attribute, term.group) for term in self.terms() if term.tested)
         groups = Counter(attribute for (attribute, _), n in tested.items() if n >= statistics.min_terms)
         return {
             "reliance": sum(groups.values()),
             "contrast": sum(n if n > 2 else n // 2 for n in groups.values()),
-            "direction": sum(n >= statistics.min_examples_per_term for n in held.values()),
+            "direction": int((held >= statistics.min_examples_per_term).sum()),
         }
 
     @property
