@@ -21,6 +21,7 @@ MAX_ROW_LINES: Final = 1_000  # lines of a CSV row in quotes: bounds what an unc
 MAX_NAMES: Final = 100
 CURE: Final = "data.columns says which column holds what (id: null numbers the rows)"
 BATCH: Final = 4_096
+BUFFER: Final = 65_536  # bytes of a Parquet column that are read at a time
 FOLDER_COLUMNS: Final = ("id", "image", "label")
 
 
@@ -179,7 +180,9 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(
+            path, pre_buffer=False, buffer_size=BUFFER
+        ) as file:  # else all columns of the file are held
             check_columns(path, columns, file.schema_arrow.names)
             for batch in file.iter_batches(BATCH, columns=list(dict.fromkeys(columns)), use_threads=False):
                 yield from (Row(0, cells) for cells in zip(*(cells_of(batch.column(c)) for c in columns), strict=True))
