@@ -23,8 +23,10 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 
 from audit.data.text import load_texts
 from audit.loading import LoadedConfig, load_config
+from audit.parts import Here
 from audit.tasks.resolving import data_block, resolve_data
 from audit.tasks.task import Task
+from audit.tasks.text_effects import Scorer
 from audit.tasks.texts import load_text_task
 from bench.engine import high_water
 from bench.stage import made_up_words
@@ -89,7 +91,7 @@ def write_project(folder: Path, n: int, *, suffix: str = "parquet") -> Path:
     (folder / "words.yaml").write_text(yaml.safe_dump(lexicon), encoding="utf-8")
     config = {
         "name": "big", "data": {"path": f"texts.{suffix}", "columns": {"attributes": {"region": "region", "site": "site"}}},
-        "model": {"path": "model", "batch_tokens": 8192}, "target": {"favour": "good"},
+        "model": {"path": "model"}, "target": {"favour": "good"},
         "groups": [{"attribute": "gender", "lexicon": "words.yaml"}], "output": str(folder / "out"),
     }  # fmt: skip
     (folder / "big.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -145,9 +147,7 @@ def stages(config: LoadedConfig, *, relevance: bool) -> Iterator[Stage]:
 
 
 def _interventions(task: Any, scores: Any) -> object:
-    from audit.tasks.text_effects import Scorer
-
-    score = Scorer(task.explainer, scores, task.config.model.batch_tokens)
+    score = Scorer(Here(task.explainer), scores, task.batch_tokens)
     return score.swaps(task._swapped), score.effects(*task.hidden())
 
 
