@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 ENGINE = ROOT / "docs" / "engine"
 SHOWN = (
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("debugging.md", "compliance.md", "provenance.md", "scheduling.md")),
+    *(ROOT / "docs" / name for name in ("debugging.md", "compliance.md", "provenance.md", "scheduling.md", "comparing.md")),
     *ENGINE.glob("*.md"),
 )
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in SHOWN}
@@ -89,7 +89,9 @@ def started(words: list[str], project: Path, codes: tuple[int, ...] = ()) -> Non
         assert words[0] == "openssl"
         subprocess.run(words, check=True, capture_output=True)
         return
-    arguments = [word.replace("reports/quickstart_text/RUN", made_run(project)) for word in words[1:]]
+    arguments = [
+        re.sub("reports/quickstart_text/(RUN|BEFORE)", lambda _: made_run(project), word) for word in words[1:]
+    ]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code in (codes or EXPECTED.get(words[1], (0,))), f"{words}: {result.output}"
 
