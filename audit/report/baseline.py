@@ -5,11 +5,14 @@ of rates tells how many predictions flipped, so it is rounded to steps that hold
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from audit.records import Baseline, Estimate, Finding, Worsening
 from audit.report.disclosure import OF_RATES, fewest
 from audit.report.suppression import masked, outward, shown_estimate, unvalued
 from audit.report.text import WITHHELD
+
+FLIPS: Final = "flips"  # the quantity that is a rate of its question
 
 
 def shown_baseline(baseline: Baseline, findings: Iterable[Finding], k: int) -> Baseline:
@@ -23,7 +26,7 @@ def _shown(each: Worsening, finding: Finding | None, k: int) -> Worsening:
     estimates = {"before": each.before, "after": each.after, "estimate": each.estimate}
     told = finding is not None and finding.estimate.value is not None and finding.estimate.n is not None
     hidden = each.estimate.value is not None and not told
-    rates = each.question in (*OF_RATES, "intervention")
+    rates = each.question in OF_RATES or each.quantity == FLIPS
     least = k / max(1, fewest(finding) if finding else 1) if rates else 0.0
     return each.model_copy(update={
         **{name: _estimate(estimate, k, least, hidden=hidden) for name, estimate in estimates.items()},

@@ -20,6 +20,7 @@ from audit.stats.performance import MEASURES
 from audit.tables import IntArray
 
 TOLERANCE: Final = 1e-6
+LOST: Final = "a run has no table of examples"
 Columns = Mapping[str, NDArray[Any]]
 
 
@@ -121,7 +122,7 @@ def changed(
     """The change of a finding that both runs have, of pairs where it can be; `why`: there are no pairs, `apart`: there is no change."""
     if reason := apart or incomparable(before, after):
         return none(before.estimate, after.estimate, reason)
-    found = _pairs(before, after, one, two) if one and two and not why else why
+    found = _pairs(before, after, one, two) if one and two and not why else why or LOST
     if isinstance(found, Pairs):
         return paired(found, after.estimate.unit)
     return independent(before.estimate, after.estimate, found)

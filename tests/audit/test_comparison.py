@@ -131,7 +131,7 @@ def test_numbered_rows_of_other_data_and_lost_tables_are_not_paired(two: tuple[P
     assert {each.method for each in found.moved} <= {INDEPENDENT, "none"}
     (two[0] / "examples.parquet").unlink()
     lost = compare(two[0], two[0])
-    assert lost.apart == "a run has no examples.parquet" and lost.moved
+    assert lost.apart == "a run has no table of examples" and lost.moved
 
 
 def test_text_of_the_data_cannot_write_on_the_terminal(two: tuple[Path, Path]) -> None:
