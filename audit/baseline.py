@@ -51,9 +51,9 @@ def _held(
     one, two = _of(question, before.findings), _of(question, answers.findings)
     for name in dict.fromkeys([*two, *one]):
         if name not in one:
-            yield alone(two[name], "the baseline has no such finding", after=False)
+            yield alone(two[name], "the baseline has no such finding", after=True)
         elif name not in two:
-            yield alone(one[name], "only the baseline has such a finding", after=True)
+            yield alone(one[name], "only the baseline has such a finding", after=False)
         else:
             change = changed(one[name], two[name], *sides, why=why)
             yield Held(one[name], two[name], change, quantity(two[name]))

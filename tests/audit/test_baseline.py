@@ -169,6 +169,7 @@ def test_what_one_run_alone_has_is_listed_and_not_tested(asked: Project, referen
     by = {each.id: each for each in made.worsenings}
     lost = by["baseline.outcome.selection_rate.gender (mentioned).female-male"]
     assert (lost.standing, lost.reason) == (Standing.NOT_TESTED, "the baseline has no such finding")
+    assert lost.before.value is None and lost.after.value is not None
     other = by["baseline.outcome.error_rate.gender (mentioned).female-male"]
     assert other.method == INDEPENDENT and "not paired" in other.reason and other.standing is not Standing.NOT_TESTED
 
