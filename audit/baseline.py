@@ -10,7 +10,8 @@ from audit.records import AuditRecord, Baseline, Finding
 from audit.reference import Reference, reference
 from audit.report.wording import quantity
 from audit.stats.cases import Evidence
-from audit.stats.pairing import Examples, changed, examples_of
+from audit.stats.pairing import changed
+from audit.stats.run_examples import Examples, examples_of
 from audit.stats.worsening import Held, alone, baseline_gate, worsenings
 from audit.store.tables import columns_of, load_examples
 from audit.tasks.task import Task

@@ -16,7 +16,8 @@ from audit.stats.cases import NO_GROUP
 from audit.stats.changes import Change, Pairs, paired, settle_changes
 from audit.stats.counts import Paired, mcnemar
 from audit.stats.intervals import BoolArray, coded
-from audit.stats.pairing import LOST, Examples, both, changed, examples_of
+from audit.stats.pairing import LOST, changed
+from audit.stats.run_examples import Examples, both, examples_of
 from audit.store.compared import Input, inputs
 from audit.store.runs import load_record, require_sound
 from audit.store.tables import load_examples

@@ -11,54 +11,18 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.config import Statistics
-from audit.records import AuditRecord, Finding, Verdict
+from audit.records import Finding, Verdict
 from audit.stats.changes import Change, Pairs, independent, none, paired
-from audit.stats.groupings import compared, joined_columns
+from audit.stats.groupings import compared
 from audit.stats.intervals import BoolArray, coded
+from audit.stats.paired_ranks import ranked_change
 from audit.stats.performance import MEASURES
+from audit.stats.run_examples import Examples, same_clusters
 from audit.tables import IntArray
 
 TOLERANCE: Final = 1e-6
 LOST: Final = "a run has no table of examples"
 Columns = Mapping[str, NDArray[Any]]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """The examples of one run `[n]`: the columns of its table, which of them are attributes, and what its effects are measured in."""
-
-    columns: Columns
-    attributes: tuple[str, ...]
-    favoured: str
-    scale: float
-    statistics: Statistics
-
-    @property
-    def id(self) -> NDArray[Any]:
-        """As text."""
-        return self.columns["id"].astype(str)
-
-    def groups(self) -> Mapping[str, NDArray[np.str_]]:
-        """The group of each example by attribute, as the audit names them."""
-        mentioned = {
-            name.removeprefix("mentions."): values.astype(str)
-            for name, values in self.columns.items()
-            if name.startswith("mentions.")
-        }
-        return joined_columns(mentioned, {name: self.columns[name].astype(str) for name in self.attributes})
-
-
-def examples_of(record: AuditRecord, columns: Columns) -> Examples:
-    """The examples of a finished run; settings that this release does not know are left out."""
-    given = record.config.get("statistics")
-    known = given if isinstance(given, Mapping) else {}
-    statistics = Statistics.model_validate({name: known[name] for name in Statistics.model_fields if name in known})
-    target = record.config.get("target")
-    favoured = str(target.get("favour")) if isinstance(target, Mapping) else ""
-    attributes = tuple(name for name in record.data.attributes if name in columns)
-    return Examples(columns, attributes, favoured, record.model.logit_sd, statistics)
 
 
 @final
@@ -122,6 +86,8 @@ def changed(
     """The change of a finding that both runs have, of pairs where it can be; `why`: there are no pairs, `apart`: there is no change."""
     if reason := apart or incomparable(before, after):
         return none(before.estimate, after.estimate, reason)
+    if one and two and not why and isinstance(ranked := ranked_change(before, after, one, two), Change):
+        return ranked
     found = _pairs(before, after, one, two) if one and two and not why else why or LOST
     if isinstance(found, Pairs):
         return paired(found, after.estimate.unit)
@@ -164,18 +130,7 @@ def _matched(before: Drawn, after: Drawn, one: Examples, two: Examples) -> Pairs
     if (before.side[orders[0]] != after.side[orders[1]]).any():
         return "examples are of another group"
     clusters = one.columns["cluster"][before.rows[orders[0]]], two.columns["cluster"][after.rows[orders[1]]]
-    if not _same_clusters(*clusters):
+    if not same_clusters(*clusters):
         return "examples are clustered otherwise"
     values = before.values[orders[0]], after.values[orders[1]]
     return Pairs(values[0], values[1], after.side[orders[1]], coded(clusters[1])[0])
-
-
-def _same_clusters(one: NDArray[Any], two: NDArray[Any]) -> bool:
-    (a, first), (b, second) = coded(one), coded(two)
-    return first == second == len(np.unique(a * (int(b.max()) + 1) + b))
-
-
-def both(one: Examples, two: Examples) -> tuple[IntArray, IntArray]:
-    """The rows of the examples that both runs hold, in one order."""
-    _, before, after = np.intersect1d(one.id, two.id, assume_unique=True, return_indices=True)
-    return before, after
