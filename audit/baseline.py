@@ -65,8 +65,7 @@ def _of(question: str, findings: tuple[Finding, ...]) -> dict[str, Finding]:
 
 
 def _tables(before: Reference) -> Examples | None:
-    columns = load_examples(before.folder)
-    return None if columns is None else examples_of(before.record, columns)
+    return examples_of(before.record, load_examples(before.folder))
 
 
 def _examples(task: Task[Any], evidence: Evidence) -> Examples:

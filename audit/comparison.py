@@ -139,7 +139,7 @@ def compare(before: str | Path, after: str | Path) -> Comparison:
     for folder in folders:
         require_sound(folder)
     tables = [load_examples(folder) for folder in folders]
-    one, two = (None if t is None else examples_of(r, t) for r, t in zip(records, tables, strict=True))
+    one, two = map(examples_of, records, tables)
     apart = LOST if one is None or two is None else NUMBERED if _numbered(*records) else ""
     alpha = _alpha(records[1])
     paired_rows = () if apart or one is None or two is None else (one, two)

@@ -123,11 +123,16 @@ def baseline(record: AuditRecord) -> str:
     return f"Against the baseline, run {record.baseline.run_id}: of the differences, {states or 'none could be compared'}.{named}"
 
 
+def _told(estimate: Estimate) -> str:
+    return WITHHELD if estimate.value is None else number(estimate.value)
+
+
 def _worse(each: Worsening) -> str:
     about = ", ".join(filter(None, (question_title(each.question).lower(), each.quantity, pair(each))))
+    size = interval(each.estimate) if each.estimate.low is not None else f"an amount that is {WITHHELD}"
     return (
-        f"{each.attribute.removesuffix(' (mentioned)')}: {about}, {number(each.before.value)} there and {number(each.after.value)} now, so "
-        f"further from no difference by {interval(each.estimate)} ({percent(each.estimate.level)} interval, margin {number(each.margin)})"
+        f"{each.attribute.removesuffix(' (mentioned)')}: {about}, {_told(each.before)} there and {_told(each.after)} now, so "
+        f"further from no difference by {size} ({percent(each.estimate.level)} interval, margin {number(each.margin)})"
     )
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from audit.config import Statistics
 from audit.records import AuditRecord
@@ -14,6 +15,7 @@ from audit.stats.intervals import coded
 from audit.tables import IntArray
 
 Columns = Mapping[str, NDArray[Any]]
+NEEDED: Final = frozenset(("id", "label", "predicted", "correct", "confidence", "cluster"))
 
 
 @final
@@ -42,11 +44,16 @@ class Examples:
         return joined_columns(mentioned, {name: self.columns[name].astype(str) for name in self.attributes})
 
 
-def examples_of(record: AuditRecord, columns: Columns) -> Examples:
-    """The examples of a finished run; settings that this release does not know are left out."""
+def examples_of(record: AuditRecord, columns: Columns | None) -> Examples | None:
+    """The examples of a finished run; settings that this release does not know are left out. None without the columns of this release."""
+    if columns is None or not columns.keys() >= NEEDED:
+        return None
     given = record.config.get("statistics")
     known = given if isinstance(given, Mapping) else {}
-    statistics = Statistics.model_validate({name: known[name] for name in Statistics.model_fields if name in known})
+    try:
+        statistics = Statistics.model_validate({name: known[name] for name in Statistics.model_fields if name in known})
+    except ValidationError:  # of another release; what these settings do not give again is not paired
+        statistics = Statistics()
     target = record.config.get("target")
     favoured = str(target.get("favour")) if isinstance(target, Mapping) else ""
     attributes = tuple(name for name in record.data.attributes if name in columns)

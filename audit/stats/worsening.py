@@ -120,9 +120,9 @@ def _standing(estimate: Estimate, margin: float, test: Test) -> Standing:
 
 def _reason(standing: Standing, held: Held, estimate: Estimate, margin: float) -> str:
     said = {
-        Standing.BREACHED: f"further from no difference than in the baseline by more than {margin:g}",
-        Standing.HOLDS: f"further from no difference than in the baseline by less than {margin:g}, or not at all",
-        Standing.INCONCLUSIVE: f"neither shown to be worse than the baseline by more than {margin:g}, nor shown not to be",
+        Standing.BREACHED: f"further from no difference than in the baseline, by more than the margin of {margin:g}",
+        Standing.HOLDS: f"further from no difference than in the baseline by less than the margin of {margin:g}, or not at all",
+        Standing.INCONCLUSIVE: f"neither shown to be worse than the baseline by more than the margin of {margin:g}, nor shown not to be",
         Standing.NOT_TESTED: estimate.reason or "no interval could be made",
     }[standing]
     told = held.change.why if standing is not Standing.NOT_TESTED else ""

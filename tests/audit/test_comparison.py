@@ -15,7 +15,8 @@ from audit.cli import main
 from audit.comparison import compare
 from audit.pipeline import run
 from audit.records import AuditRecord
-from audit.stats.changes import INDEPENDENT, PAIRED_MEAN, PAIRED_RATES
+from audit.stats.changes import INDEPENDENT, PAIRED_MEAN, PAIRED_RATES, independent
+from audit.stats.paired_ranks import PAIRED_RANKS
 from audit.store.manifest import write_manifest
 from audit.store.runs import load_record, write_record
 
@@ -151,6 +152,23 @@ def test_folders_that_are_no_runs_or_were_changed_are_refused_with_code_2(
         file.write(b"more")
     result = CliRunner().invoke(main, ["compare", *map(str, two)])
     assert result.exit_code == 2 and "examples.parquet: was changed after the run" in result.output
+
+
+def test_disparities_of_the_same_texts_are_compared_by_placements(
+    project: Project, planted_folder: Path, tmp_path: Path
+) -> None:
+    config = project(n=360, **CHEAP)
+    table = pd.read_csv(tmp_path / "data.csv")
+    table["club"] = ["city" if i % 8 < 4 else "united" for i in range(len(table))]
+    table.to_csv(tmp_path / "data.csv", index=False)
+    columns = "data.columns={cluster: film, attributes: {club: club}}"
+    runs = [run(config, [columns, *model]).folder for model in ([], [f"model.path={planted_folder}"])]
+    moved = [each for each in compare(*runs).moved if each.question == "disparity" and each.change.value is not None]
+    assert moved and {each.method for each in moved} == {PAIRED_RANKS}
+    for each in moved:
+        assert each.change.value == pytest.approx(each.after.value - each.before.value, abs=1e-6)
+        apart = independent(each.before, each.after).estimate(each.change.level)
+        assert 0 < each.change.high - each.change.low < 1.5 * (apart.high - apart.low)
 
 
 def test_comparing_needs_no_torch() -> None:

@@ -85,9 +85,9 @@ def _worsening(finding: Finding) -> Worsening:
     before, after = finding.estimate.model_copy(update={"value": 0.01, "low": 0.0, "high": 0.02}), finding.estimate
     change = independent(before, after)
     if finding.verdict is Verdict.NOT_TESTABLE:
-        return worsenings([alone(finding, finding.reason, after=True)], 0.05, 0.01)[0]
+        return worsenings([alone(finding, finding.reason, after=True)], 0.02, 0.05)[0]
     held = Held(finding.model_copy(update={"estimate": before}), finding, change, quantity(finding))
-    return worsenings([held], 0.05, 0.01)[0]
+    return worsenings([held], 0.02, 0.05)[0]
 
 
 def _impact() -> ImpactTable:
