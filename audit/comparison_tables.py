@@ -23,15 +23,24 @@ def print_comparison(made: Comparison) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     console.print(Text(shorten(f"before: {made.before}; after: {made.after}", 200)))
     _went_in(console, made)
-    if made.verdicts:
-        console.print(_rows("verdicts that changed", ("finding", "before", "after"), (
-            (each.finding, each.before or "no such finding", each.after or "no such finding") for each in made.verdicts
-        )))  # fmt: skip
-    else:
-        console.print(Text("no verdict changed"))
+    _verdicts(console, made)
     _estimates(console, made)
     if made.predictions:
         _predictions(console, made.predictions)
+
+
+def _verdicts(console: Console, made: Comparison) -> None:
+    """Of findings that both runs have; the others are counted."""
+    cells = [(each.finding, each.before, each.after) for each in made.verdicts if each.before and each.after]
+    if cells:
+        console.print(_rows("verdicts that changed", ("finding", "before", "after"), cells))
+    else:
+        console.print(Text("no verdict of a finding in both runs changed"))
+    only = [f"{n} only {when}" for when, n in (
+        ("before", sum(each.after is None for each in made.verdicts)), ("after", sum(each.before is None for each in made.verdicts)),
+    ) if n]  # fmt: skip
+    if only:
+        console.print(Text(f"findings that one run alone has: {', '.join(only)} (--json names them)"))
 
 
 def _went_in(console: Console, made: Comparison) -> None:
