@@ -23,7 +23,7 @@ def against_baseline(task: Task[Any], evidence: Evidence, answers: Answers) -> A
     if before is None:
         return answers
     config = task.loaded.config
-    with timed(task.seconds, "baseline"):
+    with timed(task.seconds, "statistics.baseline"):
         sides = _tables(before), _examples(task, evidence)
         why = _unpaired(before.record, task)
         found = {

@@ -136,9 +136,9 @@ def test_numbered_rows_of_other_data_and_lost_tables_are_not_paired(two: tuple[P
 
 
 def test_text_of_the_data_cannot_write_on_the_terminal(two: tuple[Path, Path]) -> None:
-    record = load_record(two[1])
-    hostile = "\x1b[31m[red]evil\u202e"
-    rewritten(two[1], findings=(record.findings[0].model_copy(update={"id": hostile}), *record.findings[1:]))
+    for folder in two:
+        first, *others = load_record(folder).findings
+        rewritten(folder, findings=(first.model_copy(update={"id": "\x1b[31m[red]evil\u202e"}), *others))
     output = CliRunner().invoke(main, ["compare", *map(str, two)]).output
     assert "\x1b" not in output and "\u202e" not in output and "[red]evil" in output
 
