@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,7 @@ from audit.data.terms import words
 from audit.loading import load_config
 from audit.parts import Here
 from audit.preparation import prepare
-from audit.relevance.texts import explain_texts
-from audit.tasks.resolving import auto_batch
+from audit.relevance.texts import batch_tokens, explain_texts
 from bench.stage import explainer, made_up_texts
 
 COMPOSITES = ("cp_lrp", "attn_lrp")
@@ -30,7 +30,7 @@ def texts(*, tiny: bool, n: int) -> tuple[Callable[[int], None], int]:
     def run(size: int) -> None:
         explain_texts(Here(chosen), given, [()] * n, {}, words=words, batch_tokens=size)
 
-    return run, auto_batch(chosen.model, "text", "cpu")
+    return run, batch_tokens(chosen)
 
 
 def photographs(config: str, n: int) -> tuple[Callable[[int], None], int]:
@@ -38,11 +38,9 @@ def photographs(config: str, n: int) -> tuple[Callable[[int], None], int]:
     task = prepare(load_config(Path(config), ["statistics.twins=0", f"data.limit={n}"]))
 
     def run(size: int) -> None:
-        sized = load_config(Path(config), ["statistics.twins=0", f"data.limit={n}", f"engine.batch_size={size}"])
-        other = type(task)(**{**{name: getattr(task, name) for name in task.__slots__}, "loaded": sized})
-        other.sample(range(n))
+        replace(task, batch_images=size).sample(range(n))
 
-    return run, auto_batch(task.model.model, "image", "cpu", task.model.preprocessing)
+    return run, task.batch_images
 
 
 def measured(run: Callable[[int], None], sizes: Sequence[int], rounds: int = 3) -> dict[int, float]:

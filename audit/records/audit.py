@@ -110,7 +110,7 @@ class AuditRecord(Entry):
     seconds: dict[str, float]
     protocol_sha256: str
     protocol_changed: ProtocolChange | None = None
-    identity: str = ""
+    identity: str = Field("", exclude_if=lambda value: not value)
     config: dict[str, JsonValue]
     provenance: Provenance
     data: DataRecord

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from audit.parts import ROW, Advance, Engine, Part, Parts, Shard, digest, gathered
 from audit.relevance.ahead import ahead
+from audit.relevance.batching import auto_batch
 from audit.relevance.explainer import Explainer, attribute
 from audit.relevance.grid import grid_sums
 from audit.relevance.halving import in_halves
@@ -237,6 +238,12 @@ def _explained(explainer: Explainer[Any], inputs: NDArray[np.float32], sums: Sum
     found = attribute(explainer.model, pixels, explainer.target, list(explainer.composites.values()))
     sums.add_batch(batch, found)
     return np.stack([f.values.sum(1).flatten(1).double().cpu().numpy() for f in found])
+
+
+def batch_images(explainer: Explainer[Any], one: NDArray[np.float32]) -> int:
+    """Most photographs of a batch for this model on its device, judged by the inputs `[1, channels, H, W]` of one."""
+    pixels = on_device(explainer, one)
+    return auto_batch(explainer.model, lambda: explainer.model(pixels), 1)
 
 
 def on_device(explainer: Explainer[Any], inputs: NDArray[np.float32]) -> "Tensor":

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from audit.parts import ROW, Advance, Engine, Part, Shard, digest, gathered
 from audit.records import Token
 from audit.relevance.ahead import ahead
+from audit.relevance.batching import auto_batch
 from audit.relevance.explainer import Condition, Explainer, Read, attribute, logits, targets_of
 from audit.relevance.features import Tokens, word_of_tokens
 from audit.relevance.halving import in_halves
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 SPECIAL, PUNCTUATION = "special", "punctuation"
 WINDOW: Final = 65_536  # texts that are sorted by length together: their lengths are all that is held of them
 SHARD_TOKENS: Final = 32_768
+PROBE: Final = 16  # tokens that the size of a batch is judged by
 
 
 @final
@@ -156,6 +158,14 @@ class ScoreTexts:
         for batch, read in content.batches(explainer):
             content.each(explainer, batch, read, add)
         return {f"{ROW}read": np.concatenate(found)}
+
+
+def batch_tokens(explainer: TextExplainer) -> int:
+    """Most tokens of a batch, with padding, for this model on its device."""
+    import torch
+
+    one = torch.zeros((1, PROBE), dtype=torch.long, device=explainer.device)
+    return auto_batch(explainer.model, lambda: explainer.model(input_ids=one, attention_mask=one + 1), PROBE)
 
 
 def explain_texts(

@@ -26,7 +26,7 @@ from audit.relevance import photographs as stage
 from audit.relevance.concepts import by_channel
 from audit.relevance.explainer import Explainer, contrast_logit
 from audit.relevance.images import ExplainedImages, explain_images, explain_pairs, explain_sample, pixel_relevance
-from audit.relevance.photographs import Photographs, Work, on_device
+from audit.relevance.photographs import Photographs, Work, batch_images, on_device
 from audit.relevance.reference import Twins
 from audit.relevance.representations import last_layers
 from audit.relevance.scoring import score_images
@@ -44,7 +44,7 @@ from audit.tasks.image_explanation import load_explainer, look
 from audit.tasks.image_inputs import ModelInputs
 from audit.tasks.image_specimens import FILLS, ImageSpecimens
 from audit.tasks.region_records import mean_maps, region_records
-from audit.tasks.resolving import batch_size, data_block, resolve_data
+from audit.tasks.resolving import data_block, resolve_data
 from audit.tasks.task import Gallery, Shown
 
 TWIN_SEED, SWAP_SEED, SHIFT_SEED = 1, 2, 3
@@ -65,17 +65,13 @@ class ImageTask:
     shifts: IntArray | None
     shifted: MaskTable | None
     explainer: Explainer[Preprocessing]
+    batch_images: int
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def config(self) -> Config:
         """The resolved config."""
         return self.loaded.config
-
-    @property
-    def batch_images(self) -> int:
-        """Most photographs of a batch."""
-        return batch_size(self.config.engine, self.model.model, "image")
 
     @property
     def explanations(self) -> int:
@@ -341,7 +337,9 @@ def load_image_task(loaded: LoadedConfig) -> ImageTask:
         rng = np.random.default_rng([config.seed, SHIFT_SEED])
         shifts = rng.integers(-jitter, jitter + 1, (len(data), 2)) if jitter else None
         shifted = None if shifts is None else collect_masks(data, drawing, model.preprocessing, shifts)
-    return ImageTask(loaded, model, data, drawing, masks, shifts, shifted, explainer, seconds)
+    asked, load = config.engine.batch_size, ModelInputs(data.payload, model.preprocessing)
+    size = batch_images(explainer, load(np.zeros(1, dtype=np.int64))) if asked == "auto" else asked
+    return ImageTask(loaded, model, data, drawing, masks, shifts, shifted, explainer, size, seconds)
 
 
 def _largest(column: NDArray[np.str_]) -> list[str]:

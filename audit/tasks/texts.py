@@ -32,6 +32,7 @@ from audit.relevance.texts import (
     ExplainedTexts,
     TextExplainer,
     TextReader,
+    batch_tokens,
     explain_texts,
     explain_tokens,
     visible_ends,
@@ -42,7 +43,7 @@ from audit.stats.families import term_effects
 from audit.stats.groupings import joined_columns
 from audit.stats.signals import Signals
 from audit.tables import ExampleTable, FeatureName, FloatArray, IntArray, Match, ValidityTable
-from audit.tasks.resolving import batch_size, composites, contrast, data_block, resolve_data, resolve_model, witnesses
+from audit.tasks.resolving import composites, contrast, data_block, resolve_data, resolve_model, witnesses
 from audit.tasks.task import Explanation, Gallery, Shown, named
 from audit.tasks.text_effects import HiddenTexts, Scorer, hidden_texts, swapped_texts, text_fills
 from audit.tasks.text_exhibits import column, concepts, exhibits, pairs, represent
@@ -66,17 +67,13 @@ class TextTask:
     matches: MatchTable
     declared: Declared
     explainer: TextExplainer
+    batch_tokens: int
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def config(self) -> Config:
         """The resolved config."""
         return self.loaded.config
-
-    @property
-    def batch_tokens(self) -> int:
-        """Most tokens of a batch, with padding."""
-        return batch_size(self.config.engine, self.model.model, "text")
 
     @property
     def texts(self) -> Sequence[str]:
@@ -283,7 +280,9 @@ def load_text_task(loaded: LoadedConfig) -> TextTask:
         payload = data.payload
         ends = np.array(visible_ends(explainer, Made(len(payload), lambda i: payload[i].text)), dtype=np.int64)
         matches = _matches(config, matcher, data, ends)
-    return TextTask(loaded, model, data, matcher, ends, matches, _declared(matcher, matches), explainer, seconds)
+    asked, declared = config.engine.batch_size, _declared(matcher, matches)
+    size = batch_tokens(explainer) if asked == "auto" else asked
+    return TextTask(loaded, model, data, matcher, ends, matches, declared, explainer, size, seconds)
 
 
 def explain_text(loaded: LoadedConfig, text: str, target: str | None) -> Explanation:

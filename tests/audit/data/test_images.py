@@ -206,7 +206,7 @@ def test_folder_per_class_gives_id_image_and_label(tmp_path: Path) -> None:
     data = load(folder)
     assert data.id.tolist() == ["cat/deep/a.png", "dog/a.png", "dog/b.png"]
     assert data.label.tolist() == [0, 1, 1]
-    assert data.payload[0] == ImageRow(folder / "cat/deep/a.png")
+    assert data.payload[0].path == folder / "cat/deep/a.png"
     assert [(one.id, one.reason) for one in data.quarantined] == [
         ("fish/a.png", "unknown label"),
         ("", "malformed row"),
