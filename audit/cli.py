@@ -1,12 +1,14 @@
 """The command line: thin, one command per public function; heavy imports happen inside the commands."""
 
 import sys
+from logging import ERROR
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from audit.errors import AuditError
+from audit.log import Event, logged, structured, tell
 
 Overrides = tuple[str, ...]
 
@@ -23,16 +25,22 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        ctx.with_resource(logged("text"))
         try:
             return super().invoke(ctx)
         except AuditError as error:
-            click.echo(f"error: {error}", err=True)
+            tell(Event.RUN_FAILED, str(error), level=ERROR, exit_code=error.exit_code)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo(
-                "interrupted: the run folder is incomplete, has no manifest and will not be read; run it again",
-                err=True,
+            interrupted = (
+                "interrupted: the run folder is incomplete, has no manifest and will not be read; run it again"
             )
+            tell(Event.RUN_FAILED, interrupted, level=ERROR, exit_code=1)
+            ctx.exit(1)
+        except Exception as error:
+            if not structured() or isinstance(error, click.exceptions.Exit | click.ClickException | click.Abort):
+                raise
+            tell(Event.RUN_FAILED, f"{type(error).__name__}: {error}", level=ERROR, error=error, exit_code=1)
             ctx.exit(1)
 
 
@@ -54,13 +62,25 @@ def main() -> None:
 @config_argument
 @override_option
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for the runs (default: the config's).")
-@click.pass_obj
-def run(command: tuple[str, ...], config: Path, overrides: Overrides, output: Path | None) -> None:
+@click.option(
+    "--log",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    envvar="LRP_AUDIT_LOG",
+    show_envvar=True,
+    help="Standard error as lines to read, or as JSON lines.",
+)
+@click.pass_context
+def run(
+    context: click.Context, config: Path, overrides: Overrides, output: Path | None, form: Literal["text", "json"]
+) -> None:
     """Run the audit that CONFIG describes and write its report."""
+    context.find_root().with_resource(logged(form))
     from audit.pipeline import run as run_audit
     from audit.summary import print_summary
 
-    finished = run_audit(config, overrides, output, command=command)
+    finished = run_audit(config, overrides, output, command=context.obj)
     print_summary(finished.record, finished.folder)
     sys.exit(finished.record.exit_code)
 

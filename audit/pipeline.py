@@ -17,6 +17,7 @@ from audit.debug.contrasts import OfContrast, OfPairs, Pushes, declared_signals
 from audit.debug.summary import Debugged, debugged
 from audit.errors import DataError, OutputError
 from audit.loading import LoadedConfig, load_config
+from audit.notification import notify, of_failure, of_run
 from audit.preparation import declared, prepare, protocol_change, protocol_sha256
 from audit.progress import progress, timed
 from audit.questions import QUESTIONS
@@ -69,11 +70,19 @@ def run(
 
     `command` is what the command line was given; it is kept in the record.
     """
-    return run_loaded(replace(load_config(Path(config), overrides), command=tuple(command)), output)
+    loaded = replace(load_config(Path(config), overrides), command=tuple(command))
+    asked, folder = loaded.config.notify, Path(output or loaded.config.output) / loaded.config.name
+    try:
+        made = run_loaded(loaded, output)
+    except Exception as error:
+        notify(asked, of_failure(loaded.config.name, folder, error))
+        raise
+    notify(asked, of_run(made.record, made.folder))
+    return made
 
 
 def run_loaded(loaded: LoadedConfig, output: str | Path | None = None) -> Run:
-    """The same of a config that is already loaded."""
+    """The same of a config that is already loaded; nobody is notified."""
     if loaded.config.debug.virelay:
         require_h5py(loaded.at("debug", "virelay"))
     began, task = datetime.now(UTC), prepare(loaded)

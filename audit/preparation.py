@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.config import Config
+from audit.config import DELIVERY, Config
 from audit.errors import AuditError, ConfigError, did_you_mean
 from audit.files import file_sha256
 from audit.loading import LoadedConfig
@@ -28,6 +28,7 @@ from audit.tasks.texts import load_text_task
 
 UNHASHED: Final[dict[str, Any]] = {  # asks nothing of model or data
     "output": True, "report": True, "debug": True, "compliance": {"declarations": True, "profile": True},
+    **dict.fromkeys(DELIVERY, True),
 }  # fmt: skip
 TASKS: Final[Mapping[str, Callable[[LoadedConfig], Task[Any]]]] = MappingProxyType(
     {"text": load_text_task, "image": load_image_task}

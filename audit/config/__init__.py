@@ -5,6 +5,7 @@ from audit.config.compliance import Compliance, Declarations
 from audit.config.data import Columns, Data
 from audit.config.features import REGION_KINDS, Groups, Region
 from audit.config.model import Model, Preprocessing, Target
+from audit.config.notify import DELIVERY, Notify
 from audit.config.output import Debug, People, Report
 from audit.config.relevance import (
     DEFAULTS,
@@ -23,6 +24,7 @@ from audit.config.whole import GATES, IMAGE_GATES, Config, Gated
 __all__ = [
     "BUILTIN",
     "DEFAULTS",
+    "DELIVERY",
     "FEWEST_TWINS",
     "GATES",
     "IMAGE_COMPOSITES",
@@ -52,6 +54,7 @@ __all__ = [
     "Margins",
     "Model",
     "Name",
+    "Notify",
     "People",
     "Pixel",
     "Positive",
