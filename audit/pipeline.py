@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from logging import WARNING
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, final
@@ -12,11 +13,13 @@ from typing import Any, final
 import numpy as np
 
 from audit.aggregation import distributions
+from audit.cost import announce
 from audit.data.examples import write_quarantine
 from audit.debug.contrasts import OfContrast, OfPairs, Pushes, declared_signals
 from audit.debug.summary import Debugged, debugged
 from audit.errors import DataError, OutputError
 from audit.loading import LoadedConfig, load_config
+from audit.log import Event, tell
 from audit.notification import notify, of_failure, of_run
 from audit.preparation import declared, prepare, protocol_change, protocol_sha256
 from audit.progress import progress, timed
@@ -77,8 +80,17 @@ def run(
     except Exception as error:
         notify(asked, of_failure(loaded.config.name, folder, error))
         raise
+    _tell_end(made)
     notify(asked, of_run(made.record, made.folder))
     return made
+
+
+def _tell_end(made: Run) -> None:
+    record, folder = made.record, str(made.folder)
+    for warning in record.warnings:
+        tell(Event.WARNING, warning, level=WARNING, run_id=record.run_id)
+    body = f"{record.name} finished with exit code {record.exit_code}: {folder}"
+    tell(Event.RUN_FINISHED, body, exit_code=record.exit_code, name=record.name, run_id=record.run_id, folder=folder)
 
 
 def run_loaded(loaded: LoadedConfig, output: str | Path | None = None) -> Run:
@@ -86,6 +98,7 @@ def run_loaded(loaded: LoadedConfig, output: str | Path | None = None) -> Run:
     if loaded.config.debug.virelay:
         require_h5py(loaded.at("debug", "virelay"))
     began, task = datetime.now(UTC), prepare(loaded)
+    announce(task)
     protocol, folder_of = protocol_sha256(loaded.config, declared(task)), Path(output or loaded.config.output)
     start = Start(began, protocol, protocol_change(task, protocol, folder_of / loaded.config.name))
     folder = new_run_folder(folder_of, loaded.config.name, start.run_id)

@@ -57,7 +57,7 @@ class _Told:
 
     name: str
     total: int
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: time.monotonic())
     done: int = 0
     before: tuple[float, int] | None = None
 
