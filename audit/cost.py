@@ -119,7 +119,7 @@ def _average(sizes: IntArray, n: int) -> list[int]:
     """`n` examples of about mean length; of mixed lengths most of a batch would be padding, which a run avoids."""
     order = np.argsort(sizes, kind="stable")
     first = int(np.searchsorted(sizes[order], sizes.mean())) - n // 2
-    return order[max(0, min(first, len(order) - n)) :][:n].tolist()
+    return [int(i) for i in order[max(0, min(first, len(order) - n)) :][:n]]
 
 
 @contextmanager

@@ -49,6 +49,7 @@ from audit.tables import ExampleTable, ValidityTable
 from audit.tasks.resolving import resolve_data
 from audit.tasks.shown import errors_shown, others_shown, with_exhibits
 from audit.tasks.task import Gallery, Task, misclassified
+from audit.tracking import require_tracker, track
 
 RELEVANCE_QUESTIONS = tuple(name for name, question in QUESTIONS.items() if question.explained)
 
@@ -74,6 +75,7 @@ def run(
     `command` is what the command line was given; it is kept in the record.
     """
     loaded = replace(load_config(Path(config), overrides), command=tuple(command))
+    require_tracker(loaded)
     asked, folder = loaded.config.notify, Path(output or loaded.config.output) / loaded.config.name
     try:
         made = run_loaded(loaded, output)
@@ -81,6 +83,8 @@ def run(
         notify(asked, of_failure(loaded.config.name, folder, error))
         raise
     _tell_end(made)
+    if loaded.config.tracking:
+        track(made.record, made.folder)
     notify(asked, of_run(made.record, made.folder))
     return made
 
@@ -98,10 +102,11 @@ def run_loaded(loaded: LoadedConfig, output: str | Path | None = None) -> Run:
     if loaded.config.debug.virelay:
         require_h5py(loaded.at("debug", "virelay"))
     began, task = datetime.now(UTC), prepare(loaded)
-    announce(task)
     protocol, folder_of = protocol_sha256(loaded.config, declared(task)), Path(output or loaded.config.output)
     start = Start(began, protocol, protocol_change(task, protocol, folder_of / loaded.config.name))
     folder = new_run_folder(folder_of, loaded.config.name, start.run_id)
+    with _disk(gettempdir()):
+        announce(task)
     explained = _explain(task)
     examples = _examples(task, explained.common)
     validity = _validity(task, examples)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 ENGINE = ROOT / "docs" / "engine"
 SHOWN = (
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("debugging.md", "compliance.md", "provenance.md")),
+    *(ROOT / "docs" / name for name in ("debugging.md", "compliance.md", "provenance.md", "scheduling.md")),
     *ENGINE.glob("*.md"),
 )
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in SHOWN}
