@@ -1,5 +1,6 @@
 """The command line: thin, one command per public function; heavy imports happen inside the commands."""
 
+import signal
 import sys
 from logging import ERROR
 from pathlib import Path
@@ -32,9 +33,7 @@ class _Group(click.Group):
             tell(Event.RUN_FAILED, str(error), level=ERROR, exit_code=error.exit_code)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            interrupted = (
-                "interrupted: the run folder is incomplete, has no manifest and will not be read; run it again"
-            )
+            interrupted = "interrupted: what is done of a run is kept; give the same command again to go on"
             tell(Event.RUN_FAILED, interrupted, level=ERROR, exit_code=1)
             ctx.exit(1)
         except Exception as error:
@@ -62,6 +61,7 @@ def main() -> None:
 @config_argument
 @override_option
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for the runs (default: the config's).")
+@click.option("--again", is_flag=True, help="Run also where a finished run has the same inputs.")
 @click.option(
     "--log",
     "form",
@@ -72,16 +72,22 @@ def main() -> None:
     help="Standard error as lines to read, or as JSON lines.",
 )
 @click.pass_context
-def run(
-    context: click.Context, config: Path, overrides: Overrides, output: Path | None, form: Literal["text", "json"]
-) -> None:
-    """Run the audit that CONFIG describes and write its report."""
+def run(  # click passes flags by name
+    context: click.Context, config: Path, overrides: Overrides, output: Path | None, *, again: bool, form: Literal["text", "json"]
+) -> None:  # fmt: skip
+    """Run the audit that CONFIG describes and write its report.
+
+    An interrupted run is gone on with. Where nothing changed since a finished run, that one is given back.
+    """
     context.find_root().with_resource(logged(form))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends workers too
     from audit.pipeline import run as run_audit
     from audit.summary import print_summary
 
-    finished = run_audit(config, overrides, output, command=context.obj)
+    finished = run_audit(config, overrides, output, command=context.obj, again=again)
     print_summary(finished.record, finished.folder)
+    if not finished.made:
+        click.echo("Nothing changed since that run, so it was not run again (--again does).")
     sys.exit(finished.record.exit_code)
 
 
@@ -116,6 +122,32 @@ def report(run_dir: Path, formats: str, output: Path | None, public: bool, least
     files = rendered(record, tuple(formats.split(",")), public=public, least=least)
     for path in place_reports(run_dir, output, files):
         click.echo(path)
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--last",
+    type=click.IntRange(min=1),
+    help="The newest N runs of each name (default: 30; with --json or --html all).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--html", "page", metavar="PATH", type=click.Path(path_type=Path), help="Write a page with charts.")
+def history(folder: Path, last: int | None, as_json: bool, page: Path | None) -> None:  # noqa: FBT001 - click passes flags by name
+    """Show the runs in DIR (reports/NAME, or reports for all names): gates, the worst gated finding, and what changed."""
+    from audit import history as runs
+
+    found = runs.history(folder, last or (None if as_json or page else runs.LISTED))
+    runs.print_broken(found)
+    if page is not None:
+        runs.write_page(found, page)
+    if as_json:
+        for line in runs.json_lines(found):
+            click.echo(line)
+    elif page is not None:
+        click.echo(page)
+    else:
+        runs.print_history(found)
 
 
 @main.command()

@@ -4,8 +4,10 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from audit.errors import OutputError
 
@@ -20,11 +22,18 @@ def file_sha256(path: Path) -> str:
 
 def write_atomically(path: Path, content: bytes, *, cure: str) -> None:
     """Write beside `path`, then rename; raises `OutputError`, which ends with `cure`, and leaves no temporary file."""
+    with atomically(path, cure=cure) as file:
+        file.write(content)
+
+
+@contextmanager
+def atomically(path: Path, *, cure: str) -> Iterator[IO[bytes]]:
+    """A file to write that takes the place of `path` at the end of the block; errors as of `write_atomically`."""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                yield file
             Path(name).chmod(0o644)
             Path(name).replace(path)
         except BaseException:

@@ -16,12 +16,11 @@ from tempfile import TemporaryFile
 from typing import IO, Any, Final, final
 
 from audit.config import Notify
-from audit.errors import AuditError
+from audit.errors import AuditError, OutputError
 from audit.log import SERVICE, Event, tell
 from audit.records import AuditRecord
 from audit.report.text import shorten
-from audit.store.runs import finished_runs
-from audit.store.summaries import SUMMARY
+from audit.store.summaries import SUMMARY, read_summaries
 
 INTERNAL: Final = 1  # exit code of an error that nobody foresaw
 
@@ -41,9 +40,10 @@ class Notice:
         return {"always": True, "changed": self.exit_code != self.before, "failed": self.exit_code != 0}[when]
 
 
-def of_run(record: AuditRecord, folder: Path) -> Notice:
-    """A finished run's `summary.json`, which holds what may be published."""
-    return Notice((folder / SUMMARY).read_bytes(), record.exit_code, folder, _before(folder.parent, record.started))
+def of_run(record: AuditRecord, folder: Path, *, made: bool = True) -> Notice:
+    """A finished run's `summary.json`, which holds what may be published; one that was not `made` now is no change."""
+    before = _before(folder.parent, folder) if made else record.exit_code
+    return Notice((folder / SUMMARY).read_bytes(), record.exit_code, folder, before)
 
 
 def of_failure(name: str, folder: Path, error: Exception) -> Notice:
@@ -76,11 +76,15 @@ def _attempt(what: str, act: Callable[[], None]) -> None:
         tell(Event.NOT_TOLD, body, level=logging.WARNING, channel=what)
 
 
-def _before(folder: Path, started: str | None) -> int | None:
-    """Exit code of the last finished run in `folder` (that started before `started`)."""
-    earlier = (run for run in finished_runs(folder) if started is None or str(run.get("started")) < started)
-    found = next(earlier, {}).get("exit_code")
-    return found if isinstance(found, int) else None
+def _before(folder: Path, run: Path | None) -> int | None:
+    """Exit code of the last finished run in `folder` (before `run`); None where there is none that can be read."""
+    try:
+        runs = read_summaries(folder, last=1).runs
+    except OutputError:
+        return None
+    names = list(runs)
+    earlier = names[: names.index(run.name)] if run is not None and run.name in runs else names
+    return runs[earlier[-1]].exit_code if earlier else None
 
 
 def _run(asked: Notify, notice: Notice) -> None:

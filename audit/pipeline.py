@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 from logging import WARNING
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any, final
 
 import numpy as np
@@ -17,11 +16,21 @@ from audit.cost import announce
 from audit.data.examples import write_quarantine
 from audit.debug.contrasts import OfContrast, OfPairs, Pushes, declared_signals
 from audit.debug.summary import Debugged, debugged
+from audit.engines.choice import check_engine, engine
+from audit.engines.kept import Kept
 from audit.errors import DataError, OutputError
 from audit.loading import LoadedConfig, load_config
 from audit.log import Event, tell
 from audit.notification import notify, of_failure, of_run
-from audit.preparation import declared, prepare, protocol_change, protocol_sha256
+from audit.preparation import (
+    declared,
+    identity,
+    identity_of_parts,
+    load_explainer,
+    prepare,
+    protocol_change,
+    protocol_sha256,
+)
 from audit.progress import progress, timed
 from audit.questions import QUESTIONS
 from audit.recording import Answers, Start, example_frame, make_record
@@ -41,10 +50,11 @@ from audit.stats.validity import faults, validity_checks
 from audit.stats.verdicts import gate_state, withhold
 from audit.store.manifest import write_manifest
 from audit.store.regression import write_checks
-from audit.store.runs import new_run_folder, write_maps, write_record
+from audit.store.runs import load_record, write_maps, write_record
 from audit.store.summaries import write_summary
 from audit.store.virelay import Portfolio, require_h5py, write_virelay
 from audit.store.worklists import write_worklist
+from audit.store.workplace import workplace
 from audit.tables import ExampleTable, ValidityTable
 from audit.tasks.resolving import resolve_data
 from audit.tasks.shown import errors_shown, others_shown, with_exhibits
@@ -57,10 +67,11 @@ RELEVANCE_QUESTIONS = tuple(name for name, question in QUESTIONS.items() if ques
 @final
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished run: its record and its folder."""
+    """A finished run: its record and its folder; `made` now, or by an earlier run of the same inputs."""
 
     record: AuditRecord
     folder: Path
+    made: bool = True
 
 
 def run(
@@ -69,48 +80,69 @@ def run(
     output: str | Path | None = None,
     *,
     command: Sequence[str] = (),
+    again: bool = False,
 ) -> Run:
     """Audit what the config file says and write the run folder; raises `AuditError` with the cure for bad input.
 
-    `command` is what the command line was given; it is kept in the record.
+    An interrupted run of the same inputs is gone on with; a finished one is given back, unless it is to be run `again`. `command` is
+    what the command line was given; it is kept in the record.
     """
     loaded = replace(load_config(Path(config), overrides), command=tuple(command))
     require_tracker(loaded)
     asked, folder = loaded.config.notify, Path(output or loaded.config.output) / loaded.config.name
     try:
-        made = run_loaded(loaded, output)
+        found = run_loaded(loaded, output, again=again)
     except Exception as error:
         notify(asked, of_failure(loaded.config.name, folder, error))
         raise
-    _tell_end(made)
-    if loaded.config.tracking:
-        track(made.record, made.folder)
-    notify(asked, of_run(made.record, made.folder))
-    return made
+    _tell_end(found)
+    if loaded.config.tracking and found.made:
+        track(found.record, found.folder)
+    notify(asked, of_run(found.record, found.folder, made=found.made))
+    return found
 
 
-def _tell_end(made: Run) -> None:
-    record, folder = made.record, str(made.folder)
+def _tell_end(found: Run) -> None:
+    record, folder = found.record, str(found.folder)
     for warning in record.warnings:
         tell(Event.WARNING, warning, level=WARNING, run_id=record.run_id)
     body = f"{record.name} finished with exit code {record.exit_code}: {folder}"
-    tell(Event.RUN_FINISHED, body, exit_code=record.exit_code, name=record.name, run_id=record.run_id, folder=folder)
+    tell(
+        Event.RUN_FINISHED, body, exit_code=record.exit_code, name=record.name, run_id=record.run_id, folder=folder,
+        made=found.made,
+    )  # fmt: skip
 
 
-def run_loaded(loaded: LoadedConfig, output: str | Path | None = None) -> Run:
+def run_loaded(loaded: LoadedConfig, output: str | Path | None = None, *, again: bool = False) -> Run:
     """The same of a config that is already loaded; nobody is notified."""
     if loaded.config.debug.virelay:
         require_h5py(loaded.at("debug", "virelay"))
+    check_engine(loaded)
     began, task = datetime.now(UTC), prepare(loaded)
-    protocol, folder_of = protocol_sha256(loaded.config, declared(task)), Path(output or loaded.config.output)
-    start = Start(began, protocol, protocol_change(task, protocol, folder_of / loaded.config.name))
-    folder = new_run_folder(folder_of, loaded.config.name, start.run_id)
-    with _disk(gettempdir()):
+    with workplace(Path(output or loaded.config.output) / loaded.config.name, identity(task)) as place:
+        finished = None if again else place.finished()
+        if finished is not None:
+            place.clear()
+            return Run(load_record(finished).located(finished), finished, made=False)
+        place.begin()
+        protocol = protocol_sha256(loaded.config, declared(task))
+        start = Start(began, protocol, protocol_change(task, protocol, place.parent), place.identity)
+        with engine(
+            load_explainer, loaded, task.explainer, folder=place.parts, identity=identity_of_parts(task)
+        ) as workers:
+            record = _audited(task, start, workers, place.draft)
+        folder = place.publish(start.run_id)
+        return Run(record.located(folder), folder)
+
+
+def _audited(task: Task[Any], start: Start, workers: Kept, folder: Path) -> AuditRecord:
+    """Every stage, and all files of the run in `folder`."""
+    with _disk(folder):
         announce(task)
-    explained = _explain(task)
+    loaded, explained = task.loaded, _explain(task, workers)
     examples = _examples(task, explained.common)
     validity = _validity(task, examples)
-    evidence = task.evidence(explained, examples)
+    evidence = task.evidence(explained, examples, workers)
     with timed(task.seconds, "statistics"):
         answers = _answers(task, explained.common, evidence, validity)
     shown = misclassified(examples, task.telling)[: loaded.config.report.examples]
@@ -129,7 +161,7 @@ def run_loaded(loaded: LoadedConfig, output: str | Path | None = None) -> Run:
             portfolio = _portfolio(task, evidence, found)
             write_virelay(folder, record.name, task.model.classes, portfolio, evidence.composites[0])
     _write(folder, record, task, evidence, gallery, found)
-    return Run(record.located(folder), folder)
+    return record
 
 
 def _portfolio(task: Task[Any], evidence: Evidence, found: Debugged) -> Portfolio:
@@ -162,9 +194,9 @@ def _pushes(task: Task[Any], evidence: Evidence) -> Pushes:
     return OfPairs(partial(task.pairs, scale=evidence.scale), names)
 
 
-def _explain(task: Task[Any]) -> Any:
-    with _disk(gettempdir()), timed(task.seconds, "relevance"), progress("relevance", task.explanations) as advance:
-        return task.explain(advance=advance)
+def _explain(task: Task[Any], workers: Kept) -> Any:
+    with timed(task.seconds, "relevance"), progress("relevance", task.explanations) as advance:
+        return task.explain(workers, advance)
 
 
 def _validity(task: Task[Any], examples: ExampleTable) -> ValidityTable:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -11,28 +12,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.config import DELIVERY, Config
-from audit.errors import AuditError, ConfigError, did_you_mean
+from audit.errors import AuditError, ConfigError, OutputError, did_you_mean
 from audit.files import file_sha256
 from audit.loading import LoadedConfig
-from audit.provenance import release
+from audit.parts import digest
+from audit.provenance import code_sha256, release, versions
 from audit.records import ProtocolChange
 from audit.stats.cases import NO_GROUP
 from audit.stats.draws import short_of_draws
 from audit.stats.groupings import MENTIONED
 from audit.stats.prospects import between
-from audit.store.runs import finished_runs
+from audit.store.runs import read_record
+from audit.store.summaries import read_summaries
+from audit.tasks.image_explanation import load_image_explainer
 from audit.tasks.images import load_image_task
 from audit.tasks.resolving import data_block
 from audit.tasks.task import Task
-from audit.tasks.texts import load_text_task
+from audit.tasks.texts import load_text_explainer, load_text_task
 
 UNHASHED: Final[dict[str, Any]] = {  # asks nothing of model or data
-    "output": True, "report": True, "debug": True, "compliance": {"declarations": True, "profile": True},
+    "output": True, "engine": True, "report": True, "debug": True, "compliance": {"declarations": True, "profile": True},
     **dict.fromkeys(DELIVERY, True),
+}  # fmt: skip
+ELSEWHERE: Final[dict[str, Any]] = {  # changes no file of a run but where the config is written down
+    "output": True, "engine": {"kind", "workers", "address", "gpus"}, **dict.fromkeys(DELIVERY, True),
 }  # fmt: skip
 TASKS: Final[Mapping[str, Callable[[LoadedConfig], Task[Any]]]] = MappingProxyType(
     {"text": load_text_task, "image": load_image_task}
 )
+
+
+DECIDING: Final = frozenset({"torch", "transformers", "tokenizers", "numpy", "pillow", "captum"})
+EXPLAINERS: Final[Mapping[str, Callable[[LoadedConfig], Any]]] = MappingProxyType(
+    {"text": load_text_explainer, "image": load_image_explainer}
+)
+
+
+def load_explainer(loaded: LoadedConfig) -> Any:
+    """The model with what explains it, for a worker: no data."""
+    return EXPLAINERS[loaded.config.task](loaded)
 
 
 def prepare(loaded: LoadedConfig) -> Task[Any]:
@@ -84,17 +102,36 @@ def protocol_sha256(config: Config, lexicons: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
+def identity(task: Task[Any]) -> str:
+    """Hash of all that goes into a run: what has the same ends with the same record but for times."""
+    config = task.loaded.config
+    settings = config.model_dump(mode="json", exclude=ELSEWHERE)
+    inputs = task.data.sha256, task.model.sha256, declared(task), task.explainer.device
+    return digest(settings, task.loaded.written, inputs, code_sha256(), dict(versions()))
+
+
+def identity_of_parts(task: Task[Any]) -> str:
+    """Hash of what decides the parts of a stage beside the examples that they are of."""
+    config = task.loaded.config
+    blocks = {name: getattr(config, name).model_dump(mode="json") for name in ("model", "target", "relevance")}
+    versions_ = {name: version for name, version in versions() if name in DECIDING}
+    where = task.explainer.device, config.engine.batch_size, config.seed
+    return digest(blocks, task.model.sha256, where, code_sha256(), versions_)
+
+
 def protocol_change(task: Task[Any], protocol: str, folder: Path) -> ProtocolChange | None:
     """How the protocol differs from that of the last finished run in `folder` (`output/name`) that had another one."""
     config = task.loaded.config.model_dump(mode="json")
     now = {**config, "lexicons": dict(task.lexicons), "release": release()}
-    for run in finished_runs(folder):
-        before, settings = str(run.get("protocol_sha256")), run.get("config")
-        if before != protocol and isinstance(settings, dict):
-            lexicons = {entry["attribute"]: entry["sha256"] for entry in run.get("lexicons", ())}
-            then = {**settings, "lexicons": lexicons, "release": run["provenance"]["packages"]["lrp-audit"]}
-            changed = _differing(now, then)
-            return ProtocolChange(run_id=str(run.get("run_id")), protocol_sha256=before, settings=tuple(changed))
+    runs = read_summaries(folder, last=1).runs
+    other = [name for name, run in runs.items() if run.protocol_sha256 != protocol]
+    for name in reversed(other):
+        with suppress(OutputError):
+            run = read_record(folder / name)
+            lexicons = {entry.attribute: entry.sha256 for entry in run.lexicons}
+            then = {**run.config, "lexicons": lexicons, "release": run.provenance.packages["lrp-audit"]}
+            changed = tuple(_differing(now, then))
+            return ProtocolChange(run_id=run.run_id, protocol_sha256=run.protocol_sha256, settings=changed)
     return None
 
 

@@ -1,5 +1,6 @@
 """What is needed to run an audit again: revisions, config, command, Python, platform, hardware, packages, device and seed."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -8,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from audit.files import file_sha256
 from audit.records import Provenance
 
 PACKAGES: Final = (
@@ -50,7 +52,7 @@ def provenance(
         git_dirty=dirty,
         python=platform.python_version(),
         platform=platform.platform(),
-        packages=dict(_versions()),
+        packages=dict(versions()),
         device=device,
         seed=seed,
         code_revision=code,
@@ -74,6 +76,15 @@ def code_revision(module: Path) -> tuple[str | None, bool | None]:
     return _git(package.parent, package.name, "lrp")
 
 
+def code_sha256() -> str:
+    """Hash of the source of both packages, as they are on this disk."""
+    total = hashlib.sha256()
+    for package in (HERE.parent, HERE.parent.parent / "lrp"):
+        for file in sorted(package.rglob("*.py")):
+            total.update(f"{file.relative_to(package.parent).as_posix()}\0{file_sha256(file)}\n".encode())
+    return total.hexdigest()
+
+
 def hardware(device: str) -> dict[str, str]:
     """Processor, cores, memory in GiB, and the name of the accelerator where `device` is one; what is not known is left out."""
     found = {
@@ -85,7 +96,8 @@ def hardware(device: str) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _versions() -> Iterator[tuple[str, str]]:
+def versions() -> Iterator[tuple[str, str]]:
+    """Of the packages that may decide a result, and of optional ones that are installed."""
     for name in PACKAGES:
         yield name, metadata.version(name)
     for name in OPTIONAL:

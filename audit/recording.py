@@ -50,11 +50,12 @@ LIMITS = (
 @final
 @dataclass(frozen=True, slots=True)
 class Start:
-    """When a run started, the hash of its protocol, and how that differs from the last other one."""
+    """When a run started, the hash of its protocol, how that differs from the last other one, and the hash of all that goes in."""
 
     moment: datetime
     protocol: str
     changed: ProtocolChange | None = None
+    identity: str = ""
 
     @property
     def run_id(self) -> str:
@@ -94,10 +95,11 @@ def make_record(
         seconds={name: round(value, 2) for name, value in task.seconds.items()},
         protocol_sha256=start.protocol,
         protocol_changed=start.changed,
+        identity=start.identity,
         config=config.model_dump(mode="json", exclude=set(DELIVERY)),
         provenance=provenance(
             task.loaded.path,
-            device=config.model.device,
+            device=task.explainer.device,
             seed=config.seed,
             written=task.loaded.written,
             overrides=task.loaded.overrides,

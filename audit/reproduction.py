@@ -91,7 +91,7 @@ def reproduce(
         output_folder(run, output)
     loaded = replace(_loaded(run, record, folder), command=tuple(command))
     if output is not None:
-        made = run_loaded(loaded, output)
+        made = run_loaded(loaded, output, again=True)
         return _compared(run, record, made.record, made.folder)
     with TemporaryDirectory(prefix="lrp-audit-") as place:
         return _compared(run, record, run_loaded(loaded, place).record, None)

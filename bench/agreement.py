@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from audit.data.terms import words
+from audit.parts import Here
 from audit.relevance.explainer import contrast_logit
 from audit.relevance.texts import TextExplainer, score_texts
 from audit.tables import FloatArray, WordTable
@@ -34,7 +35,7 @@ def masked_effects(
     ]
     mask = explainer.reader.tokenizer.mask_token
     masked = [texts[i][:start] + mask + texts[i][end:] for _, i, start, end in chosen]
-    after = contrast_logit(explainer, score_texts(explainer, masked, batch_tokens=2048))
+    after = contrast_logit(explainer, score_texts(Here(explainer), masked, batch_tokens=2048))
     effect = margin[[i for _, i, _, _ in chosen]] - after
     return pd.DataFrame({"term": [term for term, *_ in chosen], "effect": effect})
 

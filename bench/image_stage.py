@@ -50,8 +50,8 @@ def task_of(folder: Path, n: int, *, side: int, module: str, classes: int, compo
                 "mean": [0.485, 0.456, 0.406],
                 "std": [0.229, 0.224, 0.225],
             },
-            "batch_images": 16,
         },
+        "engine": {"batch_size": 16},
         "target": {"favour": "c1", "against": "c0"},
         "regions": [{"name": "box", "boxes": "box"}],
         "relevance": {"composites": [composite]},
@@ -91,7 +91,7 @@ def bare_loop(task: ImageTask) -> None:
     """Decode, forward, gradient x input, one batch after the other."""
     import torch
 
-    size, model = task.config.model.batch_images, task.explainer.model
+    size, model = task.batch_images, task.explainer.model
     for start in range(0, len(task.data), size):
         rows = np.arange(start, min(start + size, len(task.data)))
         gradient_x_input(model, torch.from_numpy(task.pixels(rows)), model)

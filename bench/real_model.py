@@ -11,6 +11,7 @@ from audit.config import Model
 from audit.data.terms import words
 from audit.models.builtin import builtin_data, builtin_model
 from audit.models.huggingface import load_text_model
+from audit.parts import Here
 from audit.relevance.explainer import Explainer, contrast_logit
 from audit.relevance.texts import ExplainedTexts, TextExplainer, TextReader, explain_texts
 from audit.tables import FloatArray, IntArray
@@ -38,7 +39,7 @@ def audited(snippets: int, composites: tuple[str, ...]) -> Audited:
     table = pd.read_csv(Path(data))
     table = table.iloc[np.sort(np.random.default_rng(11).choice(len(table), snippets, replace=False))]
     texts = table["text"].tolist()
-    explained = explain_texts(explainer, texts, [()] * len(texts), {}, words=words, batch_tokens=2048)
+    explained = explain_texts(Here(explainer), texts, [()] * len(texts), {}, words=words, batch_tokens=2048)
     cluster = np.unique(table["film"], return_inverse=True)[1]
     label = (table["label"] == "fresh").to_numpy().astype(int)
     return Audited(explainer, texts, explained, cluster, label, contrast_logit(explainer, explained.common.scores))

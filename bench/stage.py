@@ -13,6 +13,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
 from audit.data.terms import words
+from audit.parts import Here
 from audit.relevance.explainer import Explainer
 from audit.relevance.texts import TextExplainer, TextReader, _batches, _lengths, encode, explain_texts
 from bench.engine import gradient_x_input, high_water, print_growth
@@ -68,7 +69,7 @@ def stage_ratio(composites: tuple[str, ...], texts: list[str]) -> float:
                 )
             bare = time.perf_counter() - start
             start = time.perf_counter()
-            explain_texts(chosen, texts, matches, {}, words=words, batch_tokens=2048)
+            explain_texts(Here(chosen), texts, matches, {}, words=words, batch_tokens=2048)
             found.append((time.perf_counter() - start) / bare / len(composites))
         return sorted(found)[1]
 
@@ -86,7 +87,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
         many = made_up_texts(int(sys.argv[1]))
         explain_texts(
-            explainer(Path(made), ("cp_lrp", "attn_lrp"), tiny=True),
+            Here(explainer(Path(made), ("cp_lrp", "attn_lrp"), tiny=True)),
             many,
             [()] * len(many),
             {},

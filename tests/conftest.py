@@ -112,6 +112,11 @@ def save_model(folder: Path, model: BertForSequenceClassification) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, model_folder: Path) -> Callable[..., Path]:
     """Write data and config into a folder of its own; keyword arguments replace blocks of the config."""
+    return project_in(tmp_path, model_folder)
+
+
+def project_in(folder: Path, model_folder: Path) -> Callable[..., Path]:
+    """What writes a project into a folder."""
 
     def make(rows: list[dict[str, Any]] | None = None, n: int = 360, **changes: Any) -> Path:
         import pandas as pd
@@ -121,7 +126,7 @@ def project(tmp_path: Path, model_folder: Path) -> Callable[..., Path]:
             {"id": f"r{i}", "text": text, "label": ["rotten", "fresh"][int(rng.integers(2))], "film": f"f{i // 4}"}
             for i, text in enumerate(texts(n))
         ]
-        pd.DataFrame(default if rows is None else rows).to_csv(tmp_path / "data.csv", index=False)
+        pd.DataFrame(default if rows is None else rows).to_csv(folder / "data.csv", index=False)
         config: dict[str, Any] = {
             "name": "small",
             "seed": 3,
@@ -130,10 +135,10 @@ def project(tmp_path: Path, model_folder: Path) -> Callable[..., Path]:
             "target": {"favour": "fresh"},
             "groups": [{"attribute": "gender", "lexicon": "gender", "only": ["female", "male"]}],
             "statistics": {"placebos": 499, "permutations": 999},
-            "output": str(tmp_path / "out"),
+            "output": str(folder / "out"),
             **changes,
         }
-        path = tmp_path / "small.yaml"
+        path = folder / "small.yaml"
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
         return path
 

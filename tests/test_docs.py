@@ -1,9 +1,11 @@
 """What the pages show is run: commands on a small project, YAML through the loader, Python as it stands, with the output shown."""
 
 import inspect
+import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ import lrp
 from audit.cli import main
 from audit.config.compliance import Profile
 from audit.loading import load_config
+from audit.records import DataSummary, GatedFinding, RunSummary
 
 ROOT = Path(__file__).parents[1]
 ENGINE = ROOT / "docs" / "engine"
@@ -57,6 +60,27 @@ def test_commands_of_the_page_on_provenance_run_in_the_order_shown(
     started(["lrp-audit", "run", "configs/quickstart_text.yaml", *sets], small_project, codes=(0, 3, 4, 5))
     for line in commands(PAGES["docs/provenance.md"]):
         started(shlex.split(line), small_project)
+
+
+def test_commands_of_the_section_on_history_run_and_its_layouts_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = PAGES["docs/scheduling.md"].partition("## History")[2]
+    shutil.copytree(ROOT / "reports" / "sample", tmp_path / "reports" / "quickstart_text" / "20260101T000000Z-aaaaaa")
+    monkeypatch.chdir(tmp_path)
+    shown = [shlex.split(line) for line in commands(page) if line.startswith("lrp-audit history")]
+    assert len(shown) == 5
+    for words in shown:
+        started(words, tmp_path)
+    assert (tmp_path / "history.html").exists()
+    for name in [*RunSummary.model_fields, *GatedFinding.model_fields, *DataSummary.model_fields]:
+        assert f"`{name}`" in page
+    (layout,) = map(json.loads, blocks("json", page))
+    printed = json.loads(CliRunner().invoke(main, ["history", "reports", "--json"]).stdout)
+    (one,), (other,) = layout["histories"], printed["histories"]
+    assert (layout.keys(), one.keys()) == (printed.keys(), other.keys())
+    for key in ("protocols", "runs"):
+        assert one[key][0].keys() == other[key][0].keys()
 
 
 def started(words: list[str], project: Path, codes: tuple[int, ...] = ()) -> None:

@@ -3,6 +3,7 @@
 from audit.config.base import BUILTIN, OUTSIDE, OWN, Block, Box, Channels, Fraction, Name, Pixel, Positive, Side
 from audit.config.compliance import Compliance, Declarations
 from audit.config.data import Columns, Data
+from audit.config.engine import Engine
 from audit.config.features import REGION_KINDS, Groups, Region
 from audit.config.model import Model, Preprocessing, Target
 from audit.config.notify import DELIVERY, Notify
@@ -48,6 +49,7 @@ __all__ = [
     "Data",
     "Debug",
     "Declarations",
+    "Engine",
     "Fraction",
     "Gated",
     "Groups",

@@ -75,13 +75,15 @@ class Model(Block):
     classes: tuple[str, ...] = Field((), description="names of its classes, in the order of its outputs")
     preprocessing: Preprocessing | None = Field(None, description="default: what the model's folder says")
     multi_label: bool = Field(False, description="every output is a label of its own, present or not")
-    batch_images: Annotated[int, Field(gt=0)] = Field(32, description="most images in one batch")
     revision: str | None = Field(None, description="hub revision (branch, tag or commit)")
     labels: dict[str, str] = Field(default_factory=dict, description="label in the data: class of the model")
     max_length: Annotated[int, Field(gt=2)] | None = Field(None, description="longer texts are cut, and counted")
-    batch_tokens: Annotated[int, Field(gt=0)] = Field(2048, description="most tokens, with padding, in one batch")
-    device: str = Field("cpu", description="torch device")
     dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    autocast: bool = Field(
+        False,
+        description="forward passes in bfloat16 where torch holds that to be safe; of models in float32. Faster on GPUs; "
+        "docs/scale.md says what it does to relevance",
+    )
     allow_pickle: bool = Field(
         False, description="load weights that are not safetensors (they are still read weights-only)"
     )
@@ -104,6 +106,8 @@ class Model(Block):
         missing = [k for k in ("weights", "classes", "preprocessing") if not getattr(self, k)] if self.module else []
         if missing:
             raise ValueError(f"module needs {', '.join(missing)} beside it")
+        if self.autocast and self.dtype != "float32":
+            raise ValueError(f"autocast: is for weights in float32, not {self.dtype}; leave one of both out")
         if self.path and self.weights:
             raise ValueError("weights belong to a module of your own; a folder, hub name or built-in brings its own")
         named = [k for k in ("classes", "multi_label") if getattr(self, k)] if self.is_builtin else []

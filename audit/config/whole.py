@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from audit.config.base import Block, Name
 from audit.config.compliance import Compliance
 from audit.config.data import Data
+from audit.config.engine import Engine
 from audit.config.features import Groups, Region
 from audit.config.model import Model, Target
 from audit.config.notify import Notify
@@ -46,6 +47,7 @@ class Config(Block):
         ("contrast", "intervention", "outcome"),
         description=f"questions whose verdicts set the exit code; default for images: {', '.join(IMAGE_GATES)}",
     )
+    engine: Engine = Engine()
     debug: Debug = Debug()
     report: Report = Report()
     compliance: Compliance = Compliance()

@@ -29,10 +29,14 @@ WHITE: Final = (255, 255, 255, 255)
 @final
 @dataclass(frozen=True, slots=True)
 class ImageRow:
-    """File of a photograph, and the cells of the regions' columns in their order; those of mask files are paths, or None."""
+    """File of a photograph, and the cells of the regions' columns in their order; those of mask files are paths, or None.
+
+    `sha256` covers the files that belong to it once they were inspected.
+    """
 
     path: Path
     cells: tuple[Any, ...] = ()
+    sha256: str = ""
 
 
 def read_image(path: Path) -> Pixels:
@@ -106,7 +110,8 @@ def load_images(
         with warnings.catch_warnings():  # Pillow's, on files with damaged metadata
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return row, _inspected(row, regions, steps, jitter)
+            digest = _inspected(row, regions, steps, jitter)
+            return replace(row, sha256=digest.hex()), digest
 
     reader = Reader(
         "photograph", (config.columns.image, *regions.columns), read, inspected if inspect else None, folders=True

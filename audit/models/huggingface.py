@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, final
 
 from audit.config import Model
 from audit.errors import ModelError
+from audit.models.precision import autocast
 from audit.models.pretrained import (
     SAVE_TOKENIZER,
     as_model_error,
     check_files,
-    device,
+    chosen_device,
     pretrained_settings,
     pretrained_source,
     pretrained_weights,
@@ -50,11 +51,11 @@ class TextModel:
     notes: tuple[str, ...] = ()
 
 
-def load_text_model(config: Model, path: str) -> TextModel:
-    """The classifier in the folder `path`, or of that name on the hub; raises ModelError with the cure."""
+def load_text_model(config: Model, path: str, *, device: str = "cpu") -> TextModel:
+    """The classifier in the folder `path`, or of that name on the hub, on a torch device; raises ModelError with the cure."""
     from transformers import AutoModelForSequenceClassification
 
-    placed = device(config.device)
+    placed = chosen_device(device)
     check_files(config, path)
     _check_tokenizer(path)
     with quiet_transformers():
@@ -66,6 +67,8 @@ def load_text_model(config: Model, path: str) -> TextModel:
     model.eval().requires_grad_(False).to(device=placed)
     notes = _padding(model, tokenizer, path)
     _check_fit(model, tokenizer, path)
+    if config.autocast:
+        autocast(model)
     return TextModel(
         model=model,
         tokenizer=tokenizer,

@@ -15,9 +15,10 @@ from audit.errors import ModelError, did_you_mean
 from audit.models.builtin import DESCRIPTION
 from audit.models.image_settings import folder_preprocessing
 from audit.models.own_module import own_module
+from audit.models.precision import autocast
 from audit.models.pretrained import (
     check_files,
-    device,
+    chosen_device,
     first_line,
     pretrained_settings,
     pretrained_source,
@@ -62,19 +63,21 @@ class _Raw:
     notes: tuple[str, ...] = ()
 
 
-def load_image_model(config: Model, path: str, folder: Path, favour: str) -> ImageModel:
+def load_image_model(config: Model, path: str, folder: Path, favour: str, *, device: str = "cpu") -> ImageModel:
     """The classifier in the folder or of the hub name `path`, or of `config.module` beside the config in `folder`.
 
-    `favour` is the class that is explained: of many labels the one that is audited. Raises ModelError with the cure.
+    `favour` is the class that is explained: of many labels the one that is audited; `device` is torch's. Raises ModelError with the cure.
     """
     if config.dtype != "float32":
         raise ModelError(f"model.dtype: {config.dtype!r} is for texts; images are audited in 'float32'")
-    placed = device(config.device)
+    placed = chosen_device(device)
     raw = _own(*_described(config, path, folder)) if config.module or config.is_builtin else _pretrained(config, path)
     raw.model.eval().requires_grad_(False).to(device=placed)
     outputs = _outputs(raw.model, raw.preprocessing, path or config.source)
     model, classes, notes = _with_classes(raw, outputs, favour, path or config.source)
     parameters = sum(parameter.numel() for parameter in raw.model.parameters())
+    if config.autocast:
+        autocast(model)
     told = (*raw.notes, *notes, f"input: {_said(raw.preprocessing)}")
     return ImageModel(model.eval(), classes, raw.preprocessing, raw.sha256, raw.architecture, parameters, path, told)
 

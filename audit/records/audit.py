@@ -96,6 +96,7 @@ class ProtocolChange(Entry):
 class AuditRecord(Entry):
     """The whole audit; `audit.json` is this, and every report is rendered from it alone.
 
+    `identity` is the hash of all that went in.
     `seconds` of a stage; "statistics.QUESTION" is the part of `statistics` that a family of questions took.
     The file is the auditor's: it keeps every count and id. A report shows `audit.report.privacy.published` of it.
     """
@@ -108,6 +109,7 @@ class AuditRecord(Entry):
     seconds: dict[str, float]
     protocol_sha256: str
     protocol_changed: ProtocolChange | None = None
+    identity: str = ""
     config: dict[str, JsonValue]
     provenance: Provenance
     data: DataRecord

@@ -2,6 +2,8 @@
 
 from typing import Final, final
 
+from pydantic import FiniteFloat
+
 from audit.records.audit import ProtocolChange
 from audit.records.base import Entry
 from audit.records.findings import Verdict
@@ -23,14 +25,14 @@ class GatedFinding(Entry):
     comparison: str
     category: str
     verdict: Verdict
-    value: float | None
-    low: float | None
-    high: float | None
-    level: float
+    value: FiniteFloat | None
+    low: FiniteFloat | None
+    high: FiniteFloat | None
+    level: FiniteFloat
     n: int | None
-    margin: float | None
+    margin: FiniteFloat | None
     unit: str
-    p_adjusted: float | None
+    p_adjusted: FiniteFloat | None
 
     @property
     def settled(self) -> bool:
@@ -49,7 +51,7 @@ class GatedFinding(Entry):
     @property
     def reach(self) -> float | None:
         """Size of the estimate in margins; None where either is missing."""
-        return None if self.place is None or not self.margin else abs(self.place) / self.margin
+        return None if self.place is None or self.margin is None or self.margin <= 0 else abs(self.place) / self.margin
 
     @property
     def label(self) -> str:
@@ -73,8 +75,8 @@ class DataSummary(Entry):
 class RunSummary(Entry):
     """What is told of a run beside others: gates, the findings they rest on, and what went in.
 
-    `alpha` is spent on `looks` runs of one protocol. `gates` have the state of each gated question, `findings` all findings of these,
-    `verdicts` how many findings of the whole run have which verdict, `warnings` how many there are. `protocol_changed` is that of the record.
+    `alpha` is spent on `looks` runs of one protocol. `gates` have the state of each gated question, `findings` all findings of these;
+    `verdicts` counts the findings of all questions by verdict, `warnings` those of the run. `protocol_changed`: see `AuditRecord`.
     """
 
     schema_version: str = SUMMARY_VERSION
@@ -85,7 +87,8 @@ class RunSummary(Entry):
     exit_code: int
     protocol_sha256: str
     protocol_changed: ProtocolChange | None
-    alpha: float | None
+    identity: str = ""
+    alpha: FiniteFloat | None
     looks: int
     data: DataSummary
     model_sha256: str

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 R = TypeVar("R")
-Advance = Callable[[int], None]
 Condition = Mapping[str, Sequence[int]] | None  # channels through which relevance may flow, by module
 Read = Callable[["Tensor"], FloatArray]  # what is kept of the logits of a forward pass
 
@@ -36,6 +35,11 @@ class Explainer(Generic[R]):
     against: int | None
     composites: Mapping[str, Any]
     witnesses: tuple[str, ...] = ()
+
+    @property
+    def device(self) -> str:
+        """Where the model is."""
+        return str(next(self.model.parameters()).device)
 
     @property
     def voting(self) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """A grid over the model's input, which no declaration chose, and relevance in its cells: 64 float32 a photograph and composite."""
 
 from collections.abc import Sequence
-from typing import Final, final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.tables import CellTable, FloatArray, IntArray
 
@@ -11,32 +12,23 @@ CELLS: Final = 8  # a side
 FEWEST_PIXELS: Final = 2  # a side of a cell
 
 
-@final
-class GridSums:
-    """Not frozen: it is an accumulator of one pass over `n` maps `[H, W]`, and lives inside it only."""
+def grid_sums(values: FloatArray, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Relevance in the cells `[composites, cells]` over sum |R|, of maps `[composites, pixels]` of this shape; NaN of an empty one."""
+    rows, columns = (edges(side) for side in shape)
+    total = np.abs(values).sum(1)
+    sums = np.add.reduceat(values.reshape(-1, *shape), rows[:-1], axis=1)
+    sums = np.add.reduceat(sums, columns[:-1], axis=2).reshape(len(values), -1)
+    return np.asarray(sums / np.where(total > 0, total, np.nan)[:, None], dtype=np.float32)
 
-    def __init__(self, composites: Sequence[str], n: int, shape: tuple[int, int]) -> None:
-        self.shape, self.composites = shape, tuple(composites)
-        self.rows, self.columns = (edges(side) for side in shape)
-        self.net = np.full(
-            (len(self.composites), n, (len(self.rows) - 1) * (len(self.columns) - 1)), np.nan, np.float32
-        )
 
-    def add(self, i: int, values: FloatArray) -> None:
-        """Maps `[composites, pixels]` of photograph `i`; an empty one leaves NaN."""
-        total = np.abs(values).sum(1)
-        sums = np.add.reduceat(values.reshape(-1, *self.shape), self.rows[:-1], axis=1)
-        sums = np.add.reduceat(sums, self.columns[:-1], axis=2).reshape(len(values), -1)
-        self.net[:, i] = sums / np.where(total > 0, total, np.nan)[:, None]
-
-    def finish(self) -> CellTable:
-        """The table of the whole run, of which nothing is declared."""
-        top, left = (each.ravel() for each in np.meshgrid(self.rows[:-1], self.columns[:-1], indexing="ij"))
-        bottom, right = (each.ravel() for each in np.meshgrid(self.rows[1:], self.columns[1:], indexing="ij"))
-        boxes = np.stack([left, top, right, bottom], axis=1)
-        return CellTable(
-            dict(zip(self.composites, self.net, strict=True)), boxes, declared=np.zeros(len(boxes), dtype=np.bool_)
-        )
+def cell_table(net: NDArray[np.float32], composites: Sequence[str], shape: tuple[int, int]) -> CellTable:
+    """The table of the whole run from `net` `[n, composites, cells]`, of which nothing is declared."""
+    rows, columns = (edges(side) for side in shape)
+    top, left = (each.ravel() for each in np.meshgrid(rows[:-1], columns[:-1], indexing="ij"))
+    bottom, right = (each.ravel() for each in np.meshgrid(rows[1:], columns[1:], indexing="ij"))
+    boxes = np.stack([left, top, right, bottom], axis=1)
+    by_composite = {name: net[:, c].copy() for c, name in enumerate(composites)}
+    return CellTable(by_composite, boxes, declared=np.zeros(len(boxes), dtype=np.bool_))
 
 
 def cells(shape: tuple[int, ...]) -> IntArray:

@@ -1,19 +1,21 @@
-"""Sums of one run that every task keeps: logits, shares of feature groups, ledgers; never the maps themselves."""
+"""Sums that every task keeps: logits, shares of feature groups, ledgers; never the maps themselves."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.parts import ROW, Parts, packed, unpacked
 from audit.records import LedgerSummary
 from audit.relevance.explainer import Explainer, check_finite
 from audit.tables import FloatArray, GroupTable, IntArray
 
-CLOSURE = "closure"
-MOST_IDS = 20  # of empty maps, in a summary
+CLOSURE: Final = "closure"
+MOST_IDS: Final = 20  # of empty maps, in a summary
+HOW: Final = "how"  # of a part: rules, and what the engine calls each composite
 
 
 @final
@@ -73,18 +75,17 @@ class Explained:
 
 @final
 class Sums:
-    """Not frozen: it is the stage's accumulator, and lives inside one call of it only."""
+    """Not frozen: it accumulates the `n` examples of a shard, and lives inside the work on it only."""
 
     def __init__(self, explainer: Explainer[Any], names: Sequence[str], n: int) -> None:
         composites = explainer.names
         self.names = tuple(names)
         self.scores: FloatArray | None = None
-        self.group_sums = np.zeros((len(composites), 2, n, len(names)))  # |R|, R
-        self.totals = np.zeros((len(composites), n))
+        self.group_sums = np.zeros((n, len(composites), 2, len(names)))  # |R|, R
+        self.totals = np.zeros((n, len(composites)))
         self.sizes, self.counts = np.zeros((n, len(names))), np.zeros(n)
         self.ledger: dict[str, dict[str, FloatArray]] = {c: {} for c in composites}
-        self.rules: dict[str, dict[str, int]] = {}
-        self.used: dict[str, str] = {}
+        self.how: dict[str, tuple[str, dict[str, int]]] = {}
 
     def add_batch(self, batch: Sequence[int], found: Sequence[Any]) -> None:
         """Logits, ledgers and rules of one batch; `found` has an `lrp.Relevance` for each composite."""
@@ -96,11 +97,11 @@ class Sums:
             columns = self.ledger[composite]
             for name, values in {**result.ledger.entries, CLOSURE: result.ledger.closure}.items():
                 columns.setdefault(name, np.zeros(len(self.counts)))[batch] = values.numpy()
-            if composite not in self.rules:
+            if composite not in self.how:
                 counts: dict[str, int] = defaultdict(int)
                 for entry in result.trace:
                     counts[f"{entry.kind}: {entry.rule}"] += 1
-                self.rules[composite], self.used[composite] = dict(counts), result.composite
+                self.how[composite] = result.composite, counts
 
     def add_groups(self, i: int, values: FloatArray, masks: NDArray[np.bool_], whole: NDArray[np.bool_]) -> None:
         """Example `i`: `values` `[composites, features]`, a mask a group `[groups, features]`, and of what counts at all."""
@@ -116,29 +117,64 @@ class Sums:
 
         `total` `[composites]`: |R| of all features that count, `count` of them.
         """
-        self.group_sums[:, 0, i], self.group_sums[:, 1, i], self.sizes[i] = absolute, net, sizes
-        self.totals[:, i], self.counts[i] = total, count
+        self.group_sums[i, :, 0], self.group_sums[i, :, 1], self.sizes[i] = absolute, net, sizes
+        self.totals[i], self.counts[i] = total, count
 
-    def finish(self) -> Explained:
-        """The tables of the whole run."""
+    def part(self) -> dict[str, NDArray[Any]]:
+        """Everything, for `explained`."""
         assert self.scores is not None, "nothing was explained"
-        empty = {name: self.totals[c] <= 0 for c, name in enumerate(self.ledger)}
-        return Explained(self.scores, self.groups(), self.rules, empty, self.ledger, self.used)
+        entries = {
+            f"{ROW}ledger.{c}.{name}": values
+            for c, columns in enumerate(self.ledger.values())
+            for name, values in columns.items()
+        }
+        return {f"{ROW}scores": self.scores, **self.group_part(), **entries, HOW: packed(self.how)}
 
-    def groups(self) -> dict[str, GroupTable]:
-        """What was summed over groups, by composite; it needs no batch."""
-        return {name: self._groups(c) for c, name in enumerate(self.ledger)}
+    def group_part(self, before: str = "") -> dict[str, NDArray[Any]]:
+        """What was summed over groups, for `group_tables`."""
+        arrays = {"sums": self.group_sums, "totals": self.totals, "sizes": self.sizes, "counts": self.counts}
+        return {f"{ROW}{before}{name}": values for name, values in arrays.items()}
 
-    def _groups(self, c: int) -> GroupTable:
-        (absolute, net), total, present = self.group_sums[c], self.totals[c], self.sizes > 0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share, direction = absolute / total[:, None], net / total[:, None]
-            size = self.sizes / self.counts[:, None]
-        usable = present & (total > 0)[:, None]
-        return GroupTable(
-            names=self.names,
-            share=np.where(usable, share, np.nan),
-            net=np.where(usable, direction, np.nan),
-            size=np.where(present, size, np.nan),
-            present=present,
-        )
+
+def explained(
+    parts: Parts, columns: Mapping[str, NDArray[Any]], composites: Sequence[str], names: Sequence[str]
+) -> Explained:
+    """The tables of the whole run from its parts and what was gathered of them; `names` are those of the groups."""
+    how = next(unpacked(part[HOW]) for _, part in parts)
+    return Explained(
+        scores=columns["scores"],
+        groups=group_tables(columns, composites, names),
+        rules={name: how[name][1] for name in composites},
+        empty={name: columns["totals"][:, c] <= 0 for c, name in enumerate(composites)},
+        columns={name: _entries(columns, f"ledger.{c}.") for c, name in enumerate(composites)},
+        used={name: how[name][0] for name in composites},
+    )
+
+
+def group_tables(
+    columns: Mapping[str, NDArray[Any]], composites: Iterable[str], names: Sequence[str], before: str = ""
+) -> dict[str, GroupTable]:
+    """What was summed over groups, by composite."""
+    sums, totals, sizes, counts = (columns[f"{before}{name}"] for name in ("sums", "totals", "sizes", "counts"))
+    return {name: _groups(sums[:, c], totals[:, c], sizes, counts, names) for c, name in enumerate(composites)}
+
+
+def _entries(columns: Mapping[str, NDArray[Any]], before: str) -> dict[str, FloatArray]:
+    return {name[len(before) :]: values for name, values in columns.items() if name.startswith(before)}
+
+
+def _groups(
+    sums: FloatArray, total: FloatArray, sizes: FloatArray, counts: FloatArray, names: Sequence[str]
+) -> GroupTable:
+    (absolute, net), present = (sums[:, 0], sums[:, 1]), sizes > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share, direction = absolute / total[:, None], net / total[:, None]
+        size = sizes / counts[:, None]
+    usable = present & (total > 0)[:, None]
+    return GroupTable(
+        names=tuple(names),
+        share=np.where(usable, share, np.nan),
+        net=np.where(usable, direction, np.nan),
+        size=np.where(present, size, np.nan),
+        present=present,
+    )

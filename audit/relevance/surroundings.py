@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.parts import Parts
 from audit.relevance.masked import inside, masks_of, running
 from audit.tables import FloatArray, IntArray, MapTable, MaskTable
 
 TOP = 0.05  # of the pixels
 COARSEST = 64  # most cells a side of a mean map
+CELLS = "cells"
 
 
 @final
@@ -75,60 +77,58 @@ class _Mean:
 
 
 @final
+@dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Not frozen: it is an accumulator of one pass, and lives inside it only. Ratios and mean maps are of the first composite."""
+    """What describes one photograph's maps; ratios and mean maps are of the first composite. `framed`: maps will be averaged."""
 
-    def __init__(self, composites: Sequence[str], masks: MaskTable, frame: Frame, *, seed: int) -> None:
-        n, regions = masks.area.shape
-        self.composites, self.masks, self.frame, self.seed = tuple(composites), masks, frame, seed
-        self.top = np.full((len(composites), n), np.nan)
-        self.mirrored, self.displaced = np.full((n, regions), np.nan), np.full((n, regions), np.nan)
-        cells = tuple(-(-side // -(-side // COARSEST)) for side in masks.shape[1:])
-        self.means = {
-            group: _Mean(
-                dict(zip(*(each.tolist() for each in np.unique(frame.cluster[rows], return_counts=True)), strict=True)),
-                cells,
-            )
-            for group, rows in frame.groups.items()
-        }
+    masks: MaskTable
+    framed: bool
+    seed: int
 
-    def add(self, i: int, values: FloatArray) -> None:
-        """Maps `[composites, pixels]` of photograph `i`."""
+    def of(self, i: int, values: FloatArray) -> dict[str, FloatArray]:
+        """From the maps `[composites, pixels]` of photograph `i`: `top` `[composites]`, `mirrored` and `displaced` `[r]`, `cells`."""
         absolute = np.abs(values)
         total = absolute.sum(1)
         keep = max(1, round(TOP * absolute.shape[1]))
         largest = np.partition(absolute, -keep, axis=1)[:, -keep:].sum(1)
-        self.top[:, i] = np.divide(largest, total, out=np.full(len(total), np.nan), where=total > 0)
-        if total[0] > 0:
-            self._compare(i, absolute[0] / total[0])
-        self._average(i, values[0] / total[0] if total[0] > 0 else None)
+        top = np.divide(largest, total, out=np.full(len(total), np.nan), where=total > 0)
+        empty = np.full((2, self.masks.shape[0]), np.nan)
+        mirrored, displaced = self._compared(i, absolute[0] / total[0]) if total[0] > 0 else empty
+        found = {"top": top, "mirrored": mirrored, "displaced": displaced}
+        if not self.framed:
+            return found
+        relevance = values[0] / total[0] if total[0] > 0 else np.full(values.shape[1], np.nan)
+        return {**found, CELLS: pooled(relevance.reshape(self.masks.shape[1:]))}
 
-    def _compare(self, i: int, share: FloatArray) -> None:
+    def _compared(self, i: int, share: FloatArray) -> FloatArray:
         _, height, width = self.masks.shape
         picture, own = share.reshape(height, width), masks_of(self.masks, i)
         rng = np.random.default_rng([self.seed, i])
         moved = np.roll(picture, (int(rng.integers(height)), int(rng.integers(width))), (0, 1))
         both = running(np.stack([picture[:, ::-1].ravel(), moved.ravel()]))
-        self.mirrored[i], self.displaced[i] = inside(both, self.masks, own)
+        return inside(both, self.masks, own)
 
-    def _average(self, i: int, relevance: FloatArray | None) -> None:
-        chosen = [group for group, rows in self.frame.groups.items() if rows[i]]
-        cells = None if relevance is None or not chosen else pooled(relevance.reshape(self.masks.shape[1:]))
-        for group in chosen:
-            self.means[group].add(int(self.frame.cluster[i]), cells)
 
-    def finish(self) -> MapTable:
-        """Means and standard errors of the groups that have any map."""
-        known = {group: mean for group, mean in self.means.items() if mean.maps}
-        return MapTable(
-            top=dict(zip(self.composites, self.top, strict=True)),
-            mirrored=self.mirrored,
-            displaced=self.displaced,
-            mean={group: mean.mean for group, mean in known.items()},
-            error={group: mean.error for group, mean in known.items()},
-            counts={group: mean.maps for group, mean in known.items()},
-            clusters={group: mean.clusters for group, mean in known.items()},
-        )
+def map_table(parts: Parts, columns: Mapping[str, NDArray[Any]], composites: Sequence[str], frame: Frame) -> MapTable:
+    """What was gathered, with means and standard errors of the groups that have any map; maps are read a part at a time."""
+    means = dict[tuple[str, str, str], _Mean]()
+    for rows, part in parts if frame.groups else ():
+        for i, cells in zip(rows.tolist(), part[CELLS], strict=True):
+            for group in (group for group, held in frame.groups.items() if held[i]):
+                if group not in means:
+                    counted = np.unique(frame.cluster[frame.groups[group]], return_counts=True)
+                    means[group] = _Mean(dict(zip(*(each.tolist() for each in counted), strict=True)), cells.shape)
+                means[group].add(int(frame.cluster[i]), None if np.isnan(cells).all() else cells)
+    known = {group: means[group] for group in frame.groups if group in means and means[group].maps}
+    return MapTable(
+        top={name: columns["top"][:, c] for c, name in enumerate(composites)},
+        mirrored=columns["mirrored"],
+        displaced=columns["displaced"],
+        mean={group: mean.mean for group, mean in known.items()},
+        error={group: mean.error for group, mean in known.items()},
+        counts={group: mean.maps for group, mean in known.items()},
+        clusters={group: mean.clusters for group, mean in known.items()},
+    )
 
 
 def pooled(relevance: FloatArray) -> FloatArray:

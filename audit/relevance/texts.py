@@ -1,27 +1,32 @@
-"""The relevance stage of texts: streams length-sorted batches through the engine and keeps sums per word, group and example only.
+"""The relevance stage of texts: length-sorted batches through the engine; sums per word, group and example are kept, never maps.
 
 Cost: one forward pass and one backward pass per composite over the data; memory grows with words, not with maps.
 """
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.parts import ROW, Advance, Engine, Part, Shard, digest, gathered
 from audit.records import Token
-from audit.relevance.explainer import Advance, Condition, Explainer, Read, attribute, logits, targets_of
+from audit.relevance.ahead import ahead
+from audit.relevance.explainer import Condition, Explainer, Read, attribute, logits, targets_of
 from audit.relevance.features import Tokens, word_of_tokens
-from audit.relevance.sums import Explained, Sums
-from audit.relevance.words import Words, WordSums
+from audit.relevance.halving import in_halves
+from audit.relevance.sums import Explained, Sums, explained
+from audit.relevance.words import AVERAGE, Words, WordSums, word_table
 from audit.tables import FloatArray, IntArray, Match, WordTable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SPECIAL, PUNCTUATION = "special", "punctuation"
+WINDOW: Final = 65_536  # texts that are sorted by length together: their lengths are all that is held of them
+SHARD_TOKENS: Final = 32_768
 
 
 @final
@@ -46,8 +51,115 @@ class ExplainedTexts:
     truncated: NDArray[np.bool_]
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Texts of a shard, batch after batch of the given `sizes`; `lengths` are their tokens before truncation.
+
+    `targets` `[texts, 2]` are pairs of classes, one a text, or None for the contrast.
+    """
+
+    texts: tuple[str, ...]
+    sizes: tuple[int, ...]
+    lengths: IntArray
+    matches: tuple[tuple[Match, ...], ...] = ()
+    targets: IntArray | None = None
+
+    @property
+    def digest(self) -> str:
+        """Of everything."""
+        matches = [[astuple(match) for match in found] for found in self.matches]
+        return digest(self.texts, self.sizes, matches, None if self.targets is None else self.targets.tolist())
+
+    def batches(self, explainer: TextExplainer) -> Iterator[tuple[list[int], "Batch"]]:
+        """Places in the shard, and what the model reads; the next is made while the caller works on one."""
+        ends = np.cumsum(self.sizes).tolist()
+        places = [list(range(end - size, end)) for end, size in zip(ends, self.sizes, strict=True)]
+        return zip(places, ahead(partial(self.read, explainer), places), strict=True)
+
+    def read(self, explainer: TextExplainer, places: Sequence[int]) -> "Batch":
+        """What the model reads of some of them."""
+        return encode(explainer, [self.texts[i] for i in places])
+
+    def each(
+        self, explainer: TextExplainer, batch: list[int], read: "Batch", do: Callable[[list[int], "Batch"], None]
+    ) -> None:
+        """`do` the batch, as it was read, or in halves where it does not fit in memory."""
+        in_halves(batch, lambda places: do(list(places), read if places is batch else self.read(explainer, places)))
+
+
+Batch = tuple[dict[str, Any], NDArray[np.int64], NDArray[np.bool_]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ExplainTexts:
+    """The work on a shard of texts that are all explained; `names` are the groups, `words` finds words."""
+
+    names: tuple[str, ...]
+    words: Words
+
+    @property
+    def digest(self) -> str:
+        """The names decide."""
+        return digest("relevance of texts", self.names)
+
+    def do(self, explainer: TextExplainer, content: Texts) -> Part:
+        """Sums, words and lengths."""
+        sums = Sums(explainer, self.names, len(content.texts))
+        table = WordSums(len(explainer.names), len(content.texts))
+        for batch, read in content.batches(explainer):
+            content.each(explainer, batch, read, partial(self._add, sums, table, explainer, content))
+        return {**sums.part(), **table.part(), f"{ROW}length": content.lengths}
+
+    def _add(
+        self, sums: Sums, table: WordSums, explainer: TextExplainer, content: "Texts", batch: list[int], read: Batch
+    ) -> None:
+        """Explain one batch and add it up."""
+        inputs, offsets, real = read
+        texts = [content.texts[i] for i in batch]
+        target = explainer.target if content.targets is None else targets_of(content.targets[batch])
+        tokens = words_of(explainer, texts, offsets, real)
+        found = attribute(explainer.model, inputs, target, list(explainer.composites.values()), tokens)
+        values = np.stack([f.values.float().cpu().numpy().astype(float) for f in found])
+        sums.add_batch(batch, found)
+        attended = inputs["attention_mask"].cpu().numpy() == 1
+        for row, (i, text) in enumerate(zip(batch, texts, strict=True)):
+            matches, of_text = content.matches[i], real[row]
+            table.add(i, text, matches, self.words, offsets[row][of_text][:, 1], values[:, row][:, of_text])
+            masks = group_masks(sums.names, text, matches, offsets[row], of_text, attended[row])
+            sums.add_groups(i, values[:, row], masks, attended[row])
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ScoreTexts:
+    """The work on a shard of texts of which logits, or what else is read of a forward pass, are kept."""
+
+    read: Read = logits
+
+    @property
+    def digest(self) -> str:
+        """Of what is read."""
+        return digest("logits of texts", self.read.__qualname__)
+
+    def do(self, explainer: TextExplainer, content: Texts) -> Part:
+        """What was read, by text."""
+        import torch
+
+        found = list[FloatArray]()
+
+        def add(batch: list[int], read: Batch) -> None:
+            with torch.inference_mode():
+                found.append(self.read(explainer.model(**read[0]).logits).astype(float))
+
+        for batch, read in content.batches(explainer):
+            content.each(explainer, batch, read, add)
+        return {f"{ROW}read": np.concatenate(found)}
+
+
 def explain_texts(
-    explainer: TextExplainer,
+    engine: Engine,
     texts: Sequence[str],
     matches: Sequence[Sequence[Match]],
     declared: Mapping[tuple[str, str], Sequence[str]],
@@ -61,35 +173,55 @@ def explain_texts(
 
     `declared` maps (attribute, group) to its terms; `advance(n)` is called after n more explanations.
     """
-    lengths = _lengths(explainer, texts)
+    explainer: TextExplainer = engine.explainer
     names = (*(f"{a}.{g}" for a, g in declared), SPECIAL, PUNCTUATION)
-    sums = Sums(explainer, names, len(texts))
-    with tempfile.TemporaryFile() as spool:
-        table = WordSums(explainer.names, len(texts), spool)
-        for batch in _batches(np.minimum(lengths, explainer.reader.max_length), batch_tokens):
-            target = explainer.target if targets is None else targets_of(targets[batch])
-            _add(sums, table, explainer, batch, [texts[i] for i in batch], [matches[i] for i in batch], words, target)
-            advance(len(batch) * len(explainer.names))
-        found = table.finish(declared, lambda types: _type_embeddings(explainer, types))
-    return ExplainedTexts(sums.finish(), found, lengths > explainer.reader.max_length)
+    parts = engine.parts(
+        ExplainTexts(names, words),
+        _shards(explainer, texts, matches, batch_tokens=batch_tokens, targets=targets),
+        lambda n: advance(n * len(explainer.names)),
+    )
+    columns = gathered(parts, len(texts))
+    return ExplainedTexts(
+        explained(parts, columns, explainer.names, names),
+        word_table(
+            parts, columns[AVERAGE], explainer.names, declared, lambda types: _type_embeddings(explainer, types)
+        ),
+        columns["length"] > explainer.reader.max_length,
+    )
 
 
-def _add(
-    sums: Sums, table: WordSums, explainer: TextExplainer, batch: list[int], texts: Sequence[str],
-    matches: Sequence[Sequence[Match]], words: Words, target: Any,
-) -> None:  # fmt: skip
-    """Explain one batch for `target` and add it up."""
-    inputs, offsets, real = encode(explainer, texts)
-    tokens = words_of(explainer, texts, offsets, real)
-    found = attribute(explainer.model, inputs, target, list(explainer.composites.values()), tokens)
-    values = np.stack([f.values.float().cpu().numpy().astype(float) for f in found])
-    sums.add_batch(batch, found)
-    attended = inputs["attention_mask"].cpu().numpy() == 1
-    for row, (i, text) in enumerate(zip(batch, texts, strict=True)):
-        table.add(i, text, matches[row], words, offsets[row][real[row]][:, 1], values[:, row][:, real[row]])
-        masks = group_masks(sums.names, text, matches[row], offsets[row], real[row], attended[row])
-        sums.add_groups(i, values[:, row], masks, attended[row])
-    table.end_batch()
+def _shards(
+    explainer: TextExplainer, texts: Sequence[str], matches: Sequence[Sequence[Match]] = (), *, batch_tokens: int,
+    targets: IntArray | None = None,
+) -> Iterator[Shard[Texts]]:  # fmt: skip
+    """Runs of batches of about `SHARD_TOKENS` tokens, in the order of the batches, made as they are asked for."""
+    for start in range(0, len(texts), WINDOW):
+        lengths = _lengths(explainer, texts[start : start + WINDOW])
+        seen = np.minimum(lengths, explainer.reader.max_length)
+        for batches in _runs(seen, batch_tokens):
+            local = np.concatenate(batches)
+            rows = start + local
+            content = Texts(
+                texts=tuple(texts[i] for i in rows.tolist()),
+                sizes=tuple(map(len, batches)),
+                lengths=lengths[local],
+                matches=tuple(tuple(matches[i]) for i in rows.tolist()) if len(matches) else (),
+                targets=None if targets is None else targets[rows],
+            )
+            yield Shard(rows, content, content.digest)
+
+
+def _runs(lengths: IntArray, batch_tokens: int) -> Iterator[list[list[int]]]:
+    """Batches that make a shard, so many that their tokens with padding reach `SHARD_TOKENS`."""
+    run, tokens = list[list[int]](), 0
+    for batch in _batches(lengths, batch_tokens):
+        run.append(batch)
+        tokens += len(batch) * int(lengths[batch[0]])
+        if tokens >= SHARD_TOKENS:
+            yield run
+            run, tokens = [], 0
+    if run:
+        yield run
 
 
 def group_masks(
@@ -108,9 +240,7 @@ def group_masks(
     return masks
 
 
-def encode(
-    explainer: TextExplainer, texts: Sequence[str]
-) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[np.bool_]]:
+def encode(explainer: TextExplainer, texts: Sequence[str]) -> Batch:
     """Model inputs, character offsets `[batch, tokens, 2]` and a mask of text tokens (neither special nor padding)."""
     encoded = explainer.reader.tokenizer(
         list(texts),
@@ -138,21 +268,13 @@ def words_of(
 
 
 def score_texts(
-    explainer: TextExplainer, texts: Sequence[str], *, batch_tokens: int, advance: Advance = lambda n: None,
-    read: Read = logits,
-) -> FloatArray:  # fmt: skip
+    engine: Engine, texts: Sequence[str], *, batch_tokens: int, advance: Advance = lambda n: None, read: Read = logits
+) -> FloatArray:
     """Logits `[texts, classes]`, or what else is read of each forward pass, in length-sorted batches."""
-    import torch
-
-    found: list[FloatArray] = [np.zeros(0)] * len(texts)
-    for batch in _batches(np.minimum(_lengths(explainer, texts), explainer.reader.max_length), batch_tokens):
-        inputs, _, _ = encode(explainer, [texts[i] for i in batch])
-        with torch.inference_mode():
-            values = read(explainer.model(**inputs).logits)
-        for i, row in zip(batch, values, strict=True):
-            found[i] = row.astype(float)
-        advance(len(batch))
-    return np.stack(found) if found else np.zeros((0, int(explainer.model.config.num_labels or 1)))
+    if not len(texts):
+        return np.zeros((0, int(engine.explainer.model.config.num_labels or 1)))
+    parts = engine.parts(ScoreTexts(read), _shards(engine.explainer, texts, batch_tokens=batch_tokens), advance)
+    return gathered(parts, len(texts))["read"]
 
 
 def token_relevance(

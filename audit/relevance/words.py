@@ -1,55 +1,28 @@
-"""The word table of a run: relevance of every word type in every text, spooled to disk while batches come in."""
+"""The word table of a run: relevance of every word type in every text, a part a shard, put together in two passes over the parts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Any, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.parts import ROW, Parts, packed, unpacked
 from audit.tables import FloatArray, IntArray, Match, WordTable
 
 Words = Callable[[str], Sequence[tuple[int, int, str]]]
-MIN_TYPE_EXAMPLES = 5
+MIN_TYPE_EXAMPLES: Final = 5
+VOCABULARY: Final = "words.types"
+AVERAGE: Final = "average"  # mean |R| a word, by example and composite
 
 
 @final
-class _Rows:
-    """Rows of the word table, spooled to a temporary file: small arrays kept between tensors would fragment the heap."""
-
-    def __init__(self, composites: int, spool: IO[bytes]) -> None:
-        measures = [("relevance", np.float32, (composites,)), ("magnitude", np.float32, (composites,))]
-        self.dtype = np.dtype([("example", np.int32), ("type", np.int32), ("count", np.int32), *measures])
-        self.spool = spool
-
-    def unite(self, example: IntArray, kind: IntArray, values: FloatArray) -> None:
-        """Add the occurrences of one batch, `values` `[composites, occurrences]`, as a row per (example, type).
-
-        An example lies in one batch only, so no later row has the same key.
-        """
-        keys = (example.astype(np.int64) << 32) | kind
-        unique, inverse, count = np.unique(keys, return_inverse=True, return_counts=True)
-        rows = np.empty(len(unique), dtype=self.dtype)
-        rows["example"], rows["type"], rows["count"] = unique >> 32, unique & 0xFFFFFFFF, count
-        for i, part in enumerate(values):
-            rows["relevance"][:, i] = np.bincount(inverse, part, len(unique)) / count
-            rows["magnitude"][:, i] = np.bincount(inverse, np.abs(part), len(unique)) / count
-        rows.tofile(self.spool)
-
-    def read(self) -> NDArray[Any]:
-        """Every row, ordered by example and type."""
-        self.spool.seek(0)
-        rows = np.fromfile(self.spool, dtype=self.dtype)
-        return rows[np.lexsort((rows["type"], rows["example"]))]
-
-
 class WordSums:
-    """Not frozen: it is the stage's accumulator, and lives inside one call of it only."""
+    """Not frozen: it accumulates the `n` texts of a shard, and lives inside the work on it only."""
 
-    def __init__(self, composites: Sequence[str], n: int, spool: IO[bytes]) -> None:
+    def __init__(self, composites: int, n: int) -> None:
         self.vocabulary: dict[str, int] = {}
-        self.rows = _Rows(len(composites), spool)
         self.pending: list[tuple[IntArray, IntArray, FloatArray]] = []
-        self.average = {c: np.full(n, np.nan) for c in composites}
+        self.average = np.full((n, composites), np.nan)
 
     def add(
         self, i: int, text: str, matches: Sequence[Match], words: Words, ends: IntArray, values: FloatArray
@@ -65,45 +38,88 @@ class WordSums:
         relevance = (sums[:, high] - sums[:, low])[:, seen]
         ids = [self.vocabulary.setdefault(u[2], len(self.vocabulary)) for u, s in zip(units, seen, strict=True) if s]
         self.pending.append((np.full(len(ids), i), np.array(ids), relevance))
-        for average, row in zip(self.average.values(), relevance, strict=True):
-            average[i] = np.abs(row).mean()
+        self.average[i] = np.abs(relevance).mean(axis=1)
 
-    def end_batch(self) -> None:
-        """Spool what was added since the last call."""
-        if self.pending:
-            example, kind, relevance = (np.concatenate(part, axis=-1) for part in zip(*self.pending, strict=True))
-            self.rows.unite(example, kind, relevance)
-            self.pending.clear()
+    def part(self) -> dict[str, NDArray[Any]]:
+        """A row per example and type: how often it occurs there, and its mean relevance and |R| `[composites]`."""
+        composites = self.average.shape[1]
+        none = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((composites, 0)))
+        example, kind, values = (np.concatenate(part, axis=-1) for part in zip(*(self.pending or [none]), strict=True))
+        unique, inverse, count = np.unique((example << 32) | kind, return_inverse=True, return_counts=True)
+        relevance, magnitude = (np.empty((len(unique), composites), np.float32) for _ in range(2))
+        for c, row in enumerate(values):
+            relevance[:, c] = np.bincount(inverse, row, len(unique)) / count
+            magnitude[:, c] = np.bincount(inverse, np.abs(row), len(unique)) / count
+        return {
+            f"{ROW}{AVERAGE}": self.average,
+            VOCABULARY: packed(list(self.vocabulary)),
+            "words.example": (unique >> 32).astype(np.int32),
+            "words.type": (unique & 0xFFFFFFFF).astype(np.int32),
+            "words.count": count.astype(np.int32),
+            "words.relevance": relevance,
+            "words.magnitude": magnitude,
+        }
 
-    def finish(
-        self, declared: Mapping[tuple[str, str], Sequence[str]], embed: Callable[[Sequence[str]], FloatArray]
-    ) -> WordTable:
-        """The table of declared types and of those in `MIN_TYPE_EXAMPLES` texts; `embed` gives `[types, d]`."""
-        rows = self.rows.read()
-        spread = {term for terms in declared.values() for term in terms}
-        frequency = np.bincount(rows["type"], minlength=len(self.vocabulary))
-        names = list(self.vocabulary)
-        kept_types = np.array(
-            [f >= MIN_TYPE_EXAMPLES or n in spread for n, f in zip(names, frequency, strict=True)], dtype=bool
-        )
-        rows = rows[kept_types[rows["type"]]]
-        position = np.cumsum(kept_types) - 1
-        types = tuple(n for n, k in zip(names, kept_types, strict=True) if k)
-        where = {name: i for i, name in enumerate(types)}
-        return WordTable(
-            example=rows["example"].copy(),
-            type=position[rows["type"]].astype(np.int32),
-            count=rows["count"].copy(),
-            relevance={c: rows["relevance"][:, i].copy() for i, c in enumerate(self.average)},
-            magnitude={c: rows["magnitude"][:, i].copy() for i, c in enumerate(self.average)},
-            average=self.average,
-            types=types,
-            embedding=embed(types),
-            groups={
-                key: np.array([where[t] for t in terms if t in where], dtype=np.int64)
-                for key, terms in declared.items()
-            },
-        )
+
+def word_table(
+    parts: Parts,
+    average: FloatArray,
+    composites: Sequence[str],
+    declared: Mapping[tuple[str, str], Sequence[str]],
+    embed: Callable[[Sequence[str]], FloatArray],
+) -> WordTable:
+    """The table of declared types and of those in `MIN_TYPE_EXAMPLES` texts, by example and type.
+
+    `average` `[examples, composites]` was gathered; `embed` gives `[types, d]`.
+    """
+    names, frequency = _frequencies(parts)
+    spread = {term for terms in declared.values() for term in terms}
+    kept = (frequency >= MIN_TYPE_EXAMPLES) | np.array([name in spread for name in names], dtype=np.bool_)
+    position = np.where(kept, np.cumsum(kept) - 1, -1)
+    types = tuple(name for name, k in zip(names, kept, strict=True) if k)
+    columns = _rows(parts, dict(zip(names, position.tolist(), strict=True)), int(frequency[kept].sum()))
+    where = {name: i for i, name in enumerate(types)}
+    return WordTable(
+        example=columns["example"],
+        type=columns["type"],
+        count=columns["count"],
+        relevance={c: columns["relevance"][i] for i, c in enumerate(composites)},
+        magnitude={c: columns["magnitude"][i] for i, c in enumerate(composites)},
+        average={c: average[:, i].copy() for i, c in enumerate(composites)},
+        types=types,
+        embedding=embed(types),
+        groups={
+            key: np.array([where[t] for t in terms if t in where], dtype=np.int64) for key, terms in declared.items()
+        },
+    )
+
+
+def _frequencies(parts: Parts) -> tuple[list[str], IntArray]:
+    """Every type in the order in which parts name them, and in how many texts it is."""
+    found: dict[str, int] = {}
+    for _, part in parts:
+        names = unpacked(part[VOCABULARY])
+        for name, n in zip(names, np.bincount(part["words.type"], minlength=len(names)).tolist(), strict=True):
+            found[name] = found.get(name, 0) + n
+    return list(found), np.array(list(found.values()), dtype=np.int64)
+
+
+def _rows(parts: Parts, position: Mapping[str, int], n: int) -> dict[str, NDArray[Any]]:
+    """The `n` rows of the types that have a position, ordered by example and type; values are `[composites, n]`."""
+    columns: dict[str, NDArray[Any]] = {name: np.empty(n, np.int32) for name in ("example", "type", "count")}
+    at = 0
+    for rows, part in parts:
+        kinds = np.array([position[name] for name in unpacked(part[VOCABULARY])], dtype=np.int64)[part["words.type"]]
+        known = kinds >= 0
+        here = slice(at, at + int(known.sum()))
+        columns["example"][here] = rows[part["words.example"][known]]
+        columns["type"][here], columns["count"][here] = kinds[known], part["words.count"][known]
+        for name in ("relevance", "magnitude"):
+            values = part[f"words.{name}"]
+            columns.setdefault(name, np.empty((values.shape[1], n), np.float32))[:, here] = values[known].T
+        at = here.stop
+    order = np.lexsort((columns["type"], columns["example"]))
+    return {name: values[..., order] for name, values in columns.items()}
 
 
 def _units(words: Sequence[tuple[int, int, str]], matches: Sequence[Match]) -> list[tuple[int, int, str]]:

@@ -12,9 +12,12 @@ from audit.report.look import variables
 from audit.report.publication import Publication
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jinja2 import Environment
 
     from audit.report.figures import Figure
+    from audit.report.history_page import Told
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 MOST_TEXT, MOST_LINE, MOST_FILE = 10_000, 1_000, 100_000  # characters
@@ -96,6 +99,22 @@ def debug_html(record: AuditRecord) -> bytes:
         contrast_maps=debugging.contrast_maps(record), strategy_maps=debugging.strategy_maps(record),
         reliability=debugging.reliability(record),
         cards=debugging.cards(record),
+    )  # fmt: skip
+    return document.encode("utf-8")
+
+
+def history_html(histories: "Sequence[Told]") -> bytes:
+    """The page of `lrp-audit history`: offline, without JavaScript, text from data escaped."""
+    from markupsafe import Markup
+
+    from audit.report import history, text, wording
+    from audit.report.history_page import NEWEST, sections
+
+    css, shown = _style(), sections(histories)
+    document = _environment().get_template("history.html.j2").render(
+        sections=shown, history=history, text=text, wording=wording, css=Markup(css), csp=_policy(css), newest=NEWEST,
+        total=sum(len(each.told.steps) for each in shown),
+        title=shown[0].told.name if len(shown) == 1 else "All audits",
     )  # fmt: skip
     return document.encode("utf-8")
 

@@ -25,6 +25,7 @@ ASIDE: Final[Mapping[str, str]] = MappingProxyType({
     "seconds": "times",
     "protocol_sha256": "what went in",
     "protocol_changed": "what other runs lay beside it",
+    "identity": "what went in",
     "config": "what is run again",
     "provenance": "what went in, and the command",
     "data.path": "what went in",

@@ -1,8 +1,7 @@
 """The run folder: a record, and nothing half-written that looks complete."""
 
-import contextlib
 import json
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,6 @@ from audit.files import write_atomically
 from audit.records import SCHEMA_VERSION, AuditRecord
 from audit.store.manifest import CURE, MANIFEST, RECORD, SIGNATURE, altered, refusal, write_manifest
 from audit.tables import FloatArray
-
-
-def new_run_folder(output: Path, name: str, run_id: str) -> Path:
-    """Make `output/name/run_id`, with a number behind it if it exists; raises `OutputError` when it cannot be written."""
-    parent = output / name
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
-            folder = parent / f"{run_id}{suffix}"
-            with contextlib.suppress(FileExistsError):  # asked by making it, as two runs may start at once
-                folder.mkdir()
-                return folder
-    except (OSError, ValueError) as error:
-        cure = "give a folder that you may write with --output"
-        what = error.strerror if isinstance(error, OSError) else error
-        raise OutputError(f"{parent}: the run folder cannot be made ({what}); {cure}") from None
-    raise OutputError(f"{parent}: a thousand runs start with {run_id}; give another folder with --output")
 
 
 def write_record(folder: Path, record: AuditRecord) -> None:
@@ -82,17 +64,6 @@ def read_record(run: Path) -> AuditRecord:
         ) from None
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise OutputError(f"{path}: is not a valid record ({error}); check it with lrp-audit verify") from None
-
-
-def finished_runs(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """Records, as plain JSON and the newest first, of the finished runs in `output/name`; what is hidden, or cannot be read, is passed over."""
-    visible = [each for each in folder.iterdir() if not each.name.startswith(".")] if folder.is_dir() else []
-    for run in sorted(visible, reverse=True):
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            if (run / MANIFEST).is_file():
-                document = json.loads((run / RECORD).read_text(encoding="utf-8"))
-                if isinstance(document, dict):
-                    yield document
 
 
 def verify(folder: str | Path, key: str | Path | None = None) -> list[str]:

@@ -1,9 +1,10 @@
-"""`summary.json` of a run, and the summaries of all runs below a folder; reading 5,000 of them takes about a second."""
+"""`summary.json` of a run, and the summaries of the runs below a folder; the first line of the file is all but its findings, so that what
+came before the newest runs need not be read whole."""
 
 import gc
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,9 @@ from audit.errors import OutputError
 from audit.files import write_atomically
 from audit.records import SUMMARY_VERSION, AuditRecord, DataSummary, Finding, GatedFinding, RunSummary
 from audit.store.manifest import CURE, MANIFEST, RECORD
-from audit.store.runs import read_record
 
 SUMMARY: Final = "summary.json"
+SEAM: Final = b",\n"  # between the line of all but the findings and these
 MOST: Final = 20_000_000  # bytes of a summary that is read
 
 
@@ -45,6 +46,7 @@ def summary(record: AuditRecord) -> RunSummary:
         exit_code=record.exit_code,
         protocol_sha256=record.protocol_sha256,
         protocol_changed=record.protocol_changed,
+        identity=record.identity,
         alpha=alpha if isinstance(alpha, float) else None,
         looks=looks if isinstance(looks, int) else 1,
         data=DataSummary(
@@ -65,31 +67,50 @@ def summary(record: AuditRecord) -> RunSummary:
 
 
 def write_summary(folder: Path, record: AuditRecord) -> None:
+    """`summary.json` of a run."""
+    write_document(folder, summary(record))
+
+
+def write_document(folder: Path, document: RunSummary) -> None:
     """`summary.json`, a line of it a finding."""
-    document = summary(record)
     rows = ",\n".join(each.model_dump_json() for each in document.findings)
     head = document.model_dump_json(exclude={"findings"})
-    content = f'{head[:-1]},\n"findings":[\n{rows}\n]}}\n'
-    write_atomically(folder / SUMMARY, content.encode("utf-8", "replace"), cure=CURE)
+    content = head[:-1].encode() + SEAM + f'"findings":[\n{rows}\n]}}\n'.encode()
+    write_atomically(folder / SUMMARY, content, cure=CURE)
 
 
 def read_summaries(
-    folder: Path, *, published: Callable[[AuditRecord], AuditRecord] = lambda record: record
+    folder: Path, *, last: int | None = None, published: Callable[[AuditRecord], AuditRecord] = lambda record: record
 ) -> Summaries:
     """Of every folder in `folder` that is no hidden one and holds no runs itself; files are read as they are (see `verify`).
 
-    `published`: what is summed up of the record of a run that has no summary yet.
+    `last`: so many of the newest runs have their findings; None: all have. `published`: what is summed up of the record of a run that
+    has no summary yet.
     """
     found, broken = dict[str, RunSummary](), dict[str, str]()
-    with _uncollected():
-        for name in _folders(folder):
+
+    def read(names: Iterable[str], kept: Callable[[Path], RunSummary | None]) -> None:
+        for name in names:
             try:
-                found[name] = _read(folder / name, published)
+                found[name] = kept(folder / name) or _whole(folder / name, published)
             except OutputError as error:
+                found.pop(name, None)
                 if is_run(folder / name) or not holds_runs(folder / name):
                     broken[name] = str(error)
-    order = sorted(found, key=lambda name: (found[name].started, len(name), name))
-    return Summaries({name: found[name] for name in order}, dict(sorted(broken.items())))
+
+    with _uncollected():
+        read(_folders(folder), _head if last else lambda _: None)
+        whole = set[str]()
+        while last and (
+            newest := set(_order(found)[-last:]) - whole
+        ):  # again where one of them turned out to be broken
+            read(newest, lambda _: None)
+            whole |= newest
+    return Summaries({name: found[name] for name in _order(found)}, dict(sorted(broken.items())))
+
+
+def _order(found: Mapping[str, RunSummary]) -> list[str]:
+    return sorted(found, key=lambda name: (found[name].started, len(name), name))
 
 
 def histories(folder: Path) -> dict[str, Path]:
@@ -114,6 +135,12 @@ def is_run(folder: Path) -> bool:
 def holds_runs(folder: Path) -> bool:
     """Whether run folders lie in it, and it is none itself."""
     return not is_run(folder) and any(is_run(folder / name) for name in _folders(folder))
+
+
+def refuse_inside_run(path: Path) -> None:
+    """OutputError where a file at `path` would lie in a run, which stays as it was written."""
+    if any((each / MANIFEST).exists() and (each / RECORD).exists() for each in path.resolve().parents):
+        raise OutputError(f"{path}: lies in a run, which stays as it was written; give a file outside of it")
 
 
 def _gated(finding: Finding) -> GatedFinding:
@@ -145,16 +172,27 @@ def _folders(folder: Path) -> list[str]:
         raise OutputError(f"{folder}: cannot be read ({error.strerror})") from None
 
 
-def _read(run: Path, published: Callable[[AuditRecord], AuditRecord]) -> RunSummary:
+def _head(run: Path) -> RunSummary | None:
+    """All but the findings of a finished run; None where that cannot be told from the first line."""
+    try:
+        with (run / SUMMARY).open("rb") as file:
+            line = file.readline(MOST)
+        read = RunSummary.model_validate_json(line[: -len(SEAM)] + b',"findings":[]}') if line.endswith(SEAM) else None
+        return _known(read) if read and (run / MANIFEST).is_file() else None
+    except (OSError, ValidationError):
+        return None
+
+
+def _whole(run: Path, published: Callable[[AuditRecord], AuditRecord]) -> RunSummary:
     """The summary of a finished run; raises `OutputError`."""
     if not (run / MANIFEST).is_file():
         raise OutputError(f"has no {MANIFEST}, so the run did not finish")
-    path = run / SUMMARY
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST)
-        return _known(RunSummary.model_validate_json(content))
+        with (run / SUMMARY).open("rb") as file:
+            return _known(RunSummary.model_validate_json(file.read(MOST)))
     except FileNotFoundError:
+        from audit.store.runs import read_record
+
         return summary(published(read_record(run)))
     except ValidationError as error:
         raise OutputError(f"{SUMMARY} is not valid ({error.errors(include_url=False)[0]['msg']})") from None

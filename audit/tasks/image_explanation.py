@@ -70,11 +70,18 @@ def _row(loaded: LoadedConfig, drawing: Regions, model: ImageModel, given: str) 
 def load_explainer(loaded: LoadedConfig) -> tuple[ImageModel, Explainer[Preprocessing]]:
     """The model and what explains it; a z-box without bounds gets those of the preprocessing."""
     config = loaded.config
-    model = load_image_model(config.model, resolve_model(loaded), loaded.folder, config.target.favour)
+    model = load_image_model(
+        config.model, resolve_model(loaded), loaded.folder, config.target.favour, device=config.engine.device
+    )
     favour, against = contrast(loaded, model.classes)
     low, high = model.preprocessing.bounds
     chosen = composites(loaded, {"epsilon_gamma_box": {"low": list(low), "high": list(high)}})
     return model, Explainer(model.model, model.preprocessing, favour, against, chosen, witnesses(loaded))
+
+
+def load_image_explainer(loaded: LoadedConfig) -> Explainer[Preprocessing]:
+    """What explains, for a worker."""
+    return load_explainer(loaded)[1]
 
 
 def look(row: ImageRow, steps: Preprocessing) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

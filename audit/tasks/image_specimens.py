@@ -13,7 +13,8 @@ from audit.data.infill import hiding
 from audit.models.twins import reinitialised
 from audit.relevance.explainer import Explainer, contrast_logit
 from audit.relevance.grid import cells
-from audit.relevance.images import on_device, pixel_relevance
+from audit.relevance.images import pixel_relevance
+from audit.relevance.photographs import on_device
 from audit.relevance.scoring import score_images
 from audit.tables import FloatArray, IntArray
 

@@ -13,29 +13,21 @@ from audit.checks.hiding import Hidden, effect_table, generators
 from audit.checks.validity import forward_passes, measure, sampled
 from audit.config import Config, Preprocessing
 from audit.data.examples import Examples
-from audit.data.geometry import map_pixels, normalise
 from audit.data.image_files import image_size
-from audit.data.images import ImageRow, load_images, read_image, unchanged
-from audit.data.masks import collect_masks, drawn, shift_of, varied
+from audit.data.images import ImageRow, load_images, unchanged
+from audit.data.masks import collect_masks, drawn, varied
 from audit.data.regions import Regions, build_regions
 from audit.loading import LoadedConfig
 from audit.models.image_models import ImageModel
 from audit.models.twins import reinitialised
+from audit.parts import Advance, Engine, Here
 from audit.progress import progress, timed
-from audit.relevance import images as stage
+from audit.relevance import photographs as stage
 from audit.relevance.concepts import by_channel
-from audit.relevance.explainer import Advance, Explainer, contrast_logit
-from audit.relevance.images import (
-    ExplainedImages,
-    Photographs,
-    Twins,
-    Work,
-    explain_images,
-    explain_pairs,
-    explain_sample,
-    on_device,
-    pixel_relevance,
-)
+from audit.relevance.explainer import Explainer, contrast_logit
+from audit.relevance.images import ExplainedImages, explain_images, explain_pairs, explain_sample, pixel_relevance
+from audit.relevance.photographs import Photographs, Work, on_device
+from audit.relevance.reference import Twins
 from audit.relevance.representations import last_layers
 from audit.relevance.scoring import score_images
 from audit.relevance.sums import Explained
@@ -49,9 +41,10 @@ from audit.tasks.image_cells import located
 from audit.tasks.image_effects import count_hidden, hidden_photographs
 from audit.tasks.image_exhibits import exhibits
 from audit.tasks.image_explanation import load_explainer, look
+from audit.tasks.image_inputs import ModelInputs
 from audit.tasks.image_specimens import FILLS, ImageSpecimens
 from audit.tasks.region_records import mean_maps, region_records
-from audit.tasks.resolving import data_block, resolve_data
+from audit.tasks.resolving import batch_size, data_block, resolve_data
 from audit.tasks.task import Gallery, Shown
 
 TWIN_SEED, SWAP_SEED, SHIFT_SEED = 1, 2, 3
@@ -78,6 +71,11 @@ class ImageTask:
     def config(self) -> Config:
         """The resolved config."""
         return self.loaded.config
+
+    @property
+    def batch_images(self) -> int:
+        """Most photographs of a batch."""
+        return batch_size(self.config.engine, self.model.model, "image")
 
     @property
     def explanations(self) -> int:
@@ -142,18 +140,15 @@ class ImageTask:
         """Without shifts."""
         return Photographs(self.pixels, self.masks)
 
-    def pixels(self, rows: IntArray, shifts: IntArray | None = None) -> NDArray[np.float32]:
-        """The model's inputs `[k, channels, H, W]` of some rows; DataError if a file is not what it was when it was checked."""
-        steps, seen = self.model.preprocessing, []
-        for i in rows.tolist():
-            with unchanged(self.data.payload[i]):
-                seen.append(map_pixels(read_image(self.data.payload[i].path), steps, shift_of(shifts, i)))
-        return normalise(np.stack(seen), steps)
+    @property
+    def pixels(self) -> ModelInputs:
+        """The model's inputs, without shifts."""
+        return ModelInputs(self.data.payload, self.model.preprocessing)
 
     @property
     def batch(self) -> int:
-        """As declared."""
-        return self.config.model.batch_images
+        """All of a batch."""
+        return self.batch_images
 
     def load(self, rows: IntArray) -> NDArray[np.float32]:
         """Without shifts."""
@@ -161,29 +156,27 @@ class ImageTask:
 
     def sample(self, chosen: Sequence[int]) -> Explained:
         """Relevance of the chosen photographs, without references."""
-        size, none = self.config.model.batch_images, np.full(self.masks.area.shape, -1)
+        size, none = self.batch_images, np.full(self.masks.area.shape, -1)
         regions = stage.Regions(self.drawing.names, self.masks.aligned, none, none)
-        return explain_sample(self.explainer, self.photographs, regions, np.array(chosen), batch_images=size)
+        return explain_sample(Here(self.explainer), self.photographs, regions, np.array(chosen), batch_images=size)
 
-    def explain(self, advance: Advance = lambda n: None) -> ExplainedImages:
+    def explain(self, engine: Engine | None = None, advance: Advance = lambda n: None) -> ExplainedImages:
         """Relevance of all photographs with every reference."""
         plain, tolerance = self.photographs, self.config.statistics.mask_tolerance
-        shifted = None if self.shifted is None else Photographs(partial(self.pixels, shifts=self.shifts), self.shifted)
+        load = replace(self.pixels, shifts=self.shifts)
+        shifted = None if self.shifted is None else Photographs(load, self.shifted, kind="shifted")
         rng = np.random.default_rng([self.config.seed, TWIN_SEED])
         rows = np.sort(rng.permutation(len(self.data))[: self._sample_size])
         return explain_images(
-            self.explainer,
+            engine or Here(self.explainer),
             replace(plain, varied=varied(plain.masks, tolerance)),
             shifted and replace(shifted, varied=varied(shifted.masks, tolerance)),
             self._regions(),
-            Twins(self._twin, self.config.statistics.twins, rows, self.config.seed),
+            Twins(reinitialised, self.config.statistics.twins, rows, self.config.seed),
             frame=self._frame(),
             jitter=self.config.statistics.jitter,
-            work=Work(self.config.model.batch_images, advance),
+            work=Work(self.batch_images, advance, self.pixels.names),
         )
-
-    def _twin(self, seed: int, batches: Any) -> Any:
-        return reinitialised(self.explainer.model, seed, batches)
 
     def _regions(self) -> stage.Regions:
         """Whose masks are swapped: those of one class and about one size; of equal masks none."""
@@ -210,7 +203,7 @@ class ImageTask:
         }
         return Frame(groups, self.data.cluster)
 
-    def evidence(self, explained: ExplainedImages, examples: ExampleTable) -> Evidence:
+    def evidence(self, explained: ExplainedImages, examples: ExampleTable, engine: Engine | None = None) -> Evidence:
         """Regions with their references, and what hiding them does."""
         with timed(self.seconds, "interventions"):
             effects = self._effects(explained.common.scores)
@@ -251,7 +244,7 @@ class ImageTask:
         return first
 
     def _effects(self, scores: FloatArray) -> EffectTable | None:
-        most, size, names = self.config.checks.examples, self.config.model.batch_images, self.drawing.names[:-1]
+        most, size, names = self.config.checks.examples, self.batch_images, self.drawing.names[:-1]
         if not most:
             return None
         hidden: list[Hidden] = []
@@ -270,7 +263,7 @@ class ImageTask:
     def validity(self, scores: FloatArray, advance: Advance = lambda n: None) -> ValidityTable:
         """What asking the explanation itself gives on a sample of photographs."""
         rows = sampled(len(self.data), self.config)
-        specimens = ImageSpecimens(self.explainer, rows, self.pixels(rows), self.config.model.batch_images)
+        specimens = ImageSpecimens(self.explainer, rows, self.pixels(rows), self.batch_images)
         margin = contrast_logit(self.explainer, scores[rows])
         return measure(specimens, margin, seed=self.config.seed, advance=advance)
 
@@ -295,11 +288,11 @@ class ImageTask:
         """Of the network's last two linear layers."""
         with last_layers(self.explainer.model) as read:
             inputs = (self.pixels(np.array([i]))[0] for i in rows.tolist())
-            return score_images(self.explainer, inputs, size=self.config.model.batch_images, read=read)
+            return score_images(self.explainer, inputs, size=self.batch_images, read=read)
 
     def concepts(self, rows: IntArray, layers: Sequence[str]) -> dict[str, FloatArray]:
         """Of each region."""
-        size = self.config.model.batch_images
+        size = self.batch_images
         parts = [rows[start : start + size] for start in range(0, len(rows), size)]
         batches = (
             (on_device(self.explainer, self.pixels(part)), np.stack([drawn(self.masks, i) for i in part.tolist()]))
@@ -309,7 +302,7 @@ class ImageTask:
 
     def maps(self, rows: IntArray) -> tuple[Any, FloatArray]:
         """By the first composite."""
-        seen, found, size = [], [], self.config.model.batch_images
+        seen, found, size = [], [], self.batch_images
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             seen += [look(self.data.payload[i], self.model.preprocessing)[1] for i in part.tolist()]
@@ -319,7 +312,7 @@ class ImageTask:
     def pairs(self, rows: IntArray, targets: IntArray, scale: float) -> Signals:
         """By cells, each over sum |R|, which needs no scale."""
         first = replace(self.explainer, composites=dict(list(self.explainer.composites.items())[:1]))
-        size = self.config.model.batch_images
+        size = self.batch_images
         signals = of_cells(explain_pairs(first, self.photographs, rows, targets, batch_images=size))
         usable = np.zeros(len(self.data), dtype=np.bool_)
         usable[rows] = signals.usable

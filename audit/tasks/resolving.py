@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
-from audit.config import BUILTIN, LRP, Data
+from audit.config import BUILTIN, LRP, Data, Engine
 from audit.errors import ConfigError, DataError, did_you_mean
 from audit.loading import LoadedConfig
 from audit.models.builtin import builtin_data, builtin_model
 from audit.models.own_module import own_function
+from audit.questions import Task
 from audit.relevance.explainer import composite_name, make_composite
 from audit.relevance.methods import METHODS, make_method, own_method
+
+BATCH: Final[Mapping[Task, int]] = MappingProxyType({"text": 2048, "image": 32})
 
 
 def resolve_model(loaded: LoadedConfig) -> str:
@@ -40,6 +44,14 @@ def data_block(loaded: LoadedConfig) -> Data:
     """The block `data` with the file of ids where it is."""
     data = loaded.config.data
     return data if data.ids is None else data.model_copy(update={"ids": str((loaded.folder / data.ids).absolute())})
+
+
+def batch_size(engine: Engine, model: Any, task: Task) -> int:
+    """Most tokens, with padding, or photographs in one batch: as asked, or by rule.
+
+    The clock has no say, for what is in a batch decides the last bits of floats.
+    """
+    return BATCH[task] if engine.batch_size == "auto" else engine.batch_size
 
 
 def composites(loaded: LoadedConfig, known: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from rich.table import Table
 
 from audit.data.examples import Examples
 from audit.loading import LoadedConfig
+from audit.parts import Advance, Engine
 from audit.records import Exhibit, RegionShare, Token
-from audit.relevance.explainer import Advance, Condition, Explainer
+from audit.relevance.explainer import Condition, Explainer
 from audit.relevance.sums import Explained
 from audit.stats.cases import Evidence
 from audit.stats.signals import Signals
@@ -155,8 +156,8 @@ class Task(Protocol[E]):
         """Hash of the file that declares the terms of each attribute."""
         ...
 
-    def explain(self, advance: Advance = ...) -> E:
-        """Relevance of all examples, with what it is compared to."""
+    def explain(self, engine: Engine | None = None, advance: Advance = ...) -> E:
+        """Relevance of all examples, with what it is compared to; without an engine in this process."""
         ...
 
     def sample(self, chosen: Sequence[int]) -> Explained:
@@ -167,7 +168,7 @@ class Task(Protocol[E]):
         """What asking the explanation itself gives on a sample; `scores` `[examples, classes]` are the logits of all."""
         ...
 
-    def evidence(self, explained: E, examples: ExampleTable) -> Evidence:
+    def evidence(self, explained: E, examples: ExampleTable, engine: Engine | None = None) -> Evidence:
         """What the statistics are asked of, with this task's interventions and references."""
         ...
 

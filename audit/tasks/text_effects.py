@@ -11,9 +11,10 @@ from audit.checks.hiding import EVERYTHING, Hidden, effect_table
 from audit.checks.intervention import SwappedText, swap_effects
 from audit.data.lexicon_file import LexiconData
 from audit.data.terms import swap_terms, without, words
+from audit.parts import Advance, Engine
 from audit.progress import progress
-from audit.relevance.explainer import Advance, contrast_logit
-from audit.relevance.texts import TextExplainer, score_texts
+from audit.relevance.explainer import contrast_logit
+from audit.relevance.texts import score_texts
 from audit.tables import EffectTable, FeatureName, FloatArray, Match, SwapTable
 
 DELETED: Final = "deleted"
@@ -68,7 +69,7 @@ def swapped_texts(texts: Sequence[str], matches: Sequence[Sequence[Match]], lexi
 class Scorer:
     """What interventions do to texts whose logits are `scores` `[texts, classes]`; each distinct text is read once."""
 
-    explainer: TextExplainer
+    engine: Engine
     scores: FloatArray
     batch_tokens: int
 
@@ -91,10 +92,10 @@ class Scorer:
         return effect_table(names, hidden, after[rows], self.scores, contrast=self._contrast)
 
     def _read(self, texts: Sequence[str], *, advance: Advance) -> FloatArray:
-        return score_texts(self.explainer, texts, batch_tokens=self.batch_tokens, advance=advance)
+        return score_texts(self.engine, texts, batch_tokens=self.batch_tokens, advance=advance)
 
     def _contrast(self, logits: FloatArray) -> FloatArray:
-        return contrast_logit(self.explainer, logits)
+        return contrast_logit(self.engine.explainer, logits)
 
 
 def _held(matches: Sequence[Sequence[Match]]) -> dict[FeatureName, list[int]]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from audit.data.terms import words
+from audit.parts import Here
 from audit.records import Exhibit
 from audit.relevance.concepts import Batch, by_channel
 from audit.relevance.representations import last_layers
@@ -58,7 +59,7 @@ def concepts(
 def represent(explainer: TextExplainer, texts: Sequence[str], *, batch_tokens: int) -> FloatArray:
     """The model's own vectors `[texts, d]`."""
     with last_layers(explainer.model) as read:
-        return score_texts(explainer, texts, batch_tokens=batch_tokens, read=read)
+        return score_texts(Here(explainer), texts, batch_tokens=batch_tokens, read=read)
 
 
 def pairs(
@@ -67,6 +68,6 @@ def pairs(
     """Words of the texts `rows` `[m]`, each explained for its own pair of classes `targets` `[m, 2]`, over `scale`; others have none."""
     first = replace(explainer, composites=dict(list(explainer.composites.items())[:1]))
     chosen, none = [texts[i] for i in rows.tolist()], [()] * len(rows)
-    found = explain_texts(first, chosen, none, {}, words=words, batch_tokens=batch_tokens, targets=targets)
+    found = explain_texts(Here(first), chosen, none, {}, words=words, batch_tokens=batch_tokens, targets=targets)
     signals = of_words(found.words, len(rows), scale)
     return replace(signals, example=rows[signals.example], usable=np.ones(len(texts), dtype=np.bool_))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from audit.checks.flipping import Flipped, Maps
 from audit.data.terms import without, words
 from audit.models.twins import reinitialised, with_noisy_embeddings
+from audit.parts import Here
 from audit.relevance.explainer import contrast_logit
 from audit.relevance.texts import TextExplainer, score_texts, token_relevance
 from audit.tables import FloatArray, IntArray
@@ -58,7 +59,7 @@ class TextSpecimens:
     def contrast(self, hidden: Flipped, fill: str) -> FloatArray:
         """Contrast logit of each text with the marked words hidden."""
         shown = [_without(text, gone, self.tokens[fill]) for text, gone in zip(self.texts, hidden, strict=True)]
-        return contrast_logit(self.explainer, score_texts(self.explainer, shown, batch_tokens=self.batch_tokens))
+        return contrast_logit(self.explainer, score_texts(Here(self.explainer), shown, batch_tokens=self.batch_tokens))
 
     def part(self, places: IntArray) -> "TextSpecimens":
         """The texts at some places of the sample."""

@@ -20,9 +20,10 @@ from audit.data.text import TextRow, load_texts
 from audit.errors import ConfigError
 from audit.loading import LoadedConfig
 from audit.models.huggingface import TextModel, load_text_model
+from audit.parts import Advance, Engine, Here
 from audit.progress import timed
 from audit.records import Lexicon, TermCount
-from audit.relevance.explainer import Advance, Explainer, contrast_logit
+from audit.relevance.explainer import Explainer, contrast_logit
 from audit.relevance.sums import Explained
 from audit.relevance.texts import (
     PUNCTUATION,
@@ -39,7 +40,7 @@ from audit.stats.families import term_effects
 from audit.stats.groupings import joined_columns
 from audit.stats.signals import Signals
 from audit.tables import ExampleTable, FeatureName, FloatArray, IntArray, Match, ValidityTable
-from audit.tasks.resolving import composites, contrast, data_block, resolve_data, resolve_model, witnesses
+from audit.tasks.resolving import batch_size, composites, contrast, data_block, resolve_data, resolve_model, witnesses
 from audit.tasks.task import Explanation, Gallery, Shown, named
 from audit.tasks.text_effects import Scorer, hidden_texts, swapped_texts, text_fills
 from audit.tasks.text_exhibits import concepts, exhibits, pairs, represent
@@ -70,6 +71,11 @@ class TextTask:
     def config(self) -> Config:
         """The resolved config."""
         return self.loaded.config
+
+    @property
+    def batch_tokens(self) -> int:
+        """Most tokens of a batch, with padding."""
+        return batch_size(self.config.engine, self.model.model, "text")
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -151,7 +157,7 @@ class TextTask:
     @property
     def batch(self) -> int:
         """By the tokens that a batch may hold, at `LETTERS` each."""
-        return max(1, int(self.config.model.batch_tokens * LETTERS / max(1.0, self.sizes.mean())))
+        return max(1, int(self.batch_tokens * LETTERS / max(1.0, self.sizes.mean())))
 
     def load(self, rows: IntArray) -> list[str]:
         """They are in memory."""
@@ -159,27 +165,34 @@ class TextTask:
 
     def sample(self, chosen: Sequence[int]) -> Explained:
         """Relevance of the chosen texts."""
-        return self._explain(chosen).common
+        texts, matches = [self.data.payload[i].text for i in chosen], [self.matches[i] for i in chosen]
+        return self._explain(Here(self.explainer), texts, matches).common
 
-    def explain(self, advance: Advance = lambda n: None) -> ExplainedTexts:
+    def explain(self, engine: Engine | None = None, advance: Advance = lambda n: None) -> ExplainedTexts:
         """Relevance of all texts."""
-        return self._explain(range(len(self.data)), advance)
+        return self._explain(engine or Here(self.explainer), self.texts, self.matches, advance)
 
-    def _explain(self, indices: Sequence[int], advance: Advance = lambda n: None) -> ExplainedTexts:
+    def _explain(
+        self,
+        engine: Engine,
+        texts: Sequence[str],
+        matches: Sequence[tuple[Match, ...]],
+        advance: Advance = lambda n: None,
+    ) -> ExplainedTexts:
         return explain_texts(
-            self.explainer,
-            [self.data.payload[i].text for i in indices],
-            [self.matches[i] for i in indices],
+            engine,
+            texts,
+            matches,
             self.declared,
             words=words,
-            batch_tokens=self.config.model.batch_tokens,
+            batch_tokens=self.batch_tokens,
             advance=advance,
         )
 
-    def evidence(self, explained: ExplainedTexts, examples: ExampleTable) -> Evidence:
+    def evidence(self, explained: ExplainedTexts, examples: ExampleTable, engine: Engine | None = None) -> Evidence:
         """Words, groups and the effects of swapped terms."""
         with timed(self.seconds, "interventions"):
-            score = Scorer(self.explainer, explained.common.scores, self.config.model.batch_tokens)
+            score = Scorer(engine or Here(self.explainer), explained.common.scores, self.batch_tokens)
             swaps, effects = score.swaps(self._swapped), score.effects(*self.hidden())
         return Evidence(
             config=self.config,
@@ -199,7 +212,7 @@ class TextTask:
         """What asking the explanation itself gives on a sample of texts."""
         rows, reader = sampled(len(self.data), self.config), self.explainer.reader
         seen = [self.texts[i][: self.ends[i]] for i in rows]
-        fills, size = text_fills(reader.tokenizer.mask_token), self.config.model.batch_tokens
+        fills, size = text_fills(reader.tokenizer.mask_token), self.batch_tokens
         margin = contrast_logit(self.explainer, scores[rows])
         specimens = TextSpecimens(self.explainer, rows, seen, fills, size)
         return measure(specimens, margin, seed=self.config.seed, advance=advance)
@@ -220,7 +233,7 @@ class TextTask:
 
     def represent(self, rows: IntArray) -> FloatArray:
         """Of the classifier's last two layers."""
-        size = self.config.model.batch_tokens
+        size = self.batch_tokens
         return represent(self.explainer, [self.data.payload[i].text for i in rows.tolist()], batch_tokens=size)
 
     def concepts(self, rows: IntArray, layers: Sequence[str]) -> dict[str, FloatArray]:
@@ -234,7 +247,7 @@ class TextTask:
 
     def pairs(self, rows: IntArray, targets: IntArray, scale: float) -> Signals:
         """By words."""
-        size = self.config.model.batch_tokens
+        size = self.batch_tokens
         return pairs(self.explainer, self.texts, rows, targets, scale=scale, batch_tokens=size)
 
     def parts(self, explained: ExplainedTexts, evidence: Evidence) -> dict[str, Any]:
@@ -301,11 +314,16 @@ def explain_text(loaded: LoadedConfig, text: str, target: str | None) -> Explana
     return Explanation.of(result, explained, model.classes, tokens=tokens)
 
 
+def load_text_explainer(loaded: LoadedConfig) -> TextExplainer:
+    """What explains, for a worker."""
+    return _load_model(loaded)[1]
+
+
 def _load_model(loaded: LoadedConfig) -> tuple[TextModel, TextExplainer, Matcher]:
     """What needs no data."""
     chosen = composites(loaded)
     matcher = build_matcher(loaded.config.groups, loaded.folder)
-    model = load_text_model(loaded.config.model, resolve_model(loaded))
+    model = load_text_model(loaded.config.model, resolve_model(loaded), device=loaded.config.engine.device)
     favour, against = contrast(loaded, model.classes)
     reader = TextReader(model.tokenizer, model.max_length)
     return model, Explainer(model.model, reader, favour, against, chosen, witnesses(loaded)), matcher

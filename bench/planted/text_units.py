@@ -163,7 +163,8 @@ def _blocks(arm: TextArm) -> dict[str, Any]:
     return {
         "task": "text",
         "data": {"path": "texts.csv", "columns": {"cluster": "pair", "attributes": attributes}},
-        "model": {"path": "model", "allow_remote_code": True, "batch_tokens": 8192},
+        "model": {"path": "model", "allow_remote_code": True},
+        "engine": {"batch_size": 8192},
         "target": {"favour": CLASSES[1]},
         "groups": [{"attribute": pair, "lexicon": f"{pair}.yaml"} for pair in arm.declared],
     }

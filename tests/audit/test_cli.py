@@ -18,6 +18,7 @@ import torch
 from click.testing import CliRunner
 
 from audit.cli import main
+from audit.parts import Here
 
 Project = Callable[..., Path]
 ROOT = Path(__file__).parents[2]
@@ -446,7 +447,7 @@ def perfect(model_folder: Path, config: Path) -> dict[str, str]:
     table = pd.read_csv(config.parent / "data.csv")
     explainer = Explainer(loaded.model, TextReader(loaded.tokenizer, 48), 1, 0, {"cp_lrp": "cp_lrp"})
     table["label"] = [
-        loaded.classes[i] for i in score_texts(explainer, table["text"].tolist(), batch_tokens=2048).argmax(1)
+        loaded.classes[i] for i in score_texts(Here(explainer), table["text"].tolist(), batch_tokens=2048).argmax(1)
     ]
     table.to_csv(config.parent / "data.csv", index=False)
     return {"rotten": "fresh", "fresh": "rotten"}

@@ -20,10 +20,11 @@ import lrp
 from audit.data.masks import collect_masks, drawn, grown, varied
 from audit.errors import DataError
 from audit.loading import load_config
+from audit.models.twins import reinitialised
 from audit.preparation import prepare
 from audit.relevance.masked import inside, masks_of, overlaps, running, still_swapped, swap_members
-from audit.relevance.surroundings import Frame, Surroundings, pooled
-from audit.tables import MaskTable
+from audit.relevance.surroundings import Frame, Surroundings, map_table, pooled
+from audit.tables import MapTable, MaskTable
 from audit.tasks.images import ImageTask
 
 CODE = """
@@ -63,8 +64,8 @@ def document(**changes: Any) -> dict[str, Any]:
             "weights": "weights.safetensors",
             "classes": ["a", "b", "c"],
             "preprocessing": {"crop": [2, 2, 14, 14], "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "flip": True},
-            "batch_images": 7,
         },
+        "engine": {"batch_size": 7},
         "target": {"favour": "a", "against": "c"},
         "regions": [{"name": "thing", "boxes": "thing"}, {"name": "top", "fixed": [[0, 0, 16, 6]]}],
         "relevance": {"composites": ["epsilon_plus", "epsilon_gamma_box"]},
@@ -82,7 +83,7 @@ def task_of(folder: Path, **changes: Any) -> ImageTask:
 
 
 def slow_map(task: ImageTask, i: int, composite: int, shifts: Any = None, model: Any = None) -> np.ndarray:
-    pixels = torch.from_numpy(task.pixels(np.array([i]), shifts))
+    pixels = torch.from_numpy(replace(task.pixels, shifts=shifts)(np.array([i])))
     chosen = list(task.explainer.composites.values())[composite]
     return lrp.attribute(model or task.explainer.model, pixels, (0, 2), chosen).values[0].sum(0).double().numpy()
 
@@ -130,7 +131,7 @@ def test_twins_see_the_same_photographs_through_random_weights(folder: Path) -> 
     assert len(rows) == 20 and regions.twin_share.shape == (20, 20, 3)
     batch = torch.from_numpy(task.pixels(rows))
     for k in range(2):
-        twin = task._twin(task.config.seed + k, batch.split(7))
+        twin = reinitialised(task.explainer.model, task.config.seed + k, batch.split(7))
         for m in (0, 7, 19):
             i = int(rows[m])
             relevance = slow_map(task, i, 0, model=twin)
@@ -154,9 +155,7 @@ def test_twins_see_the_same_photographs_through_random_weights(folder: Path) -> 
 
 
 def test_batches_and_prefetching_change_nothing(folder: Path) -> None:
-    one, many = (
-        task_of(folder, model={**document()["model"], "batch_images": size}).explain().regions for size in (1, 64)
-    )
+    one, many = (task_of(folder, engine={"batch_size": size}).explain().regions for size in (1, 64))
     for name in one.net:
         np.testing.assert_allclose(one.net[name], many.net[name], rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(one.swapped[name], many.swapped[name], rtol=1e-3, atol=1e-6)
@@ -315,7 +314,7 @@ def test_twins_are_asked_of_grown_and_shrunk_masks_too(folder: Path) -> None:
     task = task_of(folder)
     explained = task.explain()
     batch = torch.from_numpy(task.pixels(explained.regions.twin_rows))
-    twin = task._twin(task.config.seed, batch.split(7))
+    twin = reinitialised(task.explainer.model, task.config.seed, batch.split(7))
     for turn, regions in zip((1, -1), explained.varied.values(), strict=True):
         assert (
             regions.twin_confidence is explained.regions.twin_confidence
@@ -410,18 +409,27 @@ def test_unknown_groups_have_no_mean_map_and_the_largest_are_chosen(folder: Path
     assert len(groups) == 12 and "unknown" not in groups and "n" in groups
 
 
+def described(masks: MaskTable, frame: Frame, maps: np.ndarray, shards: list[np.ndarray]) -> MapTable:
+    """Maps `[n, 1, pixels]`, shard by shard."""
+    about, parts, columns = Surroundings(masks, framed=True, seed=1), [], {}
+    for rows in shards:
+        found = [about.of(int(i), maps[i]) for i in rows]
+        parts.append((rows, {name: np.stack([each[name] for each in found]) for name in found[0]}))
+    for name in ("top", "mirrored", "displaced"):
+        columns[name] = np.concatenate([part[name] for _, part in parts])
+    return map_table(parts, columns, ("a",), frame)
+
+
 def test_errors_of_mean_maps_take_clusters_as_units() -> None:
     """Sums that stream through equal the definition: residual sums per cluster, c / (c - 1)."""
     rng = np.random.default_rng(3)
     n, shape = 60, (1, 4, 5)
     cluster, inside_ = rng.integers(0, 9, n), np.ones((n, *shape), dtype=bool)
     rows = rng.random(n) < 0.6
-    about = Surroundings(("a",), as_runs(inside_), Frame({("g", "x", "k"): rows}, cluster), seed=1)
     maps = rng.normal(size=(n, 1, 20))
     maps[7] = 0
-    for i in rng.permutation(n):
-        about.add(int(i), maps[i])
-    found = about.finish()
+    parts = np.array_split(rng.permutation(n), 7)
+    found = described(as_runs(inside_), Frame({("g", "x", "k"): rows}, cluster), maps, parts)
     known = rows & (np.arange(n) != 7)
     scaled = maps[known, 0] / np.abs(maps[known, 0]).sum(axis=1, keepdims=True)
     residual, units = scaled - scaled.mean(axis=0), np.unique(cluster[known])
@@ -433,15 +441,12 @@ def test_errors_of_mean_maps_take_clusters_as_units() -> None:
 
 
 def test_one_cluster_has_no_error() -> None:
-    about = Surroundings(
-        ("a",),
+    masks, frame = (
         as_runs(np.ones((2, 1, 2, 2), dtype=bool)),
         Frame({("g", "x", "k"): np.ones(2, bool)}, np.zeros(2, int)),
-        seed=1,
     )
-    for i in range(2):
-        about.add(i, np.ones((1, 4)))
-    assert np.isnan(about.finish().error["g", "x", "k"]).all()
+    found = described(masks, frame, np.ones((2, 1, 4)), [np.arange(2)])
+    assert np.isnan(found.error["g", "x", "k"]).all()
 
 
 def test_a_plan_counts_the_maps_of_a_run(folder: Path) -> None:

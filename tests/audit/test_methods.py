@@ -15,6 +15,7 @@ from audit import config
 from audit.config import Model
 from audit.errors import ConfigError, ModelError
 from audit.models.huggingface import TextModel, load_text_model
+from audit.parts import Here
 from audit.relevance import methods
 from audit.relevance.explainer import Explainer, attribute
 from audit.relevance.features import ImageFeatures, Tokens, word_of_tokens
@@ -252,7 +253,7 @@ def test_the_stage_sums_words_of_a_method_as_those_of_a_composite(loaded: TextMo
     from audit.data.terms import words
 
     chosen = explainer(loaded, "occlusion", "kernel_shap")
-    explained = explain_texts(chosen, TEXTS, [()] * 4, {}, words=words, batch_tokens=64)
+    explained = explain_texts(Here(chosen), TEXTS, [()] * 4, {}, words=words, batch_tokens=64)
     assert set(explained.common.columns["occlusion"]) == {"inputs", "interaction", "closure"}
     assert explained.common.used == {"occlusion": "occlusion", "kernel_shap": "kernel_shap"}
     assert explained.common.rules == {"occlusion": {}, "kernel_shap": {}}

@@ -89,7 +89,8 @@ def test_a_command_is_given_the_summary_the_folder_and_the_exit_code(tmp_path: P
 
 def test_a_command_meets_no_shell(tmp_path: Path) -> None:
     hostile = f"$(touch {tmp_path}/shell); touch {tmp_path}/shell"
-    notify(Notify(command=(*python("import sys; open(sys.argv[1], 'w').write(sys.argv[2])"), str(tmp_path / "f"), hostile)), NOTICE)  # fmt: skip
+    writes = python("import sys; open(sys.argv[1], 'w').write(sys.argv[2])")
+    notify(Notify(command=(*writes, str(tmp_path / "f"), hostile)), NOTICE)
     assert (tmp_path / "f").read_text() == hostile
     assert not (tmp_path / "shell").exists()
 

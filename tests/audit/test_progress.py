@@ -2,7 +2,6 @@
 
 import io
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,11 +11,11 @@ from audit.progress import duration, progress, timed
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that have gone by."""
     now = [1000.0]
     monkeypatch.setattr(stage.time, "monotonic", lambda: now[0])
-    yield now
+    return now
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[str]:

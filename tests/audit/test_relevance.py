@@ -8,6 +8,7 @@ import pytest
 import lrp
 from audit.config import Groups
 from audit.data.terms import build_matcher, words
+from audit.parts import Here
 from audit.relevance.explainer import Explainer, contrast_logit
 from audit.relevance.texts import TextExplainer, TextReader, encode, explain_texts, explain_tokens, score_texts
 from audit.tables import Match
@@ -55,7 +56,7 @@ def slowly(explainer: TextExplainer, text: str, matches: tuple[Match, ...], comp
 @pytest.mark.parametrize("batch_tokens", [8, 2048])
 def test_word_table_equals_one_by_one(explainer, matched, batch_tokens):
     matches, declared = matched
-    result = explain_texts(explainer, TEXTS, matches, declared, words=words, batch_tokens=batch_tokens)
+    result = explain_texts(Here(explainer), TEXTS, matches, declared, words=words, batch_tokens=batch_tokens)
     table = result.words
     kept = set(table.types)
     for composite in explainer.composites:
@@ -75,7 +76,7 @@ def test_word_table_equals_one_by_one(explainer, matched, batch_tokens):
 
 def test_group_table_partitions_and_absent_is_missing(explainer, matched):
     matches, declared = matched
-    result = explain_texts(explainer, TEXTS, matches, declared, words=words, batch_tokens=512)
+    result = explain_texts(Here(explainer), TEXTS, matches, declared, words=words, batch_tokens=512)
     groups = result.common.groups["cp_lrp"]
     column = {name: i for i, name in enumerate(groups.names)}
     female = groups.share[:, column["gender.female"]]
@@ -91,8 +92,8 @@ def test_group_table_partitions_and_absent_is_missing(explainer, matched):
 
 def test_scores_and_contrast_are_the_models_own(explainer, matched):
     matches, declared = matched
-    result = explain_texts(explainer, TEXTS, matches, declared, words=words, batch_tokens=64)
-    forward = score_texts(explainer, TEXTS, batch_tokens=64)
+    result = explain_texts(Here(explainer), TEXTS, matches, declared, words=words, batch_tokens=64)
+    forward = score_texts(Here(explainer), TEXTS, batch_tokens=64)
     np.testing.assert_allclose(result.common.scores, forward, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(contrast_logit(explainer, forward), forward[:, 1] - forward[:, 0])
     assert all(summary.closure_max < 1e-4 for summary in result.common.ledger())
@@ -120,6 +121,6 @@ def test_a_model_with_nan_logits_is_an_error_with_a_cure(explainer, matched):
     with pytest.raises(
         ModelError, match=r"logit is NaN or infinite for .* look at .* the weights, or compute in float32"
     ):
-        explain_texts(bad, TEXTS, matches, declared, words=words, batch_tokens=64)
+        explain_texts(Here(bad), TEXTS, matches, declared, words=words, batch_tokens=64)
     with pytest.raises(ModelError, match=r"NaN or infinite logits for .* or set model.dtype: float32"):
-        score_texts(bad, TEXTS, batch_tokens=64)
+        score_texts(Here(bad), TEXTS, batch_tokens=64)

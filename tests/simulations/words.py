@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from audit.data.terms import words
+from audit.parts import Here
 from audit.relevance.explainer import contrast_logit
 from audit.relevance.texts import score_texts
 from audit.stats import nulls
@@ -297,7 +298,7 @@ def swap_effect(world: Reviews, groups: Groups, rng: np.random.Generator) -> flo
     places = [(i, *hit) for i, text in enumerate(world.run.texts) for hit in words(text) if hit[2] in turns]
     chosen = [places[k] for k in rng.permutation(len(places))[:SWAPPED]]
     swapped = [world.run.texts[i][:start] + turns[name] + world.run.texts[i][end:] for i, start, end, name in chosen]
-    after = contrast_logit(world.run.explainer, score_texts(world.run.explainer, swapped, batch_tokens=2048))
+    after = contrast_logit(world.run.explainer, score_texts(Here(world.run.explainer), swapped, batch_tokens=2048))
     change = after - world.run.margin[[i for i, *_ in chosen]]
     forward = np.array([name in names[1] for *_, name in chosen])
     sides = [change[forward].mean() if forward.any() else 0.0, -change[~forward].mean() if (~forward).any() else 0.0]

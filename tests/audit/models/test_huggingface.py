@@ -329,8 +329,8 @@ def test_unreachable_hub_name_is_a_model_error(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta"])
 def test_unusable_device_is_refused(device: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=rf"model\.device: '{device}' .*use 'cpu'"):
-        load(saved(tmp_path), device=device)
+    with pytest.raises(ModelError, match=rf"engine\.device: '{device}' .*use 'cpu'"):
+        load_text_model(Model(path=str(saved(tmp_path))), str(tmp_path), device=device)
 
 
 def test_overflow_in_half_precision_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from tests.audit.report.words import slips
 
 ROOT = Path(__file__).parents[3]
 REPORT = ROOT / "audit" / "report"
-WORDED = ("wording.py", "plain.py", "outline.py", "conditions.py", "computed.py", "crosswalk.py")
+WORDED = ("wording.py", "plain.py", "outline.py", "conditions.py", "computed.py", "crosswalk.py", "history.py")
 READ = (
     *(path for path in (REPORT / "templates").rglob("*") if path.is_file()), *REPORT.glob("profiles/*.yaml"),
     *(REPORT / name for name in WORDED), ROOT / "audit" / "questions.py", ROOT / "audit" / "config" / "compliance.py",

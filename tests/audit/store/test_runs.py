@@ -16,7 +16,6 @@ from audit.records import SCHEMA_VERSION, AuditRecord, DataRecord, Estimate, Mod
 from audit.store.manifest import MANIFEST, RECORD, write_manifest
 from audit.store.runs import (
     load_record,
-    new_run_folder,
     output_folder,
     place_reports,
     record_schema,
@@ -334,36 +333,6 @@ def test_write_in_the_way_of_a_folder_leaves_no_temporary_file(tmp_path: Path) -
 def test_write_into_a_folder_that_is_gone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"audit\.json: cannot be written .No such file or directory.; give another"):
         write_record(tmp_path / "gone", record())
-
-
-def test_output_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for output, why in [(tmp_path / "file" / "below", "Not a directory"), (tmp_path / "a\0b", "null byte")]:
-        with pytest.raises(OutputError, match=rf"the run folder cannot be made \(.*{why}.*--output"):
-            new_run_folder(output, "name", "id")
-    with pytest.raises(OutputError, match=r"cannot be made \(File exists\)"):
-        new_run_folder(tmp_path, "file", "id")
-
-
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc")
-def test_output_on_a_file_system_that_takes_no_folders_is_refused() -> None:
-    with pytest.raises(OutputError, match=r"/proc/name: the run folder cannot be made \(No such file or directory\)"):
-        new_run_folder(Path("/proc"), "name", "id")
-
-
-def test_run_folder_that_exists_is_never_used_again(tmp_path: Path) -> None:
-    first = new_run_folder(tmp_path, "name", "id")
-    assert first == tmp_path / "name" / "id"
-    (tmp_path / "name" / "id-2").write_text("a file")
-    (tmp_path / "name" / "id-3").symlink_to("nowhere")
-    assert [new_run_folder(tmp_path, "name", "id").name for _ in range(2)] == ["id-4", "id-5"]
-
-
-def test_thousand_runs_of_one_id_are_enough(tmp_path: Path) -> None:
-    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
-        (tmp_path / "name" / f"id{suffix}").mkdir(parents=True)
-    with pytest.raises(OutputError, match="a thousand runs start with id; give another folder with --output"):
-        new_run_folder(tmp_path, "name", "id")
 
 
 def test_schema_describes_every_key_that_is_written(tmp_path: Path) -> None:
