@@ -9,14 +9,18 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from audit.cli import main
+from audit.engines.kept import Kept
 from audit.log import Event, logged, span, structured, tell
+from audit.parts import InProcess, Shard
 
 Project = Callable[..., Path]
 ROOT = Path(__file__).parents[2]
@@ -105,6 +109,27 @@ def test_an_error_is_told_by_the_names_of_the_conventions(capsys: pytest.Capture
     assert line["Attributes"]["exception.message"] == "bad\nvalue"
     assert "ValueError: bad" in line["Attributes"]["exception.stacktrace"]
     assert line["SeverityNumber"] == 17
+
+
+@dataclass(frozen=True)
+class Ones:
+    """Work that takes no model."""
+
+    digest: str = "ones"
+
+    def do(self, explainer: Any, content: int) -> dict[str, np.ndarray]:
+        return {"row.one": np.ones(content)}
+
+
+def test_a_shard_that_was_done_before_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = Kept(None, InProcess(None), tmp_path, "identity")
+    shards = [Shard(np.arange(3), 3, "a"), Shard(np.arange(3, 5), 2, "b")]
+    with logged("json"):
+        engine.parts(Ones(), shards[:1])
+        assert not capsys.readouterr().err
+        engine.parts(Ones(), shards)
+    (line,) = lines(capsys.readouterr().err)
+    assert (line["EventName"], line["Attributes"]["lrp_audit.examples"]) == (Event.SHARD_REUSED, 3)
 
 
 def test_people_are_told_what_is_not_in_the_summary(capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,6 +60,8 @@ def test_the_environment_names_the_experiment(project: Project, store: Path, mon
     run(project(n=120, **CHEAP))
     assert len(tracked("fairness of reviews")) == 1 and not tracked("small")
     run(project(n=120, **CHEAP))
+    assert len(tracked("fairness of reviews")) == 1, "a run that is given back is no other one"
+    run(project(n=120, **CHEAP), again=True)
     assert len(tracked("fairness of reviews")) == 2
 
 
@@ -71,7 +73,7 @@ def test_a_store_that_is_away_is_told_and_changes_nothing(
     plain = CliRunner().invoke(main, ["run", str(project(n=120, **{**CHEAP, "tracking": None}))])
     for uri in (store.as_uri(), "http://user:s3cr3t@127.0.0.1:1"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        result = CliRunner().invoke(main, ["run", str(project(n=120, **CHEAP))])
+        result = CliRunner().invoke(main, ["run", str(project(n=120, **CHEAP)), "--again"])
         assert result.exit_code == plain.exit_code, result.output
         assert "WARNING: tracking: " in result.stderr
         assert "s3cr3t" not in result.output
