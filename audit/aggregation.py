@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from audit.match_table import MatchTable
 from audit.records import Distribution, Estimate, TermCount
 from audit.tables import FloatArray, GroupTable, Match
 
@@ -74,7 +75,16 @@ def count_terms(
     )
 
 
-def mentions(matches: Sequence[Sequence[Match]], attribute: str) -> "np.ndarray[tuple[int], np.dtype[np.str_]]":
+def mentions(matches: MatchTable, attribute: str) -> "np.ndarray[tuple[int], np.dtype[np.str_]]":
     """Which group of `attribute` each text mentions: the group's name, '(several)' or '(none)'."""
-    found = [{m.group for m in row if m.attribute == attribute} for row in matches]
-    return np.array([next(iter(f)) if len(f) == 1 else "(several)" if f else "(none)" for f in found], dtype=np.str_)
+    groups = dict.fromkeys(group for name, group, _ in matches.keys if name == attribute)
+    names = np.array([*groups, "(several)", "(none)"], dtype=np.str_)
+    place = {group: k for k, group in enumerate(groups)}
+    of_key = np.array([place[group] if name == attribute else -1 for name, group, _ in matches.keys], dtype=np.int64)
+    text, key = matches.pairs
+    text, group = text[of_key[key] >= 0], of_key[key][of_key[key] >= 0]
+    found = np.full(len(matches), len(names) - 1)
+    found[text] = group
+    found[text[found[text] != group]] = len(names) - 2
+    used, inverse = np.unique(found, return_inverse=True)
+    return np.array(names[used].tolist(), dtype=np.str_)[inverse]

@@ -244,6 +244,22 @@ def reproduce(command: tuple[str, ...], run_dir: Path, folder: Path | None, outp
 
 
 @main.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with the ids of flipped examples.")
+def compare(before: Path, after: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """Compare two run folders: what went in, verdicts, every estimate with the interval of its change, predictions."""
+    from audit.comparison import compare as compare_runs
+    from audit.comparison_tables import print_comparison
+
+    made = compare_runs(before, after)
+    if as_json:
+        click.echo(made.as_json())
+    else:
+        print_comparison(made)
+
+
+@main.command()
 @click.option("--record", is_flag=True, help="The schema of audit.json instead of the config's.")
 def schema(record: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Print the JSON Schema of the config, for editors."""

@@ -12,6 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from audit.aggregation import distributions
+from audit.baseline import against_baseline
 from audit.cost import announce
 from audit.data.examples import write_quarantine
 from audit.debug.contrasts import OfContrast, OfPairs, Pushes, declared_signals
@@ -144,7 +145,7 @@ def _audited(task: Task[Any], start: Start, workers: Kept, folder: Path) -> Audi
     validity = _validity(task, examples)
     evidence = task.evidence(explained, examples, workers)
     with timed(task.seconds, "statistics"):
-        answers = _answers(task, explained.common, evidence, validity)
+        answers = against_baseline(task, evidence, _answers(task, explained.common, evidence, validity))
     shown = misclassified(examples, task.telling)[: loaded.config.report.examples]
     with timed(task.seconds, "debug"):
         found = debugged(evidence, shown, task.represent, _pushes(task, evidence), task.concepts)

@@ -18,6 +18,7 @@ from audit.loading import LoadedConfig
 from audit.parts import digest
 from audit.provenance import code_sha256, release, versions
 from audit.records import ProtocolChange
+from audit.reference import record_sha256, reference
 from audit.stats.cases import NO_GROUP
 from audit.stats.draws import short_of_draws
 from audit.stats.groupings import MENTIONED
@@ -32,10 +33,10 @@ from audit.tasks.texts import load_text_explainer, load_text_task
 
 UNHASHED: Final[dict[str, Any]] = {  # asks nothing of model or data
     "output": True, "engine": True, "report": True, "debug": True, "compliance": {"declarations": True, "profile": True},
-    **dict.fromkeys(DELIVERY, True),
+    "baseline": {"run": True}, **dict.fromkeys(DELIVERY, True),
 }  # fmt: skip
 ELSEWHERE: Final[dict[str, Any]] = {  # changes no file of a run but where the config is written down
-    "output": True, "engine": {"kind", "workers", "address", "gpus"}, **dict.fromkeys(DELIVERY, True),
+    "output": True, "engine": {"kind", "workers", "threads", "address", "gpus"}, **dict.fromkeys(DELIVERY, True),
 }  # fmt: skip
 TASKS: Final[Mapping[str, Callable[[LoadedConfig], Task[Any]]]] = MappingProxyType(
     {"text": load_text_task, "image": load_image_task}
@@ -54,7 +55,10 @@ def load_explainer(loaded: LoadedConfig) -> Any:
 
 
 def prepare(loaded: LoadedConfig) -> Task[Any]:
-    """Everything that is known before the first example is explained; ConfigError for too few draws, or a reference that nobody is of."""
+    """Everything that is known before the first example is explained.
+
+    ConfigError for too few draws, a reference that nobody is of, or a baseline that asks something else.
+    """
     task = TASKS[loaded.config.task](loaded)
     statistics = loaded.config.statistics
     tests = between(task.columns, task.features, cluster=task.data.cluster, statistics=statistics)
@@ -69,6 +73,7 @@ def prepare(loaded: LoadedConfig) -> Task[Any]:
     ]
     if problems:
         raise ConfigError("\n".join(problems))
+    reference(task)
     _try_layers(task)
     return task
 
@@ -84,9 +89,13 @@ def _try_layers(task: Task[Any]) -> None:
 
 
 def declared(task: Task[Any]) -> dict[str, str]:
-    """Hashes of the files that say what is asked: of lexicons by attribute, and of the ids."""
-    ids = data_block(task.loaded).ids
-    return {**task.lexicons, **({} if ids is None else {"data.ids": file_sha256(Path(ids))})}
+    """Hashes of the files that say what is asked: of lexicons by attribute, of the ids, and of the baseline's record."""
+    ids, baseline = data_block(task.loaded).ids, record_sha256(task.loaded)
+    return {
+        **task.lexicons,
+        **({} if ids is None else {"data.ids": file_sha256(Path(ids))}),
+        **({} if baseline is None else {"baseline.run": baseline}),
+    }
 
 
 def _groups(columns: Mapping[str, NDArray[np.str_]], name: str) -> list[str]:
@@ -98,6 +107,8 @@ def _groups(columns: Mapping[str, NDArray[np.str_]], name: str) -> list[str]:
 def protocol_sha256(config: Config, lexicons: Mapping[str, str]) -> str:
     """Hash of what is asked and how, taken before the first example is explained: settings, terms of the lexicons, release."""
     settings = config.model_dump(mode="json", exclude=UNHASHED)
+    if config.baseline is None:
+        del settings["baseline"]  # a config without one asks what it asked before there were any
     document = {**settings, "lexicons": dict(lexicons), "release": release()}
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 

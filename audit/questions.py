@@ -289,6 +289,7 @@ ADVERSE: Final[Mapping[str, str]] = MappingProxyType({  # four-fifths x signific
 RATE_OF: Final[Mapping[str, str]] = MappingProxyType({  # what an impact table counts, by `compliance.output`
     "selection": "selection rate", "score": "rate of scores above the median",
 })  # fmt: skip
+AGAINST: Final = ", against the baseline"  # ends the question of a gate against an earlier run
 INVALID: Final = 4  # exit code: the explanation was not shown to be valid
 
 

@@ -12,6 +12,7 @@ from audit.config import DELIVERY
 from audit.provenance import provenance
 from audit.records import (
     AuditRecord,
+    Baseline,
     DataRecord,
     Discovery,
     Distribution,
@@ -31,7 +32,7 @@ from audit.stats.rates import wilson
 from audit.stats.validity import cures, untested
 from audit.stats.verdicts import exit_code
 from audit.tables import GroupTable
-from audit.tasks.task import Task
+from audit.tasks.task import Task, contrast_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +69,7 @@ class Start:
 class Answers:
     """What the statistics hand on; `faults` says why the explanation is not valid, and is empty where it is.
 
-    `impact` are ratios of selection; `discovery` is None where no candidates were looked for.
+    `impact` are ratios of selection; `discovery` is None where no candidates were looked for, `baseline` where none is declared.
     """
 
     findings: tuple[Finding, ...]
@@ -78,6 +79,7 @@ class Answers:
     faults: tuple[str, ...]
     discovery: Discovery | None = None
     impact: tuple[ImpactTable, ...] = ()
+    baseline: Baseline | None = None
 
 
 def make_record(
@@ -117,6 +119,7 @@ def make_record(
         discovery=answers.discovery,
         impact=answers.impact,
         debug=debug,
+        baseline=answers.baseline,
         gates=answers.gates,
         exit_code=exit_code(answers.gates, valid=not answers.faults),
         limits=LIMITS,
@@ -151,14 +154,13 @@ def _data_record(task: Task[Any], truncated: int) -> DataRecord:
 
 def _model_record(task: Task[Any], evidence: Evidence) -> ModelRecord:
     model, explainer, examples = task.model, task.explainer, evidence.examples
-    favour = model.classes[explainer.favour]
     return ModelRecord(
         path=task.loaded.config.model.source,
         sha256=model.sha256,
         architecture=model.architecture,
         parameters=model.parameters,
         classes=model.classes,
-        contrast=favour if explainer.against is None else f"{favour} - {model.classes[explainer.against]}",
+        contrast=contrast_name(explainer, model.classes),
         logit_sd=evidence.scale,
         accuracy=wilson(examples.label == examples.predicted, cluster=examples.cluster, unit="accuracy"),
         notes=model.notes,

@@ -49,7 +49,9 @@ def print_summary(record: AuditRecord, folder: Path) -> None:
         console.print(Text(f"WARNING: {warning}", "bold"))
     console.print(Text(f"candidates nobody declared: {told(record)}"))
     for gate in record.gates:
-        console.print(Text(f"gate {gate.question}: {gate.state} ({gate_extent(gate, record.findings)})"))
+        console.print(
+            Text(f"gate {gate.question}: {gate.state} ({gate_extent(gate, record.findings, record.worsenings)})")
+        )
     console.print(Text(exit_sentence(record.exit_code)))
     console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
     console.print(Text(f"debugging, internal: {folder / 'debug.html'}"), soft_wrap=True)

@@ -25,7 +25,10 @@ ROOT = Path(__file__).parents[1]
 ENGINE = ROOT / "docs" / "engine"
 SHOWN = (
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("debugging.md", "compliance.md", "provenance.md", "scheduling.md")),
+    *(
+        ROOT / "docs" / name
+        for name in ("debugging.md", "compliance.md", "provenance.md", "scheduling.md", "comparing.md")
+    ),
     *ENGINE.glob("*.md"),
 )
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in SHOWN}
@@ -51,14 +54,15 @@ def test_commands_run_in_the_order_shown(small_project: Path, monkeypatch: pytes
         started(words, small_project)
 
 
-def test_commands_of_the_page_on_provenance_run_in_the_order_shown(
-    small_project: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("page", ["docs/provenance.md", "docs/comparing.md"])
+def test_commands_of_the_pages_on_runs_run_in_the_order_shown(
+    page: str, small_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(small_project)
     cheap = ["checks={examples: 0, validity: 20, candidates: 0}", "debug.clustered=0", "data.limit=90"]
     sets = [word for value in cheap for word in ("--set", value)]
     started(["lrp-audit", "run", "configs/quickstart_text.yaml", *sets], small_project, codes=(0, 3, 4, 5))
-    for line in commands(PAGES["docs/provenance.md"]):
+    for line in commands(PAGES[page]):
         started(shlex.split(line), small_project)
 
 
@@ -89,7 +93,9 @@ def started(words: list[str], project: Path, codes: tuple[int, ...] = ()) -> Non
         assert words[0] == "openssl"
         subprocess.run(words, check=True, capture_output=True)
         return
-    arguments = [word.replace("reports/quickstart_text/RUN", made_run(project)) for word in words[1:]]
+    arguments = [
+        re.sub(r"(\.\./)?reports/quickstart_text/(RUN|BEFORE)", lambda _: made_run(project), word) for word in words[1:]
+    ]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code in (codes or EXPECTED.get(words[1], (0,))), f"{words}: {result.output}"
 

@@ -46,10 +46,10 @@ def effect_table(
     if not hidden:
         return None
     fills = list(dict.fromkeys(each.fill for each in hidden))
-    example = np.array([each.example for each in hidden], dtype=np.int64)
+    example = np.fromiter((each.example for each in hidden), dtype=np.int64, count=len(hidden))
     delta = contrast(scores[example]) - contrast(after)
     flipped = (after.argmax(1) != scores[example].argmax(1)).astype(float)
-    rows = np.unique([each.example for each in hidden if each.feature != EVERYTHING]).astype(np.int64)
+    rows = np.array(sorted({each.example for each in hidden if each.feature != EVERYTHING}), dtype=np.int64)
     place, column = {int(i): m for m, i in enumerate(rows)}, {name: k for k, name in enumerate(names)}
     tables = {
         (fill, control): (np.full((len(rows), len(names)), np.nan), np.full((len(rows), len(names)), np.nan))

@@ -5,36 +5,38 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from audit.tables import FloatArray, SwapTable
+from audit.tables import FloatArray, IntArray, SwapTable
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class SwappedText:
-    """Text `example` with the terms of group `source` replaced by those of `target`."""
+class SwappedTexts:
+    """Texts `example` `[m]` with the terms of group `source` replaced by those of `target` `[m]`; `texts` may be made as they are read."""
 
-    example: int
-    text: str
-    source: str
-    target: str
+    example: IntArray
+    source: NDArray[np.str_]
+    target: NDArray[np.str_]
+    texts: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
 
 
 def swap_effects(
-    swapped: Sequence[SwappedText],
+    swapped: SwappedTexts,
     scores: FloatArray,
     *,
     score: Callable[[Sequence[str]], FloatArray],
     contrast: Callable[[FloatArray], FloatArray],
 ) -> SwapTable:
     """Score every swapped text (forward passes only) against `scores`, the logits `[examples, classes]` of the originals."""
-    rows = np.array([s.example for s in swapped], dtype=np.int64)
-    after = score([s.text for s in swapped]) if swapped else np.zeros((0, scores.shape[1]))
-    before = scores[rows]
+    after = score(swapped.texts) if len(swapped) else np.zeros((0, scores.shape[1]))
     return SwapTable(
-        example=rows,
-        source=np.array([s.source for s in swapped], dtype=np.str_),
-        target=np.array([s.target for s in swapped], dtype=np.str_),
-        delta=contrast(after) - contrast(before),
+        example=swapped.example,
+        source=swapped.source,
+        target=swapped.target,
+        delta=contrast(after) - contrast(scores[swapped.example]),
         predicted=after.argmax(1),
     )

@@ -1,6 +1,7 @@
 """The closed schema of an audit config: frozen pydantic models, one per block of the YAML file."""
 
 from audit.config.base import BUILTIN, OUTSIDE, OWN, Block, Box, Channels, Fraction, Name, Pixel, Positive, Side
+from audit.config.baseline import Baseline
 from audit.config.compliance import Compliance, Declarations
 from audit.config.data import Columns, Data
 from audit.config.engine import Engine
@@ -38,6 +39,7 @@ __all__ = [
     "REGION_KINDS",
     "TEXT_COMPOSITES",
     "TEXT_WITNESSES",
+    "Baseline",
     "Block",
     "Box",
     "Channels",

@@ -16,6 +16,10 @@ class Engine(Block):
     workers: Annotated[int, Field(ge=1, le=10_000)] = Field(
         1, description="processes or actors that each hold the model; 1 of kind local is this process itself"
     )
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None,
+        description="of the processor for each worker; default: those of this machine in equal parts, of a Ray actor 1",
+    )
     device: str = Field(
         "auto", description="torch device; auto: the first CUDA device, else Apple's MPS, else the processor"
     )

@@ -1,10 +1,12 @@
 """The whole config, and what its blocks ask of one another."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
 from audit.config.base import Block, Name
+from audit.config.baseline import Baseline
 from audit.config.compliance import Compliance
 from audit.config.data import Data
 from audit.config.engine import Engine
@@ -14,7 +16,8 @@ from audit.config.notify import Notify
 from audit.config.output import Debug, Report
 from audit.config.relevance import LRP, Relevance
 from audit.config.statistics import Checks, Margins, Statistics
-from audit.questions import gates
+from audit.errors import did_you_mean
+from audit.questions import QUESTIONS, gates
 
 GATES: Final = tuple(dict.fromkeys((*gates("text"), *gates("image"))))
 if TYPE_CHECKING:
@@ -48,6 +51,9 @@ class Config(Block):
         description=f"questions whose verdicts set the exit code; default for images: {', '.join(IMAGE_GATES)}",
     )
     engine: Engine = Engine()
+    baseline: Baseline | None = Field(
+        None, description="an earlier run that this one must not be worse than; further gates"
+    )
     debug: Debug = Debug()
     report: Report = Report()
     compliance: Compliance = Compliance()
@@ -60,7 +66,23 @@ class Config(Block):
 
     def alpha_of(self, question: str) -> float:
         """What the tests of one question may spend in one run: the gates share it evenly, so that a run breaches none by chance."""
-        return self.statistics.spent / (len(self.gates) if question in self.gates else 1)
+        return self.statistics.spent / (self._gates if question in self.gates else 1)
+
+    @property
+    def alpha_of_baseline(self) -> float:
+        """What each gate against the baseline may spend in one run: the share of any gate."""
+        return self.statistics.spent / max(1, self._gates)
+
+    @property
+    def _gates(self) -> int:
+        return len(self.gates) + len(self.worse_by)
+
+    @property
+    def worse_by(self) -> Mapping[str, float]:
+        """The margin of every question that is a gate against the baseline."""
+        given = self.baseline.worse_by if self.baseline else {}
+        margins = given if isinstance(given, Mapping) else dict.fromkeys(self.gates, given)
+        return {question: float(str(margin)) for question, margin in margins.items()}
 
     @model_validator(mode="after")
     def _what_the_task_needs(self) -> "Config":
@@ -106,6 +128,19 @@ class Config(Block):
             )
         if self.statistics.jitter and not (self.model.preprocessing and self.model.preprocessing.crop):
             raise ValueError("statistics.jitter: needs model.preprocessing.crop, which it shifts")
+        return self
+
+    @model_validator(mode="after")
+    def _baseline_names_questions(self) -> "Config":
+        known = [name for name, asked in QUESTIONS.items() if self.task in asked.put]
+        for question in self.worse_by:
+            if question not in known:
+                near = did_you_mean(question, known) or f"; choose from {', '.join(known)}"
+                raise ValueError(f"baseline.worse_by: {question!r:.80} is no question for task {self.task!r}{near}")
+        if self.baseline and not self.worse_by:
+            raise ValueError(
+                "baseline.worse_by: there is no gate that one number could be for; write {question: margin}"
+            )
         return self
 
     @model_validator(mode="after")

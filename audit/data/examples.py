@@ -1,12 +1,15 @@
 """Labelled examples from a table or a folder: one bad row is quarantined with its number and reason, and the rest goes on.
 
-What a row holds besides id, label, cluster and attributes (its payload: a text, a photograph) is read by a `Reader`.
+What a row holds besides id, label, cluster and attributes (its payload: a text, a photograph) is read by a `Reader`, lies in a
+temporary file, and is read again whenever it is asked for.
 """
 
 import json
+import pickle
+from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -17,13 +20,17 @@ from numpy.typing import NDArray
 
 from audit.config import Columns, Data
 from audit.data.chosen_ids import only
-from audit.data.row_files import Row, is_whole, read_rows
+from audit.data.dataset_folders import folder_sha256, kind_of, read_folder
+from audit.data.gathered import Gathered, Usable
+from audit.data.row_files import FORMATS, Row, is_whole, read_rows
+from audit.data.spool import Spool
 from audit.errors import DataError, did_you_mean
 from audit.files import file_sha256
 from audit.tables import UNKNOWN, FloatArray, IntArray
 
 P = TypeVar("P")
 SUFFIXES: Final = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+FOLDERS: Final = {True: "that holds a folder per class", False: "of Parquet files, or one that save_to_disk wrote"}
 MAX_NAME: Final = 200  # characters of an id, label, cluster or attribute value
 
 
@@ -49,7 +56,7 @@ class Examples(Generic[P]):
     """
 
     id: NDArray[np.str_]
-    payload: tuple[P, ...]
+    payload: Sequence[P]
     label: IntArray
     cluster: IntArray
     clusters: int | None
@@ -72,7 +79,8 @@ class Reader(Generic[P]):
     """How payloads are read: `read` takes the cells of `columns` (None where the config names none) and may raise BadRow.
 
     `inspect` is for what costs more than a look at the cells, and is called for the rows that are sampled only: it
-    returns the payload with the sha256 of the files that belong to it. `noun` names one payload in messages.
+    returns the payload with the sha256 (32 bytes) of the files that belong to it. `noun` names one payload in messages. `pack` and `unpack`
+    are how a payload is written to and read from the process's own temporary file.
     """
 
     noun: str
@@ -80,21 +88,8 @@ class Reader(Generic[P]):
     read: Callable[[Sequence[Any]], P]
     inspect: Callable[[P], tuple[P, bytes]] | None = None
     folders: bool = False
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Usable(Generic[P]):
-    """One usable row."""
-
-    row: int
-    line: int
-    id: str
-    payload: P
-    label: int
-    cluster: str
-    attributes: tuple[str, ...]
-    covariates: tuple[float, ...]
+    pack: Callable[[P], bytes] = pickle.dumps
+    unpack: Callable[[bytes], P] = pickle.loads
 
 
 class BadRow(Exception):
@@ -116,27 +111,14 @@ def load_examples(
     index = _label_index(classes, labels)
     kind = _kind(config, path, reader)
     names = (*_columns(config), *reader.columns)
-    shared = len(names) - len(reader.columns)
-    kept: dict[str, _Usable[P]] = {}
-    bad: list[Quarantined] = []
-    for number, row in enumerate(read_rows(path, kind, [name for name in names if name is not None]), start=1):
-        given = iter(row.cells)
-        cells = [None if name is None or row.problem else next(given) for name in names]
-        try:
-            _check_row(row, cells)
-            payload = reader.read(cells[shared:])
-            usable = _usable(number, row.line, cells[:shared], payload, index, config.columns)
-            if usable.id in kept:
-                raise BadRow("duplicate id", f"{usable.id!r} stands in an earlier row, which is used")
-            kept[usable.id] = usable
-        except BadRow as problem:
-            bad.append(_quarantined(number, row.line, _shown_id(cells[0], number, config), problem))
+    kept, bad = _gathered(path, kind, names, config, reader, index)
     rows = len(kept) + len(bad)
-    drawn, digest = _draw(only(kept, config.ids), reader, config.limit, seed, bad)
+    drawn, payload, digest = _draw(kept, _chosen(kept, config.ids), reader, config.limit, seed, bad)
     _check_usable(path, len(drawn), bad, index, reader)
-    table = _names_sha256(drawn) if kind == "folder" else file_sha256(path)
+    ids = kept.names(drawn)
+    table = _table_sha256(path, kind, ids)
     sha = sha256(table.encode() + digest).hexdigest() if digest else table
-    return _table(config, drawn, tuple(sorted(bad, key=lambda one: one.row)), rows, sha)
+    return _table(config, kept, drawn, ids, payload, tuple(sorted(bad, key=lambda one: one.row)), rows, sha)
 
 
 def write_quarantine(path: Path, quarantined: Sequence[Quarantined]) -> None:
@@ -163,6 +145,36 @@ def is_blank(cell: object) -> bool:
     return cell is None or cell != cell or (isinstance(cell, str) and not cell.strip())
 
 
+def _gathered(
+    path: Path, kind: str, names: Sequence[str | None], config: Data, reader: Reader[P], index: Mapping[str, int]
+) -> tuple[Gathered, list[Quarantined]]:
+    """The usable rows, and the others; `names` are the columns whose cells `_usable` and `reader` take, None for none."""
+    shared, wanted = len(names) - len(reader.columns), [name for name in names if name is not None]
+    place = count()
+    places = [None if name is None else next(place) for name in names]
+    kept = Gathered.empty(len(config.columns.attributes), len(config.columns.covariates))
+    bad: list[Quarantined] = []
+    for number, row in enumerate((read_rows if kind in FORMATS else read_folder)(path, kind, wanted), start=1):
+        cells = [None if place is None or row.problem else row.cells[place] for place in places]
+        try:
+            _check_row(row, cells)
+            payload = reader.read(cells[shared:])
+            usable = _usable(number, cells[:shared], index, config.columns)
+            if usable.id in kept.ids:
+                raise BadRow("duplicate id", f"{usable.id!r} stands in an earlier row, which is used")
+            kept.add(number, row.line, usable, reader.pack(payload))
+        except BadRow as problem:
+            bad.append(_quarantined(number, row.line, _shown_id(cells[0], number, config), problem))
+    return kept, bad
+
+
+def _chosen(kept: Gathered, ids: str | None) -> IntArray:
+    """Places of the rows that the file `ids` names, of all without one."""
+    if ids is None:
+        return np.arange(len(kept))
+    return np.array(only({name: i for i, name in enumerate(kept.ids)}, ids), dtype=np.int64)
+
+
 def _quarantined(number: int, line: int, name: str, problem: BadRow) -> Quarantined:
     detail = ": ".join(part for part in (f"line {line}" if line else "", problem.detail) if part)
     return Quarantined(number, name, problem.reason, detail[:MAX_NAME])
@@ -177,9 +189,13 @@ def _kind(config: Data, path: Path, reader: Reader[P]) -> str:
         raise DataError(f"{path}: there is no such data file; data.path is relative to the config")
     if reader.folders and path.is_dir():
         return "folder"
+    if path.is_dir() and (found := kind_of(path)):
+        return found
     if not path.is_file():
-        folder = ", or a folder that holds a folder per class" if reader.folders else ""
-        raise DataError(f"{path}: is not a regular file; data.path names one CSV, JSONL or Parquet file{folder}")
+        folder = FOLDERS[reader.folders]
+        raise DataError(
+            f"{path}: is not a regular file; data.path names one CSV, JSONL or Parquet file, or a folder {folder}"
+        )
     kind = config.format or SUFFIXES.get(path.suffix.lower())
     if kind is None:
         allowed = ", ".join(SUFFIXES)
@@ -219,20 +235,16 @@ def _check_characters(cell: str) -> None:
         raise BadRow("malformed row", "a cell holds a NUL character")
 
 
-def _usable(
-    number: int, line: int, cells: Sequence[Any], payload: P, index: Mapping[str, int], columns: Columns
-) -> _Usable[P]:
+def _usable(number: int, cells: Sequence[Any], index: Mapping[str, int], columns: Columns) -> Usable:
     """The row's values, or BadRow; its number is its id where no column has it."""
     name = str(number) if columns.id is None else _plain(cells[0], "id")
     if not name:
         raise BadRow("missing id")
     label = _label(_plain(cells[1], "label"), index)
     last = 3 + len(columns.attributes)
-    attributes = tuple(_plain(cell, "attribute") or UNKNOWN for cell in cells[3:last])
-    covariates = tuple(
-        _number(cell, name) for cell, name in zip(cells[last:], columns.covariates.values(), strict=True)
-    )
-    return _Usable(number, line, name, payload, label, _plain(cells[2], "cluster"), attributes, covariates)
+    attributes = [_plain(cell, "attribute") or UNKNOWN for cell in cells[3:last]]
+    covariates = [_number(cell, name) for cell, name in zip(cells[last:], columns.covariates.values(), strict=True)]
+    return Usable(name, label, _plain(cells[2], "cluster"), attributes, covariates)
 
 
 def _number(cell: object, column: str) -> float:
@@ -251,13 +263,16 @@ def _number(cell: object, column: str) -> float:
 
 def _plain(cell: object, role: str) -> str:
     """A short cell as text, '' for null and NaN; 1.0 is '1', since a column of integers with nulls is stored as floats."""
-    if cell is None or cell != cell:
+    if isinstance(cell, str):
+        text = cell.strip()
+    elif cell is None or cell != cell:
         return ""
-    if isinstance(cell, bool):
+    elif isinstance(cell, bool):
         return "true" if cell else "false"
-    if isinstance(cell, bytes | list | tuple | dict):
+    elif isinstance(cell, bytes | list | tuple | dict):
         raise BadRow("malformed row", f"{role} is a {type(cell).__name__}, not text or a number")
-    text = str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell).strip()
+    else:
+        text = str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell).strip()
     if len(text) > MAX_NAME:
         raise BadRow("malformed row", f"{role} has {len(text)} characters; at most {MAX_NAME} are allowed")
     return text
@@ -276,37 +291,44 @@ def _shown_id(cell: object, number: int, config: Data) -> str:
 
 
 def _draw(
-    kept: Sequence[_Usable[P]], reader: Reader[P], limit: int | None, seed: int, bad: list[Quarantined]
-) -> tuple[list[_Usable[P]], bytes]:
-    """A seeded sample without replacement of rows that pass inspection, in file order; those that do not join `bad`."""
-    wanted = len(kept) if limit is None else min(limit, len(kept))
-    order = range(len(kept)) if wanted == len(kept) else _order(len(kept), seed)
-    drawn: list[_Usable[P]] = []
-    digest: dict[int, bytes] = {}
-    for i in order:
+    kept: Gathered, chosen: IntArray, reader: Reader[P], limit: int | None, seed: int, bad: list[Quarantined]
+) -> tuple[IntArray, Sequence[P], bytes]:
+    """Places of a seeded sample without replacement of rows that pass inspection, in file order, and their payloads.
+
+    Those that do not pass join `bad`.
+    """
+    n = len(chosen)
+    wanted = n if limit is None else min(limit, n)
+    order = chosen if wanted == n else chosen[np.random.default_rng([seed, n]).permutation(n)]
+    if reader.inspect is None:
+        places = np.sort(order[:wanted])
+        return places, kept.payload.rows(reader.unpack, places), b""
+    drawn, digests, inspected = array("q"), bytearray(), Spool()
+    ids, payload = list(kept.ids), kept.payload.rows(reader.unpack, order)
+    for i, row in zip(order.tolist(), payload, strict=True):
         if len(drawn) == wanted:
             break
-        row = kept[i]
-        if reader.inspect:
-            try:
-                payload, digest[row.row] = reader.inspect(row.payload)
-            except BadRow as problem:
-                bad.append(_quarantined(row.row, row.line, row.id, problem))
-                continue
-            row = replace(row, payload=payload)
-        drawn.append(row)
-    drawn.sort(key=lambda row: row.row)
-    return drawn, b"".join(digest[row.row] for row in drawn if digest)
+        try:
+            seen, digest = reader.inspect(row)
+            inspected.add(reader.pack(seen))
+            digests += digest
+            drawn.append(i)
+        except BadRow as problem:
+            bad.append(_quarantined(kept.number[i], kept.line[i], ids[i], problem))
+    places = np.array(drawn, dtype=np.int64)
+    in_order = places.argsort()
+    digests_in_order = np.frombuffer(digests, dtype=np.uint8).reshape(-1, 32)[in_order].tobytes()
+    return places[in_order], inspected.rows(reader.unpack, in_order), digests_in_order
 
 
-def _order(n: int, seed: int) -> list[int]:
-    order: list[int] = np.random.default_rng([seed, n]).permutation(n).tolist()
-    return order
-
-
-def _names_sha256(drawn: Sequence[_Usable[P]]) -> str:
-    """Of a folder's rows, which is all the table it has: the path of each, which holds the class."""
-    return sha256("\0".join(row.id for row in drawn).encode(errors="replace")).hexdigest()
+def _table_sha256(path: Path, kind: str, ids: NDArray[np.str_]) -> str:
+    """Of the file or files; of a folder per class, which has no table, of the path of each row, which holds the class."""
+    if kind != "folder":
+        return file_sha256(path) if kind in FORMATS else folder_sha256(path, kind)
+    total = sha256()
+    for i, name in enumerate(ids.tolist()):
+        total.update(("\0" * (i > 0) + name).encode(errors="replace"))
+    return total.hexdigest()
 
 
 def _check_usable(
@@ -325,24 +347,21 @@ def _check_usable(
     raise DataError(f"{path}: none of {len(bad)} rows can be used: {reasons}{cure}")
 
 
-def _table(config: Data, drawn: Sequence[_Usable[P]], bad: tuple[Quarantined, ...], rows: int, sha: str) -> Examples[P]:
-    cluster, blank = _cluster_codes([row.cluster for row in drawn])
-    attributes = {
-        name: np.array([row.attributes[k] for row in drawn], dtype=np.str_)
-        for k, name in enumerate(config.columns.attributes)
-    }
+def _table(
+    config: Data, kept: Gathered, drawn: IntArray, ids: NDArray[np.str_], payload: Sequence[P], bad: tuple[Quarantined, ...],
+    rows: int, sha: str,
+) -> Examples[P]:  # fmt: skip
+    cluster, blank = kept.cluster.clusters(drawn)
+    attributes = {name: kept.attributes[k].of(drawn) for k, name in enumerate(config.columns.attributes)}
     unknown = {name: int((values == UNKNOWN).sum()) for name, values in attributes.items()}
-    covariates = {
-        name: np.array([row.covariates[k] for row in drawn], dtype=float)
-        for k, name in enumerate(config.columns.covariates)
-    }
+    covariates = {name: kept.covariate(k, drawn) for k, name in enumerate(config.columns.covariates)}
     unknown |= {f"covariate {name}": int(n) for name, values in covariates.items() if (n := np.isnan(values).sum())}
     if config.columns.cluster and blank:
         unknown[f"cluster ({config.columns.cluster})"] = blank
     return Examples(
-        id=np.array([row.id for row in drawn], dtype=np.str_),
-        payload=tuple(row.payload for row in drawn),
-        label=np.array([row.label for row in drawn], dtype=np.int64),
+        id=ids,
+        payload=payload,
+        label=np.array(kept.label, dtype=np.int64)[drawn],
         cluster=cluster,
         clusters=int(cluster.max()) + 1 if config.columns.cluster else None,
         attributes=attributes,
@@ -354,11 +373,3 @@ def _table(config: Data, drawn: Sequence[_Usable[P]], bad: tuple[Quarantined, ..
         sha256=sha,
         quarantined=bad,
     )
-
-
-def _cluster_codes(names: Sequence[str]) -> tuple[IntArray, int]:
-    """Codes 0, 1, ... in the order of the names, then a new one for every blank; and how many are blank."""
-    known = {name: code for code, name in enumerate(sorted(set(names) - {""}))}
-    alone = count(len(known))
-    codes = [known[name] if name else next(alone) for name in names]
-    return np.array(codes, dtype=np.int64), sum(not name for name in names)

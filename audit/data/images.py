@@ -22,6 +22,7 @@ from audit.data.image_files import decode, image_size, locate
 from audit.data.regions import Regions, check_coco
 from audit.errors import DataError
 from audit.files import file_sha256
+from audit.sequences import Made
 
 WHITE: Final = (255, 255, 255, 255)
 
@@ -117,7 +118,7 @@ def load_images(
         "photograph", (config.columns.image, *regions.columns), read, inspected if inspect else None, folders=True
     )
     examples = load_examples(config, path, reader, classes=classes, labels=labels, seed=seed)
-    check_coco(regions, [row.path.as_posix() for row in examples.payload])
+    check_coco(regions, Made(len(examples), lambda i: examples.payload[i].path.as_posix()))
     hashes = [examples.sha256, *map(file_sha256, regions.annotations)]
     return replace(examples, sha256=hashes[0] if len(hashes) == 1 else sha256("".join(hashes).encode()).hexdigest())
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, AnyStr, Final, final
 
+from audit.data.folder_names import names_below
 from audit.errors import DataError, did_you_mean
 
 MAX_LINE: Final = 4_000_000  # characters of a CSV line, bytes of a JSONL line
@@ -20,6 +21,7 @@ MAX_ROW_LINES: Final = 1_000  # lines of a CSV row in quotes: bounds what an unc
 MAX_NAMES: Final = 100
 CURE: Final = "data.columns says which column holds what (id: null numbers the rows)"
 BATCH: Final = 4_096
+BUFFER: Final = 65_536  # bytes of a Parquet column that are read at a time
 FOLDER_COLUMNS: Final = ("id", "image", "label")
 
 
@@ -38,14 +40,15 @@ def read_rows(path: Path, kind: str, columns: Sequence[str]) -> Iterator[Row]:
     try:
         yield from FORMATS[kind](path, columns)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read as {kind}: {error.strerror or _first_line(error)}") from error
+        raise DataError(f"{path}: cannot be read as {kind}: {error.strerror or first_line(error)}") from error
 
 
 def _malformed(line: int, detail: str) -> Row:
     return Row(line, problem=("malformed row", detail))
 
 
-def _check_columns(path: Path, columns: Sequence[str], present: Sequence[str]) -> None:
+def check_columns(path: Path, columns: Sequence[str], present: Sequence[str]) -> None:
+    """DataError unless every one of `columns` stands in `present` once."""
     shown = ", ".join(f"{name:.60}" if name.isprintable() else f"{name!r:.60}" for name in present[:MAX_NAMES])
     for name in columns:
         if name not in present:
@@ -66,7 +69,7 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
             raise DataError(f"{path}:1: the line of column names is broken: {header}")
         if any(not is_whole(name) for name in header):
             raise DataError(f"{path}:1: the line of column names is not UTF-8; save the file as UTF-8")
-        _check_columns(path, columns, header)
+        check_columns(path, columns, header)
         places = [header.index(name) for name in columns]
         for line, fields in records:
             if isinstance(fields, str):
@@ -119,6 +122,8 @@ class _Lines:
 
 def is_whole(text: str) -> bool:
     """Whether the text is Unicode without halves of characters, which is how undecodable bytes are read."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -139,7 +144,7 @@ def _jsonl_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                 else:
                     yield found
     if present:  # a key that some rows lack is a missing value, one that all lack a missing column
-        _check_columns(path, columns, tuple(present))
+        check_columns(path, columns, tuple(present))
 
 
 def _short_lines(file: IO[AnyStr], ends: tuple[AnyStr, ...]) -> Iterator[AnyStr]:
@@ -175,15 +180,17 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
-            _check_columns(path, columns, file.schema_arrow.names)
+        with parquet.ParquetFile(
+            path, pre_buffer=False, buffer_size=BUFFER
+        ) as file:  # else all columns of the file are held
+            check_columns(path, columns, file.schema_arrow.names)
             for batch in file.iter_batches(BATCH, columns=list(dict.fromkeys(columns)), use_threads=False):
-                yield from (Row(0, cells) for cells in zip(*(_cells(batch.column(c)) for c in columns), strict=True))
+                yield from (Row(0, cells) for cells in zip(*(cells_of(batch.column(c)) for c in columns), strict=True))
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as parquet: {_first_line(error)}") from error
+        raise DataError(f"{path}: cannot be read as parquet: {first_line(error)}") from error
 
 
-def _cells(column: Any) -> list[Any]:
+def cells_of(column: Any) -> list[Any]:
     """Python values; text is decoded one by one, so that a broken one spoils its own row only."""
     from pyarrow import types
 
@@ -203,16 +210,15 @@ def _folder_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
             f"{path}: a folder per class has the columns {', '.join(FOLDER_COLUMNS)}, not {other[0]!r}; "
             "write a CSV file with a column for the image's path to give more"
         )
-    for name in sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir()):
+    for name in names_below(str(path)):
         label, *rest = name.split("/")
-        if any(part.startswith(".") for part in (label, *rest)):
-            continue
         cells = {"id": name, "image": name, "label": label}
         problem = None if rest else ("malformed row", f"{name} lies beside the folders of the classes, in none")
         yield Row(0, tuple(cells[column] for column in columns), problem)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 

@@ -26,13 +26,25 @@ def load_texts(
     config: Data, path: Path, *, classes: Sequence[str], labels: Mapping[str, str], seed: int
 ) -> Examples[TextRow]:
     """Read the file of texts; arguments and errors as for `load_examples`."""
-    reader = Reader("text", (config.columns.text, config.columns.spans), _read)
+    reader = Reader("text", (config.columns.text, config.columns.spans), _read, pack=_pack, unpack=_unpack)
     return load_examples(config, path, reader, classes=classes, labels=labels, seed=seed)
 
 
 def _read(cells: Sequence[Any]) -> TextRow:
     text = _text(cells[0])
     return TextRow(text, _spans(cells[1], text))
+
+
+def _pack(row: TextRow) -> bytes:
+    """The text, and behind a NUL character, which no text holds, its spans."""
+    if not row.spans:
+        return row.text.encode()
+    return f"{row.text}\0{json.dumps([(m.start, m.end, m.attribute, m.group) for m in row.spans])}".encode()
+
+
+def _unpack(packed: bytes) -> TextRow:
+    text, _, spans = packed.decode().partition("\0")
+    return TextRow(text, tuple(_span(item, text) for item in json.loads(spans)) if spans else ())
 
 
 def _text(cell: object) -> str:

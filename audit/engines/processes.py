@@ -80,7 +80,8 @@ class Processes:
 
     def _submit(self, given: tuple[str, str], shard: Shard[Any]) -> Future[Any]:
         if self.pool is None:
-            threads = max(1, (os.cpu_count() or 1) // self.workers)
+            asked = self.loaded.config.engine.threads
+            threads = asked or max(1, (os.cpu_count() or 1) // self.workers)
             self.pool = ProcessPoolExecutor(
                 self.workers, get_context("spawn"), _begin, (self.load, self.loaded, threads)
             )

@@ -1,10 +1,11 @@
 """Actors of a Ray cluster, each with the model; shards are tasks that are tried again where a worker or its node is lost."""
 
-import os
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, Final, TypeVar, final
+from typing import Any, Final, Generic, TypeVar, final
 
 from audit.config import Engine
 from audit.engines.worker import Load, Worker
@@ -15,7 +16,7 @@ from audit.parts import Part, Shard, Work, pickled
 S = TypeVar("S")
 T = TypeVar("T")
 AHEAD: Final = 2  # shards in flight for each actor: the object store holds no more than these and their parts
-TRIES: Final = 5  # of one shard, whose actor or node was lost
+TRIES: Final = 7  # of one shard whose actor or node was lost, over two minutes
 CURE: Final = "it may need more memory than its node has: lower engine.batch_size, then run it again to go on"
 
 
@@ -39,22 +40,38 @@ class RayCluster:
     started: bool = False
 
     def run(self, work: Work[S], shards: Iterable[tuple[T, Shard[S]]]) -> Iterator[tuple[T, Part]]:
-        """As they are done; an actor gets its next shard when it gives back one."""
+        """As they are done; an actor gets its next shard when it gives back one, and one that was lost waits longer each time."""
         import ray
 
-        waiting, flying = iter(shards), dict[Any, tuple[T, int]]()
+        waiting, flying, lost = iter(shards), dict[Any, _Sent[T]](), list[tuple[float, _Sent[T]]]()
         packed = None
         while True:
-            for tag, shard in islice(waiting, self.engine.workers * AHEAD - len(flying)):
+            due = [each for each in lost if each[0] <= time.monotonic()]
+            lost = [each for each in lost if each not in due]
+            room = self.engine.workers * AHEAD - len(flying) - len(due) - len(lost)
+            fresh = [_Sent(tag, shard.content) for tag, shard in islice(waiting, max(0, room))]
+            for sent in (*(each for _, each in due), *fresh):
                 self._start()
                 packed = packed or ray.put(pickled(work))
-                k = min(range(len(self.actors)), key=lambda k: sum(at == k for _, at in flying.values()))
-                flying[self.actors[k].do.remote(work.digest, packed, shard.content)] = tag, k
-            if not flying:
+                k = self._idle(flying.values(), sent)
+                done = self.actors[k].do.remote(work.digest, packed, sent.content)
+                flying[done] = replace(sent, actor=k)
+            if not flying and not lost:
                 return
-            for done in ray.wait(list(flying), num_returns=1)[0]:
-                tag, _ = flying.pop(done)
-                yield tag, _result(done)
+            for done in ray.wait(list(flying), num_returns=1, timeout=1 if lost else None)[0] if flying else _pause():
+                sent = flying.pop(done)
+                part = _result(done)
+                if part is not None:
+                    yield sent.tag, part
+                elif sent.losses + 1 == TRIES:
+                    raise ModelError(f"a shard was lost {TRIES} times with its worker or node; {CURE}")
+                else:
+                    lost.append((time.monotonic() + 2**sent.losses, replace(sent, losses=sent.losses + 1)))
+
+    def _idle(self, flying: Iterable["_Sent[Any]"], sent: "_Sent[Any]") -> int:
+        """The actor with the least to do, another one than that which was lost, where there are several."""
+        load = Counter(each.actor for each in flying)
+        return min(range(len(self.actors)), key=lambda k: (len(self.actors) > 1 and k == sent.actor, load[k], k))
 
     def close(self) -> None:
         """Let the actors go, and the cluster if it was started here."""
@@ -75,10 +92,21 @@ class RayCluster:
 
         ray.init(address=self.engine.address, log_to_driver=False, include_dashboard=False, configure_logging=False)
         self.started = True
-        threads = max(1, (os.cpu_count() or 1) // self.engine.workers)
-        options = {"max_restarts": -1, "max_task_retries": TRIES, "num_gpus": self.engine.gpus, "num_cpus": threads}
+        threads = self.engine.threads or 1
+        options = {"max_restarts": -1, "num_gpus": self.engine.gpus, "num_cpus": threads}
         actor = ray.remote(_Actor).options(**options)
         self.actors += [actor.remote(self.load, self.loaded, threads) for _ in range(self.engine.workers)]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Sent(Generic[T]):
+    """A shard on its way, to which actor, and how often it was lost."""
+
+    tag: T
+    content: Any
+    actor: int = -1
+    losses: int = 0
 
 
 class _Actor:
@@ -92,8 +120,14 @@ class _Actor:
         return self.worker.do(digest, lambda: packed, content)
 
 
-def _result(done: Any) -> Part:
-    """The part; what went wrong in the worker is raised here as what it was."""
+def _pause() -> list[Any]:
+    """While everything that is left was lost a moment ago."""
+    time.sleep(0.2)
+    return []
+
+
+def _result(done: Any) -> Part | None:
+    """The part, None where it was lost with its actor or node; what went wrong in the worker is raised here as what it was."""
     import ray
 
     try:
@@ -102,6 +136,6 @@ def _result(done: Any) -> Part:
         if isinstance(error.cause, AuditError):
             raise error.cause from error
         raise
-    except ray.exceptions.RayError as error:
-        raise ModelError(f"a shard was lost {TRIES} times with its worker ({type(error).__name__}); {CURE}") from error
+    except ray.exceptions.RayError:
+        return None
     return part

@@ -2,6 +2,7 @@
 
 from audit.records.audit import SCHEMA_VERSION, AuditRecord, DataRecord, ModelRecord, ProtocolChange, Provenance
 from audit.records.base import Entry, Estimate
+from audit.records.baseline import Baseline, Standing, Worsening
 from audit.records.described import (
     Distribution,
     Exhibit,
@@ -38,6 +39,7 @@ __all__ = [
     "SUMMARY_VERSION",
     "Agreement",
     "AuditRecord",
+    "Baseline",
     "Candidate",
     "CandidateKind",
     "Category",
@@ -68,6 +70,7 @@ __all__ = [
     "RunSummary",
     "Screened",
     "Sensitivity",
+    "Standing",
     "Stratified",
     "TermCount",
     "TermEffect",
@@ -76,4 +79,5 @@ __all__ = [
     "ValidityCheck",
     "Verdict",
     "Withheld",
+    "Worsening",
 ]

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, PrivateAttr
 from audit.errors import OutputError
 from audit.records import frames
 from audit.records.base import Entry, Estimate
+from audit.records.baseline import Baseline, Worsening
 from audit.records.debugging import Debugging
 from audit.records.described import (
     Distribution,
@@ -129,6 +130,9 @@ class AuditRecord(Entry):
     validity: tuple[ValidityCheck, ...] = ()
     discovery: Discovery | None = None
     debug: Debugging | None = None
+    baseline: Baseline | None = Field(
+        None, exclude_if=lambda value: value is None
+    )  # keeps the hash of records without one
     gates: tuple[Gate, ...]
     exit_code: int
     limits: tuple[str, ...]
@@ -153,6 +157,11 @@ class AuditRecord(Entry):
         if self._folder is None:
             raise OutputError("this record does not know its run folder; read it with audit.load_record(folder)")
         return self._folder
+
+    @property
+    def worsenings(self) -> tuple[Worsening, ...]:
+        """What the gates against the baseline rest on; none where there is no baseline."""
+        return self.baseline.worsenings if self.baseline else ()
 
     @property
     def table(self) -> "pd.DataFrame":

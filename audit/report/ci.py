@@ -1,11 +1,12 @@
 """What a build server should make of each finding of a gate; the rules are those of the exit code, so both say the same."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import final
+from typing import Final, final
 
-from audit.questions import INVALID
-from audit.records import AuditRecord, Finding, Gate, Verdict
+from audit.questions import AGAINST, INVALID
+from audit.records import AuditRecord, Finding, Gate, Standing, Verdict, Worsening
 from audit.report import wording
 from audit.report.text import LONGEST, count, measured, number, p_value, shorten
 
@@ -22,11 +23,13 @@ class Outcome(StrEnum):
 @final
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One finding of a gate, and in words what it comes to."""
+    """One finding of a gate, or how it stands against the baseline: its verdict (`kind`), and in words what it comes to."""
 
-    finding: Finding
+    id: str
+    kind: str
     outcome: Outcome
     message: str
+    grade: str | None = None
 
 
 @final
@@ -51,8 +54,9 @@ class Suite:
 
 
 def suites(record: AuditRecord) -> list[Suite]:
-    """A suite a gate, a case a finding."""
-    known = {finding.id: finding for finding in record.findings}
+    """A suite a gate, a case a finding, or how one stands against the baseline."""
+    known: dict[str, Finding | Worsening] = {each.id: each for each in record.findings}
+    known |= {each.id: each for each in record.worsenings}
     return [
         Suite(gate, tuple(_case(known[key], held=gate.state == "holds") for key in gate.findings if key in known))
         for gate in record.gates
@@ -67,8 +71,31 @@ def faults(record: AuditRecord) -> str:
     return shorten(" ".join((wording.exit_sentence(INVALID), *told)), LONGEST)
 
 
-def _case(finding: Finding, *, held: bool) -> Case:
-    return Case(finding, _outcome(finding, held=held), shorten(_message(finding), LONGEST))
+def _case(found: Finding | Worsening, *, held: bool) -> Case:
+    if isinstance(found, Worsening):
+        return Case(found.id, found.standing.value, STANDINGS[found.standing], shorten(_standing(found), LONGEST))
+    grade = found.grade.value if found.grade else None
+    return Case(found.id, found.verdict.value, _outcome(found, held=held), shorten(_message(found), LONGEST), grade)
+
+
+STANDINGS: Final[Mapping[Standing, Outcome]] = {
+    Standing.BREACHED: Outcome.BREACHED, Standing.INCONCLUSIVE: Outcome.OPEN, Standing.NOT_TESTED: Outcome.UNTESTED,
+    Standing.HOLDS: Outcome.HELD,
+}  # fmt: skip
+
+
+def _standing(found: Worsening) -> str:
+    """Standing, what it is about, both estimates and the worsening."""
+    quantity = f" ({found.quantity})" if found.quantity else ""
+    title = wording.question_title(f"{found.question}{AGAINST}")
+    about = f"{found.standing.value}, {title}, {found.attribute}: {wording.pair(found)}{quantity}"
+    if found.standing is Standing.NOT_TESTED:
+        return f"{about}. {found.reason}"
+    numbers = measured(
+        found.estimate, f"n = {count(found.estimate.n)}", f"adjusted p {p_value(found.test.p_adjusted)}",
+        f"margin {number(found.margin)}",
+    )  # fmt: skip
+    return f"{about}, {number(found.before.value)} in the baseline, {number(found.after.value)} now, worse by {numbers}. {found.reason}"
 
 
 def _outcome(finding: Finding, *, held: bool) -> Outcome:

@@ -218,7 +218,7 @@ def _rounded(finding: Finding, k: int) -> dict[str, object]:
     estimate = shown_estimate(finding.estimate, k, counts=False)
     said = estimate.model_copy(update={"reason": "; ".join(filter(None, (estimate.reason, FEW)))})
     return {
-        "estimate": outward(said, 2 * k / _fewest(finding)).model_copy(update={"value": None}),
+        "estimate": outward(said, 2 * k / fewest(finding)).model_copy(update={"value": None}),
         "sensitivity": _without_values(finding, k),
         "checks": (),
     }
@@ -228,7 +228,7 @@ def _vague(finding: Finding, k: int) -> dict[str, object]:
     """What a difference of rates keeps where counts are withheld: its interval rounded outwards, and no number that who knows the
     sizes of the groups could solve for the events of one, as p and the extremes over the unknown are."""
     return {
-        "estimate": outward(shown_estimate(finding.estimate, k, counts=False), k / _fewest(finding)),
+        "estimate": outward(shown_estimate(finding.estimate, k, counts=False), k / fewest(finding)),
         "test": finding.test.model_copy(update={"p": None, "p_adjusted": None, "omnibus": None}),
         "sensitivity": _without_values(finding, k),
         "checks": (),
@@ -243,7 +243,7 @@ def _without_values(finding: Finding, k: int) -> tuple[Sensitivity, ...]:
     )
 
 
-def _fewest(finding: Finding) -> int:
+def fewest(finding: Finding) -> int:
     """The smallest n of its rates."""
     return min(
         (e.n for e in _inside(finding)[1:] if e.n and e.interval.startswith(OF_A_RATE)), default=finding.estimate.n or 1

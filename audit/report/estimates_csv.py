@@ -80,6 +80,21 @@ def _of_finding(finding: Finding) -> Iterator[Row]:
             yield _row("check flips", check.flips, **both, condition=check.by)
 
 
+def _worsenings(record: AuditRecord) -> Iterator[Row]:
+    for each in record.worsenings:
+        names = {
+            "id": each.id,
+            "question": each.question,
+            "attribute": each.attribute,
+            "groups": BETWEEN.join(each.groups),
+        }
+        yield _row("baseline", each.before, **names, measure=each.quantity, condition="in the baseline")
+        yield _row(
+            "baseline", each.estimate, **names, measure=each.quantity, condition="further from no difference than in the baseline",
+            p=each.test.p, p_adjusted=each.test.p_adjusted, margin=each.margin, verdict=each.standing.value, reason=each.reason,
+        )  # fmt: skip
+
+
 def _effects(record: AuditRecord) -> Iterator[Row]:
     for each in record.effects:
         yield _row(
@@ -151,5 +166,5 @@ def _candidates(record: AuditRecord) -> Iterator[Row]:
 
 
 PARTS: Final[tuple[Callable[[AuditRecord], Iterable[Row]], ...]] = (
-    _accuracy, _findings, _effects, _regions, _described, _impact, _validity, _agreement, _candidates,
+    _accuracy, _findings, _worsenings, _effects, _regions, _described, _impact, _validity, _agreement, _candidates,
 )  # fmt: skip

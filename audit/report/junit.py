@@ -42,14 +42,14 @@ def _add_suite(root: ET.Element, record: AuditRecord, suite: Suite) -> None:
 
 
 def _add_case(suite: ET.Element, of: str, case: Case) -> None:
-    made = ET.SubElement(suite, "testcase", classname=of, name=shorten(case.finding.id, 400), time="0")
+    made = ET.SubElement(suite, "testcase", classname=of, name=shorten(case.id, 400), time="0")
     tag = TAGS.get(case.outcome)
     if tag is None:
         ET.SubElement(made, "system-out").text = case.message
     elif tag == "skipped":
         ET.SubElement(made, tag, message=case.message)
     else:
-        ET.SubElement(made, tag, type=case.finding.verdict.value, message=case.message)
+        ET.SubElement(made, tag, type=case.kind, message=case.message)
 
 
 def _add_explanation(root: ET.Element, record: AuditRecord) -> None:

@@ -7,11 +7,11 @@ from typing import Final
 
 from audit.config import OUTSIDE
 from audit.questions import ADVERSE, EXAMPLES, INVALID
-from audit.records import SHOWN, AuditRecord, Estimate, Finding, ImpactTable, Verdict
+from audit.records import SHOWN, AuditRecord, Estimate, Finding, ImpactTable, Standing, Verdict, Worsening
 from audit.report.backing import graded
 from audit.report.page import smallest_cell
 from audit.report.text import WITHHELD, count, interval, listed, number, p_value, percent, plural
-from audit.report.wording import SEVERITY, VERDICTS, quantity, question_title
+from audit.report.wording import SEVERITY, VERDICTS, pair, quantity, question_title
 
 MORE, HIGHER, TOWARDS = ("more", "less"), ("higher", "lower"), ("towards", "away from")
 SAID: Final[Mapping[tuple[str, bool], tuple[str, tuple[str, str]]]] = MappingProxyType({  # (question, of images): words
@@ -38,6 +38,12 @@ MEANS: Final[Mapping[Verdict, str]] = MappingProxyType(
 )
 SERIOUS: Final = ("both", "ratio", "fragile", "difference")  # readings that a first page must tell
 RATIO: Final = "ratio"  # unit of estimates that are 1 where nothing differs
+STANDS: Final[Mapping[Standing, str]] = MappingProxyType({
+    Standing.BREACHED: "grew by more than the margin that was agreed beforehand",
+    Standing.INCONCLUSIVE: "may have grown by more or by less than it",
+    Standing.HOLDS: "are shown not to have grown by it",
+    Standing.NOT_TESTED: "could not be compared",
+})  # fmt: skip
 CAVEAT: Final = (
     "This report supports a legal assessment and establishes no legal conclusion. Relevance shows what moves a prediction, not whether it "
     "should: people decide what a disparity means."
@@ -103,6 +109,31 @@ def _lowest(table: ImpactTable) -> str:
     least = min(known, key=lambda each: (each.ratio.value, each.name))
     reading = ADVERSE.get(least.reading, least.reading)
     return f"by {table.attribute} the lowest is {number(least.ratio.value)}, of {least.name} ({reading}){left}"
+
+
+def baseline(record: AuditRecord) -> str:
+    """What became larger than in the baseline, the worst first; empty where there is none."""
+    if record.baseline is None:
+        return ""
+    counts = Counter(each.standing for each in record.worsenings)
+    states = listed([f"{counts[standing]} {STANDS[standing]}" for standing in STANDS if counts[standing]])
+    worst = [each for each in record.worsenings if each.standing is Standing.BREACHED]
+    worst.sort(key=lambda each: -(each.estimate.value or 0.0) / each.margin)
+    named = f" The worst: {_worse(worst[0])}." if worst else ""
+    return f"Against the baseline, run {record.baseline.run_id}: of the differences, {states or 'none could be compared'}.{named}"
+
+
+def _told(estimate: Estimate) -> str:
+    return WITHHELD if estimate.value is None else number(estimate.value)
+
+
+def _worse(each: Worsening) -> str:
+    about = ", ".join(filter(None, (question_title(each.question).lower(), each.quantity, pair(each))))
+    size = interval(each.estimate) if each.estimate.low is not None else f"an amount that is {WITHHELD}"
+    return (
+        f"{each.attribute.removesuffix(' (mentioned)')}: {about}, {_told(each.before)} there and {_told(each.after)} now, so "
+        f"further from no difference by {size} ({percent(each.estimate.level)} interval, margin {number(each.margin)})"
+    )
 
 
 def summary(record: AuditRecord) -> tuple[str, str, str]:

@@ -28,6 +28,7 @@ from audit.records import (
     ValidityCheck,
     Withheld,
 )
+from audit.report.baseline import shown_baseline
 from audit.report.disclosure import hidden_terms, shown_findings, told_of
 from audit.report.impact import shown_impact
 from audit.report.page import hashes_ids, smallest_cell
@@ -53,6 +54,7 @@ def _suppressed(record: AuditRecord, k: int) -> AuditRecord:
     unsure = rare(record.model.accuracy, k)  # whose examples, all misclassified, could be counted
     told = told_of(record, groups, k)
     absent = frozenset(region.name for region in regions if region.present is None)
+    findings = shown_findings(record, told, absent, k)
     return record.model_copy(
         update={
             "data": data.model_copy(
@@ -71,9 +73,10 @@ def _suppressed(record: AuditRecord, k: int) -> AuditRecord:
             "maps": _maps(record, groups, labels, k),
             "ledger": _ledger(record.ledger, groups, k),
             "validity": tuple(_validity(each, k) for each in record.validity),
+            "baseline": record.baseline and shown_baseline(record.baseline, findings, k),
             "discovery": record.discovery and _discovery(record.discovery, data.used, k),
             "agreement": tuple(_agreement(each, k) for each in record.agreement),
-            "findings": shown_findings(record, told, absent, k),
+            "findings": findings,
             "impact": tuple(shown_impact(each, told, k) for each in record.impact),
             "warnings": tuple(_warning(each, k, hidden=unsure) for each in record.warnings),
             "distributions": tuple(_merged(d, k) for d in record.distributions if _many(d, data.used, absent, k)),

@@ -15,7 +15,7 @@ from audit.report.page import smallest_cell
 from audit.report.privacy import published
 from audit.report.text import WITHHELD
 
-NAMES_A_FILE: Final = ("path", "ids", "weights", "output", "lexicon", "coco")  # keys of a config
+NAMES_A_FILE: Final = ("path", "ids", "weights", "output", "lexicon", "coco", "run")  # keys of a config
 PUBLIC_CELL: Final = 10  # the smallest count of people that everybody is told, if the config asks for no larger one
 
 

@@ -60,11 +60,10 @@ def _id(suite: Suite) -> str:
 
 
 def _result(record: AuditRecord, suite: Suite, case: Case, rule: int) -> Mapping[str, Any]:
-    finding = case.finding
-    facts = {"verdict": finding.verdict.value, "grade": finding.grade.value if finding.grade else None}
+    facts = {"verdict": case.kind, "grade": case.grade}
     return {
         "ruleId": _id(suite), "ruleIndex": rule, "level": LEVELS[case.outcome],
-        "message": _message(case.message), **_place(record, finding.id),
+        "message": _message(case.message), **_place(record, case.id),
         "properties": {name: value for name, value in facts.items() if value is not None},
     }  # fmt: skip
 

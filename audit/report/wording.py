@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from audit.questions import QUESTIONS, REQUIREMENTS, Requirement
-from audit.records import SHOWN, AuditRecord, Finding, Gate, Verdict
+from audit.questions import AGAINST, QUESTIONS, REQUIREMENTS, Requirement
+from audit.records import SHOWN, AuditRecord, Finding, Gate, Standing, Verdict, Worsening
 from audit.report.backing import fragile
 from audit.report.text import listed, number, percent, plural
 
@@ -44,6 +44,13 @@ GATES: Final[dict[str, tuple[Verdict, str]]] = {
     "breached": (Verdict.BREACH, "at least one finding lies wholly beyond its margin"),
     "inconclusive": (Verdict.INCONCLUSIVE, "at least one finding is not shown to lie inside its margin"),
     "not tested": (Verdict.NOT_TESTABLE, "no finding of this question could be tested"),
+}
+WORSE: Final = "And is what it finds larger than in the baseline, an earlier run, by more than the agreed margin?"
+STANDINGS: Final[Mapping[str, str]] = {
+    "holds": "every difference that could be compared is shown to be no larger than in the baseline by more than its margin",
+    "breached": "at least one difference is larger than in the baseline by more than its margin",
+    "inconclusive": "at least one difference is not shown to be no larger than in the baseline by more than its margin",
+    "not tested": "no difference could be compared with the baseline",
 }
 HOLDS: Final[dict[bool | None, str]] = {
     True: "holds", False: "does not hold", None: "not required, or too little to say",
@@ -138,7 +145,7 @@ def ledger_sentences(record: AuditRecord) -> list[str]:
     return said
 
 
-def pair(finding: Finding) -> str:
+def pair(finding: Finding | Worsening) -> str:
     """`female − male`, or the one group."""
     return " − ".join(finding.groups) if len(finding.groups) < 3 else listed(finding.groups)
 
@@ -149,13 +156,18 @@ def quantity(finding: Finding) -> str:
 
 
 def question_title(question: str) -> str:
-    """Heading of a question."""
-    return QUESTIONS[question].title if question in QUESTIONS else question.capitalize()
+    """Heading of a question, or of its gate against a baseline."""
+    asked = question.removesuffix(AGAINST)
+    title = QUESTIONS[asked].title if asked in QUESTIONS else asked.capitalize()
+    return f"{title}{question.removeprefix(asked)}"
 
 
 def question_asks(question: str) -> str:
     """The question in one sentence."""
-    return QUESTIONS[question].asks if question in QUESTIONS else ""
+    asked = question.removesuffix(AGAINST)
+    if asked not in QUESTIONS:
+        return ""
+    return QUESTIONS[asked].asks if asked == question else f"{QUESTIONS[asked].asks} {WORSE}"
 
 
 def requirement(asks: str) -> Requirement:
@@ -191,11 +203,17 @@ def gate_verdict(gate: Gate) -> Verdict:
 
 def gate_sentence(gate: Gate) -> str:
     """What the state of a gate means."""
+    if gate.question.endswith(AGAINST) and gate.state in STANDINGS:
+        return STANDINGS[gate.state]
     return GATES[gate.state][1] if gate.state in GATES else "this release does not know the state"
 
 
-def gate_extent(gate: Gate, findings: Sequence[Finding]) -> str:
+def gate_extent(gate: Gate, findings: Sequence[Finding], worsenings: Sequence[Worsening] = ()) -> str:
     """How many of its findings a gate speaks of, and how many of them are fragile."""
+    if gate.question.endswith(AGAINST):
+        held = [each for each in worsenings if each.id in gate.findings]
+        missed = sum(each.standing is Standing.NOT_TESTED for each in held)
+        return f"{len(held) - missed} tested" + (f", {missed} not testable" if missed else "")
     mine = [finding for finding in findings if finding.id in gate.findings]
     untested = sum(finding.verdict is Verdict.NOT_TESTABLE for finding in mine)
     return f"{len(mine) - untested} tested" + (f", {untested} not testable" if untested else "") + fragile(mine)

@@ -193,7 +193,7 @@ alpha: of three gates each spends a third, so that any of them is breached by ch
 are corrected by Benjamini and Hochberg (1995), or by Benjamini and Yekutieli (2001) with `statistics.discovery: by`; their intervals
 keep the false coverage rate (Benjamini and Yekutieli 2005). What could not be tested does not enter a family and stays in the report.
 With more than two groups no pair has an adjusted p below that of the test of all groups together. `statistics.looks: 52` spends alpha
-over a year of weekly runs.
+over a year of weekly runs. A gate against a baseline (`baseline.worse_by`, docs/comparing.md) is one more gate that shares alpha.
 
 Of k draws the smallest p is 1 / (k + 1), so a family of m tests needs k of at least m / alpha - 1: an audit that declares fewer placebos or
 permutations than the largest of its families needs is refused before anything is explained.

@@ -76,13 +76,12 @@ class RateGap:
         rows = self.rate.rows + self.reference.rows
         if self.smaller < 2:
             return missing(f"{FEWEST} in a group", level=level, unit=unit, n=rows, dropped=dropped)
-        one, two, (low, high), (lower, upper) = (
-            self.rate.value, self.reference.value, self.rate.bounds(level), self.reference.bounds(level),
-        )  # fmt: skip
+        one, two = ((side.value, *side.bounds(level)) for side in (self.rate, self.reference))
+        low, high = mover(one, two, self.correlation)
         return Estimate(
             value=self.value,
-            low=self.value - _hypotenuse(one - low, upper - two, self.correlation),
-            high=self.value + _hypotenuse(high - one, two - lower, self.correlation),
+            low=low,
+            high=high,
             level=level,
             unit=unit,
             interval="Newcombe (MOVER), effective n",
@@ -176,6 +175,12 @@ def wilson_bounds(rate: float, n: float, quantile: float) -> tuple[float, float]
     return (0.0 if rate == 0 else max(0.0, float(centre - half))), (
         1.0 if rate == 1 else min(1.0, float(centre + half))
     )
+
+
+def mover(one: tuple[float, float, float], two: tuple[float, float, float], correlation: float) -> tuple[float, float]:
+    """Bounds of `one - two`, each given as its value, low and high: square-and-add (Zou and Donner 2008, Statistics in Medicine 27)."""
+    (a, low, high), (b, lower, upper) = one, two
+    return a - b - _hypotenuse(a - low, upper - b, correlation), a - b + _hypotenuse(high - a, b - lower, correlation)
 
 
 def _hypotenuse(a: float, b: float, rho: float) -> float:

@@ -108,6 +108,26 @@ def rank_effect(
     return RankEffect(delta, p, found, g, unit, dropped)
 
 
+def rank_influence(
+    values: FloatArray, group: BoolArray, *, cluster: NDArray[Any], strata: NDArray[Any]
+) -> tuple[float, FloatArray] | None:
+    """Cliff's delta as `rank_effect` has it, and each row's influence on it `[n]`, NaN for rows without a counterpart; None without any.
+
+    An influence is scaled by the root of k / (k - 1), k the clusters of its side in its stratum, so that the sum of squares of the
+    clusters' sums is the variance.
+    """
+    layer = coded(strata)[0]
+    keep = np.isfinite(values) & comparable(layer, group, cluster, np.isfinite(values))
+    if not keep.any():
+        return None
+    theta, influence = _placements(values[keep], group[keep], layer[keep])
+    (cell, cells), (unit, clusters) = coded((2 * layer + group)[keep]), coded(cluster[keep])
+    held = np.bincount(np.unique(cell * clusters + unit) // clusters, minlength=cells)
+    found = np.full(len(values), np.nan)
+    found[keep] = 2 * influence * np.sqrt(held / (held - 1))[cell]
+    return 2 * theta - 1, found
+
+
 def comparable(layer: IntArray, group: BoolArray, cluster: NDArray[Any], finite: BoolArray) -> BoolArray:
     """Rows whose stratum has at least 2 clusters of each group."""
     if len(layer) == 0:

@@ -241,6 +241,12 @@ def named(explainer: Explainer[Any], classes: Sequence[str], target: str | None)
     return explainer.target, " - ".join(classes[i] for i in pair if i is not None)
 
 
+def contrast_name(explainer: Explainer[Any], classes: Sequence[str]) -> str:
+    """The contrast logit by the names of its classes: `fresh - rotten`, or `fresh` alone."""
+    favour = classes[explainer.favour]
+    return favour if explainer.against is None else f"{favour} - {classes[explainer.against]}"
+
+
 def misclassified(examples: ExampleTable, first: NDArray[np.bool_]) -> list[int]:
     """Examples whose prediction is wrong: those of `first` `[n]` before the others, then the most confident first."""
     wrong = np.flatnonzero(examples.label != examples.predicted)

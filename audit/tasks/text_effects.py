@@ -1,21 +1,24 @@
 """Interventions on texts: declared terms swapped, and the words of an attribute, group or term hidden, or as many other words."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from typing import Final, final
 
 import numpy as np
 
 from audit.checks.hiding import EVERYTHING, Hidden, effect_table
-from audit.checks.intervention import SwappedText, swap_effects
+from audit.checks.intervention import SwappedTexts, swap_effects
 from audit.data.lexicon_file import LexiconData
-from audit.data.terms import swap_terms, without, words
+from audit.data.terms import Swap, swap_terms, without, words
 from audit.parts import Advance, Engine
 from audit.progress import progress
 from audit.relevance.explainer import contrast_logit
 from audit.relevance.texts import score_texts
-from audit.tables import EffectTable, FeatureName, FloatArray, Match, SwapTable
+from audit.sequences import Lazy, Made
+from audit.tables import EffectTable, FeatureName, FloatArray, IntArray, Match, SwapTable
 
 DELETED: Final = "deleted"
 MASKED: Final = "masked"
@@ -27,6 +30,50 @@ def text_fills(mask_token: str | None) -> dict[str, str]:
     return {DELETED: ""} if mask_token is None else {MASKED: mask_token, DELETED: ""}
 
 
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class HiddenTexts(Lazy[tuple[Hidden, str]]):
+    """Each hidden input and its text: the `drawn` ones, then those of `rows` with everything declared hidden, made as they are read."""
+
+    drawn: Sequence[tuple[Hidden, str]]
+    rows: IntArray
+    fills: tuple[tuple[str, str], ...]
+    texts: Sequence[str]
+    matches: Sequence[Sequence[Match]]
+
+    def __len__(self) -> int:
+        return len(self.drawn) + len(self.rows) * len(self.fills)
+
+    def item(self, i: int) -> tuple[Hidden, str]:
+        """What is hidden, and the text then."""
+        return self.hidden(i), self.text(i)
+
+    def hidden(self, i: int) -> Hidden:
+        """What is hidden in an input that is there."""
+        if i < len(self.drawn):
+            return self.drawn[i][0]
+        row, fill = divmod(i - len(self.drawn), len(self.fills))
+        return Hidden(int(self.rows[row]), EVERYTHING, self.fills[fill][0])
+
+    def text(self, i: int) -> str:
+        """The text of an input that is there."""
+        if i < len(self.drawn):
+            return self.drawn[i][1]
+        row, fill = divmod(i - len(self.drawn), len(self.fills))
+        example = int(self.rows[row])
+        return without(self.texts[example], _merged(self.matches[example]), self.fills[fill][1])
+
+    def distinct(self) -> tuple[IntArray, IntArray]:
+        """Which input is the first of each distinct text, in their order, and for every input which of these its text is."""
+        return distinct(self._in_order())
+
+    def _in_order(self) -> Iterator[str]:
+        yield from (text for _, text in self.drawn)
+        for example in self.rows.tolist():
+            text, spans = self.texts[example], _merged(self.matches[example])
+            yield from (without(text, spans, token) for _, token in self.fills)
+
+
 def hidden_texts(
     texts: Sequence[str],
     matches: Sequence[Sequence[Match]],
@@ -34,34 +81,54 @@ def hidden_texts(
     *,
     most: int,
     draws: Callable[[FeatureName], np.random.Generator],
-) -> tuple[list[FeatureName], list[tuple[Hidden, str]]]:
+) -> tuple[list[FeatureName], HiddenTexts]:
     """Features that some text holds, and each hidden input: of `most` texts of a feature, drawn at random; everything of all texts."""
-    inputs, held = list[tuple[Hidden, str]](), _held(matches)
+    drawn, held = list[tuple[Hidden, str]](), _held(matches)
     for name, rows in sorted(held.items()):
         rng = draws(name)
-        for i in rng.permutation(rows)[:most].tolist():
-            for control, spans, pieces in _spans(texts[i], matches[i], name, rng):
-                inputs += [
-                    (Hidden(i, name, fill, control, pieces), without(texts[i], spans, token))
+        for i in rng.permutation(np.array(rows, dtype=np.int64))[:most].tolist():
+            text, found = texts[i], matches[i]
+            for control, spans, pieces in _spans(text, found, name, rng):
+                drawn += [
+                    (Hidden(i, name, fill, control, pieces), without(text, spans, token))
                     for fill, token in fills.items()
                 ]
-    inputs += [
-        (Hidden(i, EVERYTHING, fill), without(texts[i], _merged(found), token))
-        for i, found in enumerate(matches)
-        for fill, token in fills.items()
-        if found
-    ]
-    return sorted(held), inputs
+    every = np.array([i for i, found in enumerate(matches) if found], dtype=np.int64)
+    return sorted(held), HiddenTexts(drawn, every, tuple(fills.items()), texts, matches)
 
 
-def swapped_texts(texts: Sequence[str], matches: Sequence[Sequence[Match]], lexicon: LexiconData) -> list[SwappedText]:
+def distinct(texts: Iterable[str]) -> tuple[IntArray, IntArray]:
+    """Places of the first of each distinct text, in their order, and for every text which of these it is; by hash, so that none is kept."""
+    packed = bytearray()
+    for text in texts:
+        packed += blake2b(text.encode(), digest_size=16).digest()
+    left, right = np.frombuffer(bytes(packed), dtype=np.uint64).reshape(-1, 2).T
+    order = np.lexsort((right, left))  # stable: of equal texts the first comes first
+    changes = (np.diff(left[order]) != 0) | (np.diff(right[order]) != 0)
+    number = np.concatenate([[0], changes.cumsum()])[: len(order)]
+    first = order[np.flatnonzero(np.diff(number, prepend=-1))]
+    in_order = first.argsort()
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = in_order.argsort()[number]
+    return first[in_order], place
+
+
+def swapped_texts(texts: Sequence[str], matches: Sequence[Sequence[Match]], lexicon: LexiconData) -> SwappedTexts:
     """Texts of which the terms of one attribute have counterparts, with those in their place."""
-    swapped = [
-        (i, swap_terms(text, [m for m in found if m.attribute == lexicon.attribute], lexicon))
-        for i, (text, found) in enumerate(zip(texts, matches, strict=True))
-        if any(m.attribute == lexicon.attribute for m in found)
-    ]
-    return [SwappedText(i, swap.text, swap.source, swap.target) for i, swap in swapped if swap is not None]
+
+    def swap(i: int, found: Sequence[Match]) -> Swap | None:
+        own = [m for m in found if m.attribute == lexicon.attribute]
+        return swap_terms(texts[i], own, lexicon) if own else None
+
+    rows, sources, targets = array("q"), list[str](), list[str]()
+    for i, found in enumerate(matches):
+        if (swapped := swap(i, found)) is not None:
+            rows.append(i)
+            sources.append(swapped.source)
+            targets.append(swapped.target)
+    example = np.array(rows, dtype=np.int64)
+    made = Made(len(rows), lambda k: _text_of(swap(rows[k], matches[rows[k]])))
+    return SwappedTexts(example, np.array(sources, dtype=np.str_), np.array(targets, dtype=np.str_), made)
 
 
 @final
@@ -73,7 +140,7 @@ class Scorer:
     scores: FloatArray
     batch_tokens: int
 
-    def swaps(self, swapped: Mapping[str, Sequence[SwappedText]]) -> dict[str, SwapTable]:
+    def swaps(self, swapped: Mapping[str, SwappedTexts]) -> dict[str, SwapTable]:
         """By attribute, the effect of swapping its terms."""
         with progress("words swapped", sum(map(len, swapped.values()))) as advance:
             return {
@@ -83,13 +150,13 @@ class Scorer:
                 for attribute, rows in swapped.items()
             }
 
-    def effects(self, names: Sequence[FeatureName], inputs: Sequence[tuple[Hidden, str]]) -> EffectTable | None:
+    def effects(self, names: Sequence[FeatureName], inputs: HiddenTexts) -> EffectTable | None:
         """The effect of hiding words; None where nothing is."""
-        distinct = {text: i for i, text in enumerate(dict.fromkeys(text for _, text in inputs))}
-        with progress("words hidden", len(distinct)) as advance:
-            after = self._read(list(distinct), advance=advance)
-        hidden, rows = [each for each, _ in inputs], [distinct[text] for _, text in inputs]
-        return effect_table(names, hidden, after[rows], self.scores, contrast=self._contrast)
+        first, place = inputs.distinct()
+        with progress("words hidden", len(first)) as advance:
+            after = self._read(Made(len(first), lambda i: inputs.text(int(first[i]))), advance=advance)
+        hidden = Made(len(inputs), inputs.hidden)
+        return effect_table(names, hidden, after[place], self.scores, contrast=self._contrast)
 
     def _read(self, texts: Sequence[str], *, advance: Advance) -> FloatArray:
         return score_texts(self.engine, texts, batch_tokens=self.batch_tokens, advance=advance)
@@ -98,14 +165,19 @@ class Scorer:
         return contrast_logit(self.engine.explainer, logits)
 
 
-def _held(matches: Sequence[Sequence[Match]]) -> dict[FeatureName, list[int]]:
+def _held(matches: Sequence[Sequence[Match]]) -> "dict[FeatureName, array[int]]":
     """Which texts hold an attribute, a group, a term."""
-    held: dict[FeatureName, list[int]] = {}
+    held: dict[FeatureName, array[int]] = {}
     for i, found in enumerate(matches):
         keys = {(m.attribute, m.group, m.term)[:depth] for m in found for depth in (1, 2, 3)}
         for key in keys:
-            held.setdefault(key, []).append(i)
+            held.setdefault(key, array("q")).append(i)
     return held
+
+
+def _text_of(swap: Swap | None) -> str:
+    assert swap is not None, "it was swapped before"
+    return swap.text
 
 
 def _spans(

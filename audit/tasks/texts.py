@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from audit.aggregation import count_terms, mentions
-from audit.checks.hiding import Hidden, generators
-from audit.checks.intervention import SwappedText
+from audit.checks.hiding import generators
+from audit.checks.intervention import SwappedTexts
 from audit.checks.validity import forward_passes, measure, sampled
 from audit.config import Config
 from audit.data.examples import Examples
@@ -19,6 +19,7 @@ from audit.data.terms import Matcher, build_matcher, words
 from audit.data.text import TextRow, load_texts
 from audit.errors import ConfigError
 from audit.loading import LoadedConfig
+from audit.match_table import MatchTable
 from audit.models.huggingface import TextModel, load_text_model
 from audit.parts import Advance, Engine, Here
 from audit.progress import timed
@@ -35,6 +36,7 @@ from audit.relevance.texts import (
     explain_tokens,
     visible_ends,
 )
+from audit.sequences import Made
 from audit.stats.cases import Evidence
 from audit.stats.families import term_effects
 from audit.stats.groupings import joined_columns
@@ -42,8 +44,8 @@ from audit.stats.signals import Signals
 from audit.tables import ExampleTable, FeatureName, FloatArray, IntArray, Match, ValidityTable
 from audit.tasks.resolving import batch_size, composites, contrast, data_block, resolve_data, resolve_model, witnesses
 from audit.tasks.task import Explanation, Gallery, Shown, named
-from audit.tasks.text_effects import Scorer, hidden_texts, swapped_texts, text_fills
-from audit.tasks.text_exhibits import concepts, exhibits, pairs, represent
+from audit.tasks.text_effects import HiddenTexts, Scorer, hidden_texts, swapped_texts, text_fills
+from audit.tasks.text_exhibits import column, concepts, exhibits, pairs, represent
 from audit.tasks.text_specimens import TextSpecimens
 
 CONCEPT_BATCH: Final = 16
@@ -61,8 +63,8 @@ class TextTask:
     model: TextModel
     data: Examples[TextRow]
     matcher: Matcher
-    ends: tuple[int, ...]
-    matches: tuple[tuple[Match, ...], ...]
+    ends: IntArray
+    matches: MatchTable
     declared: Declared
     explainer: TextExplainer
     seconds: dict[str, float] = field(default_factory=dict)
@@ -78,9 +80,10 @@ class TextTask:
         return batch_size(self.config.engine, self.model.model, "text")
 
     @property
-    def texts(self) -> tuple[str, ...]:
-        """Of the usable rows."""
-        return tuple(row.text for row in self.data.payload)
+    def texts(self) -> Sequence[str]:
+        """Of the usable rows, each read when it is asked for."""
+        payload = self.data.payload
+        return Made(len(payload), lambda i: payload[i].text)
 
     @property
     def explanations(self) -> int:
@@ -100,19 +103,18 @@ class TextTask:
     @property
     def interventions(self) -> int:
         """Forward passes with words swapped or hidden."""
-        return sum(map(len, self._swapped.values())) + len({text for _, text in self.hidden()[1]})
+        return sum(map(len, self._swapped.values())) + len(self.hidden()[1].distinct()[0])
 
     @property
-    def _swapped(self) -> dict[str, list[SwappedText]]:
+    def _swapped(self) -> dict[str, SwappedTexts]:
         return {name: swapped_texts(self.texts, self.matches, lexicon) for name, lexicon in self.matcher.data.items()}
 
-    def hidden(self) -> tuple[list[FeatureName], list[tuple[Hidden, str]]]:
+    def hidden(self) -> tuple[list[FeatureName], HiddenTexts]:
         """What is hidden in which text, and the text then; nothing where `checks.examples` is 0."""
         fills, most = text_fills(self.explainer.reader.tokenizer.mask_token), self.config.checks.examples
-        if not most:
-            return [], []
-        seen = [text[:end] for text, end in zip(self.texts, self.ends, strict=True)]
-        return hidden_texts(seen, self.matches, fills, most=most, draws=generators(self.config.seed))
+        texts, matches = (self.texts, self.matches) if most else ((), ())
+        seen = Made(len(texts), lambda i: texts[i][: self.ends[i]])
+        return hidden_texts(seen, matches, fills, most=most, draws=generators(self.config.seed))
 
     @property
     def _mentions(self) -> dict[str, NDArray[np.str_]]:
@@ -138,15 +140,14 @@ class TextTask:
     @property
     def tests(self) -> dict[str, int]:
         """Groups, pairs of groups, and terms of a class, of which enough texts hold enough terms."""
-        statistics, held = self.config.statistics, Counter[tuple[str, str, str, int]]()
-        for found, label in zip(self.matches, self.data.label.tolist(), strict=True):
-            held.update({(m.attribute, m.group, m.term, label) for m in found})
+        statistics, (text, key) = self.config.statistics, self.matches.pairs
+        held = np.unique(key * len(self.model.classes) + self.data.label[text], return_counts=True)[1]
         tested = Counter((term.attribute, term.group) for term in self.terms() if term.tested)
         groups = Counter(attribute for (attribute, _), n in tested.items() if n >= statistics.min_terms)
         return {
             "reliance": sum(groups.values()),
             "contrast": sum(n if n > 2 else n // 2 for n in groups.values()),
-            "direction": sum(n >= statistics.min_examples_per_term for n in held.values()),
+            "direction": int((held >= statistics.min_examples_per_term).sum()),
         }
 
     @property
@@ -220,12 +221,12 @@ class TextTask:
     @property
     def contents(self) -> dict[str, Any]:
         """The texts."""
-        return {"text": list(self.texts)} if self.config.report.show_text else {}
+        return {"text": column(self.texts)} if self.config.report.show_text else {}
 
     @property
     def telling(self) -> NDArray[np.bool_]:
         """Texts that mention a declared term."""
-        return np.array([bool(found) for found in self.matches], dtype=np.bool_)
+        return self.matches.held
 
     def exhibits(self, shown: Sequence[Shown], scale: float | None = None) -> Gallery:
         """Texts with their tokens, each on its own scale."""
@@ -299,7 +300,8 @@ def load_text_task(loaded: LoadedConfig) -> TextTask:
             labels=config.model.labels,
             seed=config.seed,
         )
-        ends = tuple(visible_ends(explainer, [row.text for row in data.payload]))
+        payload = data.payload
+        ends = np.array(visible_ends(explainer, Made(len(payload), lambda i: payload[i].text)), dtype=np.int64)
         matches = _matches(config, matcher, data, ends)
     return TextTask(loaded, model, data, matcher, ends, matches, _declared(matcher, matches), explainer, seconds)
 
@@ -329,18 +331,16 @@ def _load_model(loaded: LoadedConfig) -> tuple[TextModel, TextExplainer, Matcher
     return model, Explainer(model.model, reader, favour, against, chosen, witnesses(loaded)), matcher
 
 
-def _matches(
-    config: Config, matcher: Matcher, data: Examples[TextRow], ends: Sequence[int]
-) -> tuple[tuple[Match, ...], ...]:
+def _matches(config: Config, matcher: Matcher, data: Examples[TextRow], ends: IntArray) -> MatchTable:
     """Declared terms of each text, as far as the model reads it: what truncation cuts off can have no effect."""
     allowed = {block.attribute: block.only for block in config.groups if block.spans}
-    return tuple(
-        tuple(
+    return MatchTable.of(
+        [
             match
             for match in (*matcher.find(row.text), *(s for s in row.spans if s.attribute in allowed))
             if match.end <= end and match.group in (allowed.get(match.attribute) or (match.group,))
-        )
-        for row, end in zip(data.payload, ends, strict=True)
+        ]
+        for row, end in zip(data.payload, ends.tolist(), strict=True)
     )
 
 

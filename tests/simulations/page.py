@@ -6,6 +6,7 @@ from typing import Final, final
 
 from tests.simulations import scale
 from tests.simulations.audits import SERIES, Series
+from tests.simulations.changes import APART, INTERVALS, PAIRED, RUNS, alarms
 from tests.simulations.rates import (
     AGAIN,
     COVERAGE,
@@ -147,6 +148,17 @@ def _audit_lines(profile: Profile) -> Iterator[Line]:
         yield Line((name, str(n), str(rate), _mark(rate.reaches_down_to(LEVEL))), rate.reaches_down_to(LEVEL))
 
 
+def _change_lines(profile: Profile) -> Iterator[Line]:
+    for name in (*RUNS, *APART):
+        for method in (PAIRED, INTERVALS):
+
+            def run(n: int, again: str, name: str = name, method: str = method) -> Rate:
+                return alarms(name, method, n, again=again)
+
+            found, holds = _confirmed(run, lambda rate: rate.reaches_down_to(LEVEL), profile.nulls)
+            yield Line((name, method, Asked.LEVEL, found, _mark(holds)), holds)
+
+
 def _word_lines(profile: Profile) -> Iterator[Line]:
     for case in CASES if profile.words else ():
         words = case.kind + (", label-neutral like their placebos" if case.neutral else "")
@@ -229,6 +241,14 @@ SECTIONS: Final = (
         "their margin allows; 26 disparities of relevance at equal confidence. An alarm is any BREACH or DIFFERENT of a gate.",
         ("null", "replicates", "alarms", "at most .05"),
         _audit_lines,
+    ),
+    Section(
+        "Changes between two runs",
+        "Share of 95 % intervals of a change that leave out 0, of two models that do not differ, on the same examples: from each example's "
+        "own difference (paired), and from the two runs' intervals (MOVER), which takes the runs as independent and so alarms too rarely "
+        "where they go together. Asked: the interval holds a value of at most .05.",
+        ("runs", "interval", "asked", "false alarms", "holds"),
+        _change_lines,
     ),
     Section(
         "Words of the fine-tuned film review model: false alarms",

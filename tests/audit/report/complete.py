@@ -8,9 +8,11 @@ from audit.config.compliance import Declarations
 from audit.records import (
     Agreement,
     AuditRecord,
+    Baseline,
     Category,
     Check,
     Estimate,
+    Finding,
     Grade,
     ImpactTable,
     RegionRecord,
@@ -18,9 +20,13 @@ from audit.records import (
     Stratified,
     ValidityCheck,
     Verdict,
+    Worsening,
 )
 from audit.report.privacy import published
 from audit.report.publication import Publication
+from audit.report.wording import quantity
+from audit.stats.changes import independent
+from audit.stats.worsening import Held, alone, baseline_gate, worsenings
 from tests.audit.report.sample import estimate, sample_record
 
 DECLARED = {
@@ -46,7 +52,8 @@ def complete_record() -> AuditRecord:
     )  # fmt: skip
     return record.model_copy(
         update={
-            "findings": (backed, *others), "regions": (region,),
+            "findings": (backed, *others), "regions": (region,), "baseline": baseline(record),
+            "gates": (*record.gates, *(baseline_gate(each, _of(each, baseline(record))) for each in ("contrast", "outcome"))),
             "concentration": dict.fromkeys(("cp_lrp", "attn_lrp"), estimate(0.4, 0.1)), "impact": (_impact(),),
             "agreement": (Agreement(composite="cp_lrp", by="mask", spearman=estimate(0.4, 0.1), sign=estimate(0.8, 0.1)),),
             "validity": (
@@ -59,6 +66,28 @@ def complete_record() -> AuditRecord:
             ),
         }
     )  # fmt: skip
+
+
+def baseline(record: AuditRecord) -> Baseline:
+    """The gaps and contrasts of the record held against ones of 0.01, with an interval of 0.02."""
+    found = [_worsening(each) for each in record.findings if each.question in ("outcome", "contrast")]
+    return Baseline(
+        run_id="20260101T000000Z-abcdef", started="2026-01-01T00:00:00+00:00", sha256="a" * 64, model_sha256="b" * 64,
+        worsenings=tuple(found),
+    )  # fmt: skip
+
+
+def _of(question: str, made: Baseline) -> list[Worsening]:
+    return [each for each in made.worsenings if each.question == question]
+
+
+def _worsening(finding: Finding) -> Worsening:
+    before, after = finding.estimate.model_copy(update={"value": 0.01, "low": 0.0, "high": 0.02}), finding.estimate
+    change = independent(before, after)
+    if finding.verdict is Verdict.NOT_TESTABLE:
+        return worsenings([alone(finding, finding.reason, after=True)], 0.02, 0.05)[0]
+    held = Held(finding.model_copy(update={"estimate": before}), finding, change, quantity(finding))
+    return worsenings([held], 0.02, 0.05)[0]
 
 
 def _impact() -> ImpactTable:

@@ -24,7 +24,7 @@ def test_a_finding_is_red_exactly_where_a_gate_of_it_alone_does_not_hold(verdict
 
 
 def test_messages_have_the_numbers_or_the_reason():
-    found = {case.finding.id: case.message for suite in suites(complete_record()) for case in suite.cases}
+    found = {case.id: case.message for suite in suites(complete_record()) for case in suite.cases}
     assert "0.143 [0.062, 0.224]" in found["outcome.error_rate.age (mentioned).old-young"]
     assert found["contrast.age.not_testable"].startswith(
         "NOT TESTABLE, Group contrast, age: young − old. terms that occur"

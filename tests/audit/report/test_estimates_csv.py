@@ -13,7 +13,7 @@ from tests.audit.report.hostile import LATER, TURNS, UNPRINTED, UNWRITABLE, host
 SECTIONS = {
     "model accuracy": 1, "finding": 16, "rate": 8, "second opinion": 2, "sensitivity": 1, "check": 1, "check flips": 1, "term effect": 36,
     "region": 6, "concentration": 2, "share": 4, "impact rate": 3, "impact ratio": 3, "impact odds ratio": 2, "validity": 2, "agreement": 2,
-    "candidate": 4,
+    "candidate": 4, "baseline": 18,
 }  # fmt: skip
 
 

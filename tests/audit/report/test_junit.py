@@ -37,9 +37,12 @@ def with_verdicts(*verdicts, margin=0.05):
 
 def test_a_suite_a_gate_and_a_case_a_finding_of_it():
     record, root = complete_record(), read()
-    assert [suite.get("name") for suite in root] == ["Group contrast", "Swaps", "Outcome gaps", "Explanation"]
+    assert [suite.get("name") for suite in root] == [
+        "Group contrast", "Swaps", "Outcome gaps", "Group contrast, against the baseline", "Outcome gaps, against the baseline",
+        "Explanation",
+    ]  # fmt: skip
     names = [[case.get("name") for case in suite.iter("testcase")] for suite in root]
-    assert names[:3] == [list(gate.findings) for gate in record.gates] and names[3] == ["validity"]
+    assert names[:5] == [list(gate.findings) for gate in record.gates] and names[5] == ["validity"]
     assert root[2].get("timestamp") == "2026-05-01T10:15:00" and root[2].get("time") == "4.500"
     assert {each.get("name"): each.get("value") for each in root[0].iter("property")}["exit_code"] == "3"
 
@@ -59,6 +62,18 @@ def test_a_breach_fails_what_is_not_settled_is_an_error_and_what_is_not_testable
     ]  # DIFFERENT, inside its margin
 
 
+def test_how_findings_stand_against_the_baseline_is_told_in_suites_of_their_own():
+    by_name = {case.get("name"): case for case in read().iter("testcase")}
+    worse = by_name["baseline.outcome.error_rate.age (mentioned).old-young"].find("failure")
+    assert worse.get(
+        "type"
+    ) == "breached" and "0.010 in the baseline, 0.143 now, worse by 0.133 [0.069, 0.197]" in worse.get("message")
+    assert (
+        by_name["baseline.outcome.selection_rate.age (mentioned).old-young"].find("error").get("type") == "inconclusive"
+    )
+    assert "young 3, old 2" in by_name["baseline.contrast.age.not_testable"].find("skipped").get("message")
+
+
 def test_totals_are_those_of_the_cases():
     root = read()
     for element in (root, *root):
@@ -68,7 +83,7 @@ def test_totals_are_those_of_the_cases():
             "tests": len(kinds(element)), "failures": found.count("failure"), "errors": found.count("error"),
             "skipped": found.count("skipped"),
         }  # fmt: skip
-    assert (root.get("failures"), root.get("errors")) == ("1", "4")
+    assert (root.get("failures"), root.get("errors")) == ("3", "8")
 
 
 @pytest.mark.parametrize("verdicts", [
@@ -95,9 +110,9 @@ def test_a_gate_without_a_testable_finding_is_an_error_of_the_gate():
 
 
 def test_an_explanation_that_is_not_valid_is_an_error_and_one_that_could_not_be_tested_is_skipped():
-    assert kinds(read()[3]) == [[]] and kinds(read(sample_record())[-1]) == [["skipped"]]
+    assert kinds(read()[5]) == [[]] and kinds(read(sample_record())[-1]) == [["skipped"]]
     broken = complete_record().model_copy(update={"exit_code": 4, "warnings": ("the explanation is not valid: noise",)})
-    error = read(broken)[3].find("testcase/error")
+    error = read(broken)[5].find("testcase/error")
     assert error.get("message").endswith("so no verdict is given. the explanation is not valid: noise")
 
 

@@ -39,6 +39,12 @@ def test_a_rule_a_question_and_a_result_for_each_finding_that_is_not_shown_to_ho
         ("intervention", "warning", "DIFFERENT"), ("intervention", "note", "NOT TESTABLE"),
         ("outcome", "error", "BREACH"), ("outcome", "warning", "INCONCLUSIVE"), ("outcome", "warning", "INCONCLUSIVE"),
         ("outcome", "note", "NOT TESTABLE"),
+        *(("contrast, against the baseline", level, verdict) for level, verdict in (
+            ("error", "breached"), ("warning", "inconclusive"), ("note", "not tested"), ("note", "not tested"),
+        )),
+        *(("outcome, against the baseline", level, verdict) for level, verdict in (
+            ("error", "breached"), *[("warning", "inconclusive")] * 3, ("note", "not tested"),
+        )),
     ]  # fmt: skip
     assert "−0.071 [−0.163, 0.021] sd of the contrast logit" in found["results"][0]["message"]["text"]
 

@@ -143,6 +143,8 @@ OTHERS: Sequence[Any] = (
     "BREACH",
     "EQUIVALENT",
     "confirmed",
+    "breached",
+    "holds",
     "proxy",
     "goes with errors",
     7,

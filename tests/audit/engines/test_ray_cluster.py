@@ -1,0 +1,141 @@
+"""A real Ray cluster on this machine: two raylets, an actor that dies, a node that goes, and a driver whose memory stays flat."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audit.config import Engine
+from audit.engines.choice import engine
+from audit.engines.kept import Kept
+from audit.engines.ray_cluster import AHEAD, RayCluster
+from audit.errors import DataError
+from audit.loading import LoadedConfig, load_config
+from audit.parts import Shard, digest, gathered
+
+Project = Callable[..., Path]
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Doubles numbers in a while, and notes where; `fatal`: the number at which the first actor that sees it dies."""
+
+    folder: Path
+    fatal: int = -1
+    seconds: float = 0.05
+    values: int = 1
+
+    @property
+    def digest(self) -> str:
+        return digest("slow", self.fatal, self.values)
+
+    def do(self, explainer: Any, content: int) -> dict[str, np.ndarray]:
+        import ray
+
+        note = self.folder / f"{content}.{time.monotonic_ns()}"
+        note.write_text(f"{os.getpid()} {ray.get_runtime_context().get_node_id()}")
+        time.sleep(self.seconds)
+        if content == self.fatal and len(list(self.folder.glob(f"{content}.*"))) == 1:
+            os._exit(1)
+        if content < 0:
+            raise DataError(f"{content} is negative")
+        return {"row.double": np.full((1, self.values), 2 * content)}
+
+
+def shards(numbers: Iterator[int] | range) -> Iterator[Shard[int]]:
+    for i, number in enumerate(numbers):
+        yield Shard(np.array([i]), number, digest(number))
+
+
+def own_memory() -> int:
+    """Bytes in memory that are this process's own; the object store is shared, and bounded by Ray."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["RssAnon"].split()[0]) * 1024
+
+
+def explained(loaded: LoadedConfig) -> Any:
+    """In the place of a model."""
+    return loaded.config.name
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> tuple[Path, Path]:
+    made = tmp_path / "parts", tmp_path / "notes"
+    for place in made:
+        place.mkdir()
+    return made
+
+
+@pytest.fixture
+def workers(places: tuple[Path, Path], project: Project) -> Iterator[Any]:
+    loaded = load_config(project(engine={"kind": "ray", "workers": 2}))
+    with engine(explained, loaded, None, folder=places[0], identity="x") as made:
+        yield made
+
+
+def test_an_actor_that_dies_is_made_again_and_nothing_is_lost(workers: Kept, places: tuple[Path, Path]) -> None:
+    found = gathered(workers.parts(Slow(places[1], fatal=9), shards(range(40))), 40)
+    np.testing.assert_array_equal(found["double"][:, 0], 2 * np.arange(40))
+    first, second = sorted(places[1].glob("9.*"))
+    assert first.read_text() != second.read_text() and len(list(places[1].iterdir())) >= 41
+
+
+def test_what_is_wrong_with_the_data_is_told_as_it_is_here(workers: Kept, places: tuple[Path, Path]) -> None:
+    with pytest.raises(DataError, match="-5 is negative"):
+        workers.parts(Slow(places[1]), shards(iter([1, 2, -5])))
+
+
+def test_shards_are_asked_for_as_they_are_needed_and_memory_stays_flat(
+    workers: Kept, places: tuple[Path, Path]
+) -> None:
+    """Four gigabytes of parts pass through."""
+    asked, most = 0, 0
+
+    def counted() -> Iterator[int]:
+        nonlocal asked, most
+        for number in range(128):
+            asked += 1
+            done = len(list(places[0].glob("*.npz")))
+            assert asked - done <= 2 * AHEAD + 1
+            if number > 16:
+                most = max(most, own_memory())
+            yield number
+            for old in places[0].glob("*.npz") if number % 8 == 0 else ():
+                old.write_bytes(b"")  # the disk of this test is not what is measured
+
+    began = own_memory()
+    workers.parts(Slow(places[1], seconds=0, values=4_000_000), shards(counted()))
+    assert most - began < 400e6
+
+
+def test_a_node_that_goes_takes_nothing_with_it(places: tuple[Path, Path], project: Project) -> None:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    second = cluster.add_node(num_cpus=1)
+    block = Engine(kind="ray", workers=2, address=cluster.address)
+    made = RayCluster(explained, load_config(project()), block)
+    try:
+        killed = threading.Timer(8, lambda: cluster.remove_node(second, allow_graceful=False))
+
+        def timed() -> Iterator[int]:
+            for number in range(120):
+                if number == 10:
+                    killed.start()
+                    cluster.add_node(num_cpus=1)  # where the lost actor can live again
+                yield number
+
+        engine_ = Kept(None, made, places[0], "x")
+        found = gathered(engine_.parts(Slow(places[1], seconds=0.3), shards(timed())), 120)
+        np.testing.assert_array_equal(found["double"][:, 0], 2 * np.arange(120))
+        nodes = {note.read_text().split()[1] for note in places[1].iterdir()}
+        assert len(nodes) >= 2 and not killed.is_alive()
+    finally:
+        made.close()
+        cluster.shutdown()
