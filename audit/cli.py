@@ -2,12 +2,14 @@
 
 import signal
 import sys
+from logging import ERROR
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from audit.errors import AuditError
+from audit.log import Event, logged, structured, tell
 
 Overrides = tuple[str, ...]
 
@@ -24,16 +26,20 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        ctx.with_resource(logged("text"))
         try:
             return super().invoke(ctx)
         except AuditError as error:
-            click.echo(f"error: {error}", err=True)
+            tell(Event.RUN_FAILED, str(error), level=ERROR, exit_code=error.exit_code)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo(
-                "interrupted: what is done of a run is kept; give the same command again to go on",
-                err=True,
-            )
+            interrupted = "interrupted: what is done of a run is kept; give the same command again to go on"
+            tell(Event.RUN_FAILED, interrupted, level=ERROR, exit_code=1)
+            ctx.exit(1)
+        except Exception as error:
+            if not structured() or isinstance(error, click.exceptions.Exit | click.ClickException | click.Abort):
+                raise
+            tell(Event.RUN_FAILED, f"{type(error).__name__}: {error}", level=ERROR, error=error, exit_code=1)
             ctx.exit(1)
 
 
@@ -56,17 +62,29 @@ def main() -> None:
 @override_option
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for the runs (default: the config's).")
 @click.option("--again", is_flag=True, help="Run also where a finished run has the same inputs.")
-@click.pass_obj
-def run(command: tuple[str, ...], config: Path, overrides: Overrides, output: Path | None, again: bool) -> None:  # noqa: FBT001 - click passes flags by name
+@click.option(
+    "--log",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    envvar="LRP_AUDIT_LOG",
+    show_envvar=True,
+    help="Standard error as lines to read, or as JSON lines.",
+)
+@click.pass_context
+def run(  # click passes flags by name
+    context: click.Context, config: Path, overrides: Overrides, output: Path | None, *, again: bool, form: Literal["text", "json"]
+) -> None:  # fmt: skip
     """Run the audit that CONFIG describes and write its report.
 
     An interrupted run is gone on with. Where nothing changed since a finished run, that one is given back.
     """
+    context.find_root().with_resource(logged(form))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends workers too
     from audit.pipeline import run as run_audit
     from audit.summary import print_summary
 
-    finished = run_audit(config, overrides, output, command=command, again=again)
+    finished = run_audit(config, overrides, output, command=context.obj, again=again)
     print_summary(finished.record, finished.folder)
     if not finished.made:
         click.echo("Nothing changed since that run, so it was not run again (--again does).")

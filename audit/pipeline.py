@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from logging import WARNING
 from pathlib import Path
 from typing import Any, final
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from audit.aggregation import distributions
 from audit.baseline import against_baseline
+from audit.cost import announce
 from audit.data.examples import write_quarantine
 from audit.debug.contrasts import OfContrast, OfPairs, Pushes, declared_signals
 from audit.debug.summary import Debugged, debugged
@@ -19,6 +21,8 @@ from audit.engines.choice import check_engine, engine
 from audit.engines.kept import Kept
 from audit.errors import DataError, OutputError
 from audit.loading import LoadedConfig, load_config
+from audit.log import Event, tell
+from audit.notification import notify, of_failure, of_run
 from audit.preparation import (
     declared,
     identity,
@@ -56,6 +60,7 @@ from audit.tables import ExampleTable, ValidityTable
 from audit.tasks.resolving import resolve_data
 from audit.tasks.shown import errors_shown, others_shown, with_exhibits
 from audit.tasks.task import Gallery, Task, misclassified
+from audit.tracking import require_tracker, track
 
 RELEVANCE_QUESTIONS = tuple(name for name, question in QUESTIONS.items() if question.explained)
 
@@ -83,11 +88,34 @@ def run(
     An interrupted run of the same inputs is gone on with; a finished one is given back, unless it is to be run `again`. `command` is
     what the command line was given; it is kept in the record.
     """
-    return run_loaded(replace(load_config(Path(config), overrides), command=tuple(command)), output, again=again)
+    loaded = replace(load_config(Path(config), overrides), command=tuple(command))
+    require_tracker(loaded)
+    asked, folder = loaded.config.notify, Path(output or loaded.config.output) / loaded.config.name
+    try:
+        found = run_loaded(loaded, output, again=again)
+    except Exception as error:
+        notify(asked, of_failure(loaded.config.name, folder, error))
+        raise
+    _tell_end(found)
+    if loaded.config.tracking and found.made:
+        track(found.record, found.folder)
+    notify(asked, of_run(found.record, found.folder, made=found.made))
+    return found
+
+
+def _tell_end(found: Run) -> None:
+    record, folder = found.record, str(found.folder)
+    for warning in record.warnings:
+        tell(Event.WARNING, warning, level=WARNING, run_id=record.run_id)
+    body = f"{record.name} finished with exit code {record.exit_code}: {folder}"
+    tell(
+        Event.RUN_FINISHED, body, exit_code=record.exit_code, name=record.name, run_id=record.run_id, folder=folder,
+        made=found.made,
+    )  # fmt: skip
 
 
 def run_loaded(loaded: LoadedConfig, output: str | Path | None = None, *, again: bool = False) -> Run:
-    """The same of a config that is already loaded."""
+    """The same of a config that is already loaded; nobody is notified."""
     if loaded.config.debug.virelay:
         require_h5py(loaded.at("debug", "virelay"))
     check_engine(loaded)
@@ -110,6 +138,8 @@ def run_loaded(loaded: LoadedConfig, output: str | Path | None = None, *, again:
 
 def _audited(task: Task[Any], start: Start, workers: Kept, folder: Path) -> AuditRecord:
     """Every stage, and all files of the run in `folder`."""
+    with _disk(folder):
+        announce(task)
     loaded, explained = task.loaded, _explain(task, workers)
     examples = _examples(task, explained.common)
     validity = _validity(task, examples)

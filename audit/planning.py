@@ -1,7 +1,6 @@
 """`lrp-audit check`: everything that can be known before a run, with one strict batch through the engine."""
 
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from audit.cost import Cost, estimate
 from audit.loading import load_config
 from audit.preparation import declared, prepare, protocol_sha256
 from audit.records import Estimate, LedgerSummary
@@ -31,11 +31,11 @@ MOST_ROWS = 20
 @final
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do; `seconds` is extrapolated from `SAMPLE` examples."""
+    """What a run would do; `sample` is of `SAMPLE` examples."""
 
     task: Task[Any]
     sample: Explained
-    seconds: float
+    cost: Cost
     accuracy: Estimate
     warnings: tuple[str, ...]
 
@@ -45,13 +45,10 @@ def plan(config: Path, overrides: Sequence[str] = ()) -> Plan:
     task = prepare(load_config(config, overrides))
     data = task.data
     chosen = np.linspace(0, len(data) - 1, min(SAMPLE, len(data))).astype(int).tolist()
-    task.sample(chosen)  # warms up: the first pass of a process is slow
-    start = time.perf_counter()
     sample = task.sample(chosen)
-    seconds = (time.perf_counter() - start) * task.explanations / (len(chosen) * len(task.explainer.names))
     right = sample.scores.argmax(1) == data.label[chosen]
     accuracy = wilson(right, cluster=data.cluster[chosen], unit="accuracy")
-    return Plan(task, sample, seconds, accuracy, below_chance(accuracy, task.model.classes))
+    return Plan(task, sample, estimate(task), accuracy, below_chance(accuracy, task.model.classes))
 
 
 def print_plan(made: Plan) -> None:
@@ -76,11 +73,7 @@ def print_plan(made: Plan) -> None:
     _print_outlook(console, made)
     for warning in made.warnings:
         console.print(f"WARNING (from {SAMPLE} {task.noun}s): {warning}", style="bold", markup=False)
-    console.print(f"estimated time of the relevance stage: {made.seconds:.0f} s")
-    passes = f"{count(task.interventions)} for interventions, {count(task.flips)} for the validity of the explanation"
-    maps = min(len(task.data), task.loaded.config.checks.validity) * (len(task.explainer.names) + 2)
-    console.print(f"explanations for its validity: {count(maps)}")
-    console.print(f"forward passes of one {task.noun} beside it, about: {passes}")
+    console.print(f"a run takes: {made.cost.sentence}", markup=False, soft_wrap=True)
 
 
 def _how(made: Plan, row: LedgerSummary) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.config import Config
+from audit.config import DELIVERY, Config
 from audit.errors import AuditError, ConfigError, OutputError, did_you_mean
 from audit.files import file_sha256
 from audit.loading import LoadedConfig
@@ -33,10 +33,10 @@ from audit.tasks.texts import load_text_explainer, load_text_task
 
 UNHASHED: Final[dict[str, Any]] = {  # asks nothing of model or data
     "output": True, "engine": True, "report": True, "debug": True, "compliance": {"declarations": True, "profile": True},
-    "baseline": {"run": True},
+    "baseline": {"run": True}, **dict.fromkeys(DELIVERY, True),
 }  # fmt: skip
 ELSEWHERE: Final[dict[str, Any]] = {  # changes no file of a run but where the config is written down
-    "output": True, "engine": {"kind", "workers", "threads", "address", "gpus"},
+    "output": True, "engine": {"kind", "workers", "threads", "address", "gpus"}, **dict.fromkeys(DELIVERY, True),
 }  # fmt: skip
 TASKS: Final[Mapping[str, Callable[[LoadedConfig], Task[Any]]]] = MappingProxyType(
     {"text": load_text_task, "image": load_image_task}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.config import DELIVERY
 from audit.provenance import provenance
 from audit.records import (
     AuditRecord,
@@ -97,7 +98,7 @@ def make_record(
         protocol_sha256=start.protocol,
         protocol_changed=start.changed,
         identity=start.identity,
-        config=config.model_dump(mode="json"),
+        config=config.model_dump(mode="json", exclude=set(DELIVERY)),
         provenance=provenance(
             task.loaded.path,
             device=task.explainer.device,

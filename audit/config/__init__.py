@@ -7,6 +7,7 @@ from audit.config.data import Columns, Data
 from audit.config.engine import Engine
 from audit.config.features import REGION_KINDS, Groups, Region
 from audit.config.model import Model, Preprocessing, Target
+from audit.config.notify import DELIVERY, Notify
 from audit.config.output import Debug, People, Report
 from audit.config.relevance import (
     DEFAULTS,
@@ -25,6 +26,7 @@ from audit.config.whole import GATES, IMAGE_GATES, Config, Gated
 __all__ = [
     "BUILTIN",
     "DEFAULTS",
+    "DELIVERY",
     "FEWEST_TWINS",
     "GATES",
     "IMAGE_COMPOSITES",
@@ -56,6 +58,7 @@ __all__ = [
     "Margins",
     "Model",
     "Name",
+    "Notify",
     "People",
     "Pixel",
     "Positive",

@@ -12,6 +12,7 @@ from audit.config.data import Data
 from audit.config.engine import Engine
 from audit.config.features import Groups, Region
 from audit.config.model import Model, Target
+from audit.config.notify import Notify
 from audit.config.output import Debug, Report
 from audit.config.relevance import LRP, Relevance
 from audit.config.statistics import Checks, Margins, Statistics
@@ -56,6 +57,11 @@ class Config(Block):
     debug: Debug = Debug()
     report: Report = Report()
     compliance: Compliance = Compliance()
+    notify: Notify = Notify()
+    tracking: Literal["mlflow"] | None = Field(
+        None,
+        description="a store that each run is logged to: mlflow takes MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME from the environment",
+    )
     output: str = Field("reports", description="folder for the runs, relative to the working directory")
 
     def alpha_of(self, question: str) -> float:

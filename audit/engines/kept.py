@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar, final
 import numpy as np
 
 from audit.files import atomically
+from audit.log import Event, tell
 from audit.parts import Advance, Executor, Part, Parts, Shard, Work, digest
 from audit.tables import IntArray
 
@@ -43,15 +44,17 @@ class Kept:
                 found.append((shard.rows, path))
                 if _is_whole(path):
                     self.counts["found"] += 1
-                    advance(len(shard.rows))
+                    n = len(shard.rows)
+                    tell(Event.SHARD_REUSED, f"{n} examples were done before", shard=path.stem, examples=n)
+                    advance(n)
                 else:
                     yield (path, len(shard.rows)), shard
 
-        for (path, n), part in self.executor.run(work, missing()):
+        for (path, rows), part in self.executor.run(work, missing()):
             with atomically(path, cure=CURE) as file:
                 np.savez(file, allow_pickle=False, **part)
             self.counts["done"] += 1
-            advance(n)
+            advance(rows)
         return PartFiles(tuple(found))
 
 

@@ -11,6 +11,7 @@ from audit.data.masks import drawn
 from audit.tables import FeatureName, IntArray, MaskTable
 
 Inputs = NDArray[np.float32]
+Place = tuple[FeatureName, bool, NDArray[np.bool_]]  # what is hidden, whether as its control, and where
 
 
 def hidden_photographs(
@@ -22,6 +23,24 @@ def hidden_photographs(
     draws: Callable[[FeatureName], np.random.Generator],
 ) -> Iterator[tuple[Hidden, Inputs]]:
     """Each hidden input `[channels, H, W]`: of `most` photographs that hold a region, drawn at random; everything of all photographs."""
+    for i, places in _places(masks, names, most, draws):
+        (pixels,) = load(np.array([i]))
+        hiding = fills(pixels)
+        for name, control, place in places:
+            yield from ((Hidden(i, name, fill, control), hide(place)) for fill, hide in hiding.items())
+
+
+def count_hidden(
+    masks: MaskTable, names: tuple[str, ...], *, most: int, draws: Callable[[FeatureName], np.random.Generator]
+) -> int:
+    """How many inputs that are, found without loading a photograph."""
+    return len(FILLS) * sum(len(places) for _, places in _places(masks, names, most, draws))
+
+
+def _places(
+    masks: MaskTable, names: tuple[str, ...], most: int, draws: Callable[[FeatureName], np.random.Generator]
+) -> Iterator[tuple[int, list[Place]]]:
+    """Photographs that hold a region, and the masks under which each is hidden; some masks cannot be moved, and have no control."""
     rngs = {name: draws((name,)) for name in names}
     chosen = {
         name: set(rng.permutation(np.flatnonzero(masks.area[:, r]))[:most].tolist())
@@ -29,17 +48,10 @@ def hidden_photographs(
     }
     for i in np.flatnonzero(masks.area[:, :-1].any(axis=1)).tolist():
         declared = drawn(masks, i)[:-1]
-        (pixels,) = load(np.array([i]))
-        hiding, everything = fills(pixels), np.asarray(declared.any(axis=0))
-        yield from ((Hidden(i, EVERYTHING, fill), hide(everything)) for fill, hide in hiding.items())
+        places: list[Place] = [(EVERYTHING, False, np.asarray(declared.any(axis=0)))]
         for name, mask in zip(names, declared, strict=True):
             for control in (False, True) if i in chosen[name] else ():
                 place = moved(mask, rngs[name]) if control else mask
                 if place is not None:
-                    yield from ((Hidden(i, (name,), fill, control), hide(place)) for fill, hide in hiding.items())
-
-
-def most_hidden(masks: MaskTable, most: int) -> int:
-    """How many inputs there are at most: fewer where a mask cannot be moved."""
-    held = masks.area[:, :-1] > 0
-    return len(FILLS) * int(held.any(axis=1).sum() + 2 * np.minimum(held.sum(axis=0), most).sum())
+                    places.append(((name,), control, place))
+        yield i, places

@@ -38,7 +38,7 @@ from audit.stats.mask_swap import swap_blocks
 from audit.stats.signals import Signals, of_cells
 from audit.tables import EffectTable, ExampleTable, FloatArray, IntArray, MaskTable, ValidityTable
 from audit.tasks.image_cells import located
-from audit.tasks.image_effects import hidden_photographs, most_hidden
+from audit.tasks.image_effects import count_hidden, hidden_photographs
 from audit.tasks.image_exhibits import exhibits
 from audit.tasks.image_explanation import load_explainer, look
 from audit.tasks.image_inputs import ModelInputs
@@ -80,14 +80,25 @@ class ImageTask:
         return passes * (len(self.data) * len(self.explainer.names) + twins)
 
     @property
+    def readings(self) -> int:
+        """How many photographs those maps are of, the twins' included."""
+        passes, twins = 1 if self.shifts is None else 2, self.config.statistics.twins * self._sample_size
+        return passes * (len(self.data) + twins)
+
+    @property
+    def sizes(self) -> IntArray:
+        """All alike."""
+        return np.ones(len(self.data), dtype=np.int64)
+
+    @property
     def _sample_size(self) -> int:
         return min(len(self.data), self.config.statistics.twin_examples)
 
     @property
     def interventions(self) -> int:
         """Forward passes with a region hidden."""
-        most = self.config.checks.examples
-        return most_hidden(self.masks, most) if most else 0
+        most, draws = self.config.checks.examples, generators(self.config.seed)
+        return count_hidden(self.masks, self.drawing.names[:-1], most=most, draws=draws) if most else 0
 
     @property
     def flips(self) -> int:
@@ -129,6 +140,15 @@ class ImageTask:
     def pixels(self) -> ModelInputs:
         """The model's inputs, without shifts."""
         return ModelInputs(self.data.payload, self.model.preprocessing)
+
+    @property
+    def batch(self) -> int:
+        """All of a batch."""
+        return self.batch_images
+
+    def load(self, rows: IntArray) -> NDArray[np.float32]:
+        """Without shifts."""
+        return self.pixels(rows)
 
     def sample(self, chosen: Sequence[int]) -> Explained:
         """Relevance of the chosen photographs, without references."""

@@ -98,8 +98,27 @@ class Task(Protocol[E]):
         ...
 
     @property
+    def readings(self) -> int:
+        """How many inputs those maps are of; the composites of one share a forward pass."""
+        ...
+
+    @property
+    def sizes(self) -> IntArray:
+        """How long each example is `[n]`, in a unit that its cost is proportional to."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """About how many examples share a pass through the model."""
+        ...
+
+    def load(self, rows: IntArray) -> object:
+        """The inputs of some examples, which no model reads."""
+        ...
+
+    @property
     def interventions(self) -> int:
-        """About how many forward passes the interventions take, one an input."""
+        """How many forward passes the interventions take, one an input."""
         ...
 
     @property

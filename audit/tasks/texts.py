@@ -50,6 +50,7 @@ from audit.tasks.text_exhibits import column, concepts, exhibits, pairs, represe
 from audit.tasks.text_specimens import TextSpecimens
 
 CONCEPT_BATCH: Final = 16
+LETTERS: Final = 4  # of a token, about
 Declared = dict[tuple[str, str], tuple[str, ...]]
 
 
@@ -85,6 +86,16 @@ class TextTask:
     def explanations(self) -> int:
         """One a text and composite."""
         return len(self.data) * len(self.explainer.names)
+
+    @property
+    def readings(self) -> int:
+        """One a text."""
+        return len(self.data)
+
+    @property
+    def sizes(self) -> IntArray:
+        """Characters that the model reads."""
+        return np.array(self.ends, dtype=np.int64)
 
     @property
     def interventions(self) -> int:
@@ -140,6 +151,15 @@ class TextTask:
     def lexicons(self) -> dict[str, str]:
         """Hash of the file that declares the terms of each attribute."""
         return {lexicon.attribute: lexicon.sha256 for lexicon in self.matcher.lexicons}
+
+    @property
+    def batch(self) -> int:
+        """By the tokens that a batch may hold, at `LETTERS` each."""
+        return max(1, int(self.batch_tokens * LETTERS / max(1.0, self.sizes.mean())))
+
+    def load(self, rows: IntArray) -> list[str]:
+        """They are in memory."""
+        return [self.data.payload[i].text for i in rows.tolist()]
 
     def sample(self, chosen: Sequence[int]) -> Explained:
         """Relevance of the chosen texts."""

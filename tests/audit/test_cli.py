@@ -209,8 +209,8 @@ def test_check_prints_the_plan_and_writes_nothing(project: Project, tmp_path: Pa
         "360 of 360 rows used",
         "cp_lrp: every operation has a rule",
         "enough terms",
-        "estimated time",
-        "for interventions, ",
+        "a run takes: 360 texts, ",
+        "of the model's work here",
     ):
         assert phrase in result.output
     assert not (tmp_path / "out").exists()
