@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-VALUES: Final = 2**26  # that the modules of a model put out for one batch on the processor: 256 MB of float32
+VALUES: Final = 2**25  # that the modules of a model put out for one batch on the processor: 128 MB of float32
 PART: Final = (
     1 / 16
 )  # of the memory of another device: the engine keeps some of what modules put out, and what rules make of it
 LEAST: Final = 1
-MOST: Final = 2**15
+MOST: Final = 2**12
 
 
 def auto_batch(model: Any, once: Callable[[], Any], items: int) -> int:

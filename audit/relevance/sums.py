@@ -103,12 +103,15 @@ class Sums:
                     counts[f"{entry.kind}: {entry.rule}"] += 1
                 self.how[composite] = result.composite, counts
 
-    def add_groups(self, i: int, values: FloatArray, masks: NDArray[np.bool_], whole: NDArray[np.bool_]) -> None:
-        """Example `i`: `values` `[composites, features]`, a mask a group `[groups, features]`, and of what counts at all."""
-        magnitude, inside = np.abs(values), masks.T.astype(values.dtype)
-        self.add_sums(
-            i, magnitude @ inside, values @ inside, masks.sum(1), magnitude[:, whole].sum(1), int(whole.sum())
-        )
+    def add_groups(
+        self, batch: Sequence[int], values: FloatArray, masks: NDArray[np.bool_], whole: NDArray[np.bool_]
+    ) -> None:
+        """`values` `[composites, batch, features]`, a mask a group `[batch, groups, features]`, and of what counts at all."""
+        net, inside = values.transpose(1, 0, 2), masks.transpose(0, 2, 1).astype(values.dtype)
+        magnitude = np.abs(net)
+        self.group_sums[batch, :, 0], self.group_sums[batch, :, 1] = magnitude @ inside, net @ inside
+        self.sizes[batch], self.counts[batch] = masks.sum(2), whole.sum(1)
+        self.totals[batch] = np.where(whole[:, None], magnitude, 0.0).sum(2)
 
     def add_sums(
         self, i: int, absolute: FloatArray, net: FloatArray, sizes: IntArray, total: FloatArray, count: int

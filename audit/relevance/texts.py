@@ -19,7 +19,7 @@ from audit.relevance.explainer import Condition, Explainer, Read, attribute, log
 from audit.relevance.features import Tokens, word_of_tokens
 from audit.relevance.halving import in_halves
 from audit.relevance.sums import Explained, Sums, explained
-from audit.relevance.words import AVERAGE, Words, WordSums, word_table
+from audit.relevance.words import AVERAGE, Words, WordSums, units_of, word_table
 from audit.tables import FloatArray, IntArray, Match, WordTable
 
 if TYPE_CHECKING:
@@ -125,12 +125,10 @@ class ExplainTexts:
         found = attribute(explainer.model, inputs, target, list(explainer.composites.values()), tokens)
         values = np.stack([f.values.float().cpu().numpy().astype(float) for f in found])
         sums.add_batch(batch, found)
-        attended = inputs["attention_mask"].cpu().numpy() == 1
-        for row, (i, text) in enumerate(zip(batch, texts, strict=True)):
-            matches, of_text = content.matches[i], real[row]
-            table.add(i, text, matches, self.words, offsets[row][of_text][:, 1], values[:, row][:, of_text])
-            masks = group_masks(sums.names, text, matches, offsets[row], of_text, attended[row])
-            sums.add_groups(i, values[:, row], masks, attended[row])
+        attended, matches = inputs["attention_mask"].cpu().numpy() == 1, [content.matches[i] for i in batch]
+        sums.add_groups(batch, values, group_masks(sums.names, texts, matches, offsets, real, attended), attended)
+        units = [units_of(self.words(text), found) for text, found in zip(texts, matches, strict=True)]
+        table.add(batch, units, offsets[:, :, 1], real, values)
 
 
 @final
@@ -235,19 +233,28 @@ def _runs(lengths: IntArray, batch_tokens: int) -> Iterator[list[list[int]]]:
 
 
 def group_masks(
-    names: Sequence[str], text: str, matches: Sequence[Match], offsets: IntArray, real: NDArray[np.bool_],
-    attended: NDArray[np.bool_],
+    names: Sequence[str], texts: Sequence[str], matches: Sequence[Sequence[Match]], offsets: IntArray,
+    real: NDArray[np.bool_], attended: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:  # fmt: skip
-    """Which tokens belong to which group, `[groups, tokens]`."""
-    masks = np.zeros((len(names), len(real)), dtype=np.bool_)
-    ends = np.where(real, offsets[:, 1], -1)
-    masks[names.index(SPECIAL)] = attended & ~real
-    masks[names.index(PUNCTUATION)] = [
-        r and not any(ch.isalnum() for ch in text[s:e]) for r, (s, e) in zip(real, offsets, strict=True)
+    """Which tokens of a batch belong to which group, `[texts, groups, tokens]`."""
+    masks = np.zeros((len(texts), len(names), real.shape[1]), dtype=np.bool_)
+    place, ends, silent = {name: g for g, name in enumerate(names)}, np.where(real, offsets[:, :, 1], -1), _Silent()
+    masks[:, place[SPECIAL]] = attended & ~real
+    masks[:, place[PUNCTUATION]] = real & [
+        [silent[text[s:e]] for s, e in pairs] for text, pairs in zip(texts, offsets.tolist(), strict=True)
     ]
-    for m in matches:
-        masks[names.index(f"{m.attribute}.{m.group}")] |= (ends > m.start) & (ends <= m.end)
+    for i, found in enumerate(matches):
+        for m in found:
+            masks[i, place[f"{m.attribute}.{m.group}"]] |= (ends[i] > m.start) & (ends[i] <= m.end)
     return masks
+
+
+class _Silent(dict[str, bool]):
+    """Whether pieces of texts hold neither letter nor digit; the same pieces come again and again."""
+
+    def __missing__(self, piece: str) -> bool:
+        self[piece] = not any(map(str.isalnum, piece))
+        return self[piece]
 
 
 def encode(explainer: TextExplainer, texts: Sequence[str]) -> Batch:

@@ -1,6 +1,7 @@
 """The word table of a run: relevance of every word type in every text, a part a shard, put together in two passes over the parts."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
 from typing import Any, Final, final
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from audit.parts import ROW, Parts, packed, unpacked
 from audit.tables import FloatArray, IntArray, Match, WordTable
 
-Words = Callable[[str], Sequence[tuple[int, int, str]]]
+Unit = tuple[int, int, str]  # start and end in characters, and type
+Words = Callable[[str], Sequence[Unit]]
 MIN_TYPE_EXAMPLES: Final = 5
 VOCABULARY: Final = "words.types"
 AVERAGE: Final = "average"  # mean |R| a word, by example and composite
@@ -25,20 +27,28 @@ class WordSums:
         self.average = np.full((n, composites), np.nan)
 
     def add(
-        self, i: int, text: str, matches: Sequence[Match], words: Words, ends: IntArray, values: FloatArray
-    ) -> None:
-        """Words of text `i`; `ends` of its tokens `[tokens]`, their relevance `[composites, tokens]`."""
-        units = _units(words(text), matches)
-        sums = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
-        low = np.searchsorted(ends, [u[0] for u in units], side="right")
-        high = np.searchsorted(ends, [u[1] for u in units], side="right")
+        self, batch: Sequence[int], units: Sequence[Sequence[Unit]], ends: IntArray, real: NDArray[np.bool_], values: FloatArray
+    ) -> None:  # fmt: skip
+        """The units of each text of a batch; `ends` `[batch, tokens]` of the tokens that are `real`, their relevance
+        `[composites, batch, tokens]`."""
+        row = np.repeat(np.arange(len(units)), [len(each) for each in units])
+        starts, stops = (np.array([unit[at] for each in units for unit in each], dtype=np.int64) for at in (0, 1))
+        where, last = np.nonzero(real), int(ends.max(initial=0)) + 1
+        edges = where[0] * last + ends[where]
+        low, high = (np.searchsorted(edges, row * last + at, side="right") for at in (starts, stops))
         seen = high > low
         if not seen.any():
             return
-        relevance = (sums[:, high] - sums[:, low])[:, seen]
-        ids = [self.vocabulary.setdefault(u[2], len(self.vocabulary)) for u, s in zip(units, seen, strict=True) if s]
-        self.pending.append((np.full(len(ids), i), np.array(ids), relevance))
-        self.average[i] = np.abs(relevance).mean(axis=1)
+        kinds = (unit[2] for each in units for unit in each)
+        ids = [self.vocabulary.setdefault(kind, len(self.vocabulary)) for kind in compress(kinds, seen)]
+        token = np.concatenate([values[:, where[0], where[1]], np.zeros((len(values), 1))], axis=1)
+        pairs = np.stack([low[seen], high[seen]], axis=1).ravel()
+        relevance = np.add.reduceat(token, pairs, axis=1)[:, ::2]
+        self.pending.append((np.array(batch)[row[seen]], np.array(ids), relevance))
+        number = np.bincount(row[seen], minlength=len(units))
+        for c, each in enumerate(np.abs(relevance)):
+            with np.errstate(invalid="ignore"):
+                self.average[batch, c] = np.bincount(row[seen], each, len(units)) / number
 
     def part(self) -> dict[str, NDArray[Any]]:
         """A row per example and type: how often it occurs there, and its mean relevance and |R| `[composites]`."""
@@ -122,9 +132,11 @@ def _rows(parts: Parts, position: Mapping[str, int], n: int) -> dict[str, NDArra
     return {name: values[..., order] for name, values in columns.items()}
 
 
-def _units(words: Sequence[tuple[int, int, str]], matches: Sequence[Match]) -> list[tuple[int, int, str]]:
+def units_of(words: Sequence[Unit], matches: Sequence[Match]) -> Sequence[Unit]:
     """Words and declared terms as (start, end, type), each character in one unit; the longest term wins over what it covers."""
-    terms: list[tuple[int, int, str]] = []
+    if not matches:
+        return words
+    terms: list[Unit] = []
     for m in sorted(matches, key=lambda m: (m.start - m.end, m.start)):
         if all(m.end <= start or m.start >= end for start, end, _ in terms):
             terms.append((m.start, m.end, m.term))

@@ -61,8 +61,8 @@ def concepts(
             chosen = rows[start : start + size].tolist()
             inputs, offsets, real = encode(explainer, [texts[i] for i in chosen])
             attended = inputs["attention_mask"].cpu().numpy() == 1
-            each = zip(chosen, offsets, real, attended, strict=True)
-            yield inputs, np.stack([group_masks(names, texts[i], matches[i], o, r, a) for i, o, r, a in each])
+            found = [matches[i] for i in chosen]
+            yield inputs, group_masks(names, [texts[i] for i in chosen], found, offsets, real, attended)
 
     return by_channel(explainer, batches(), layers)
 
