@@ -90,7 +90,16 @@ class RayCluster:
             return
         import ray
 
-        ray.init(address=self.engine.address, log_to_driver=False, include_dashboard=False, configure_logging=False)
+        given = {"log_to_driver": False, "include_dashboard": False, "configure_logging": False}
+        try:
+            ray.init(address=self.engine.address, **given)
+        except Exception as error:  # noqa: BLE001 - Ray raises plain ones
+            told = next(iter(str(error).splitlines()), type(error).__name__)
+            where = self.loaded.at("engine", "address")
+            raise ConfigError(
+                f"{where}: no Ray cluster can be reached or started ({told:.200}); give the address of a running one, or try again where "
+                "the machine was busy"
+            ) from error
         self.started = True
         threads = self.engine.threads or 1
         options = {"max_restarts": -1, "num_gpus": self.engine.gpus, "num_cpus": threads}

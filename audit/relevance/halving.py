@@ -15,10 +15,10 @@ def in_halves(places: Sequence[int], do: Callable[[Sequence[int]], None]) -> Non
     """`do(places)`, or of its halves where the device has too little memory for all of them; ModelError where one alone is too much."""
     try:
         do(places)
-    except RuntimeError as error:  # torch.OutOfMemoryError is one; of the processor it is a plain one
-        if not any(sign in str(error).lower() for sign in FULL):
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is one; of the processor it is a plain one
+        if isinstance(error, RuntimeError) and not any(sign in str(error).lower() for sign in FULL):
             raise
-        told = str(error).splitlines()[0]
+        told = next(iter(str(error).splitlines()), "MemoryError")
     else:
         return
     if len(places) == 1:

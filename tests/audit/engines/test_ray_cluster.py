@@ -15,7 +15,7 @@ from audit.config import Engine
 from audit.engines.choice import engine
 from audit.engines.kept import Kept
 from audit.engines.ray_cluster import AHEAD, RayCluster
-from audit.errors import DataError
+from audit.errors import ConfigError, DataError
 from audit.loading import LoadedConfig, load_config
 from audit.parts import Shard, digest, gathered
 
@@ -139,3 +139,14 @@ def test_a_node_that_goes_takes_nothing_with_it(places: tuple[Path, Path], proje
     finally:
         made.close()
         cluster.shutdown()
+
+
+def test_a_cluster_that_is_not_there_is_told_with_the_cure(places: tuple[Path, Path], project: Project) -> None:
+    loaded = load_config(project(engine={"kind": "ray", "address": "127.0.0.1:1"}))
+    with (
+        pytest.raises(
+            ConfigError, match=r"engine\.address: no Ray cluster can be reached or started .*give the address"
+        ),
+        engine(explained, loaded, None, folder=places[0], identity="x") as made,
+    ):
+        made.parts(Slow(places[1]), shards(range(2)))
