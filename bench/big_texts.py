@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import run
 from typing import Any, Final, final
@@ -22,8 +22,10 @@ from pyarrow import csv, parquet
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
 from audit.data.text import load_texts
+from audit.engines.kept import Kept
 from audit.loading import LoadedConfig, load_config
-from audit.parts import Here
+from audit.parts import InProcess
+from audit.relevance.texts import _shards
 from audit.tasks.resolving import data_block, resolve_data
 from audit.tasks.task import Task
 from audit.tasks.text_effects import Scorer
@@ -33,6 +35,7 @@ from bench.stage import made_up_words
 
 SEED: Final = 9
 CHUNK: Final = 10_000
+ALONE: Final = 20_000  # texts that the model alone explains, for comparison
 CLASSES: Final = ("bad", "good")
 REGIONS: Final = np.array(["north", "south", "east", "west"])
 GROUPS: Final = {"female": ["she", "her", "woman", "girl"], "male": ["he", "him", "man", "boy"]}
@@ -66,13 +69,13 @@ def _piece(start: int, n: int) -> pyarrow.Table:
 
 
 def write_model(folder: Path) -> None:
-    """A random BERT of one layer of 32, whose vocabulary is that of the texts."""
+    """A random BERT of two layers of 128, the size that is published as tiny, whose vocabulary is that of the texts."""
     declared = [word for words in GROUPS.values() for word in words]
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *declared, *made_up_words()]
     folder.mkdir()
     BertTokenizerFast(vocab={word: i for i, word in enumerate(vocabulary)}, model_max_length=64).save_pretrained(folder)
     config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+        vocab_size=len(vocabulary), hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=512,
         max_position_embeddings=64, id2label=dict(enumerate(CLASSES)), label2id={c: i for i, c in enumerate(CLASSES)},
     )  # fmt: skip
     torch.manual_seed(0)
@@ -139,15 +142,49 @@ def stages(config: LoadedConfig, *, relevance: bool) -> Iterator[Stage]:
     for name, call in asked.items():
         yield measured(name, lambda call=call: call(task))[0]
     if relevance:
-        stage, explained = measured("relevance", task.explain)
-        yield stage
-        scores = explained.common.scores
-        del explained
-        yield measured("interventions", lambda: _interventions(task, scores))[0]
+        with tempfile.TemporaryDirectory() as parts:
+            kept = Kept(task.explainer, InProcess(task.explainer), Path(parts), "")
+            watch = Watch(task.explanations)
+            stage, explained = measured("relevance", lambda: task.explain(kept, watch.advance))
+            yield stage
+            print(f"  resident by tenths of relevance: {', '.join(f'{each:.0f}' for each in watch.resident)} MB")
+            size = sum(path.stat().st_size for path in Path(parts).iterdir()) / len(task.data)
+            print(f"  parts: {len(list(Path(parts).iterdir()))}, {size:.0f} bytes a text")
+            scores = explained.common.scores
+            del explained
+            yield measured("interventions", lambda: _interventions(task, kept, scores))[0]
+        yield measured(f"the model alone, {ALONE} texts", lambda: _alone(task))[0]
 
 
-def _interventions(task: Any, scores: Any) -> object:
-    score = Scorer(Here(task.explainer), scores, task.batch_tokens)
+@dataclass
+class Watch:
+    """Resident MB when each tenth of so many explanations is done."""
+
+    total: int
+    done: int = 0
+    resident: list[float] = field(default_factory=list)
+
+    def advance(self, n: int) -> None:
+        """After n more."""
+        self.done += n
+        while self.done * 10 >= self.total * (len(self.resident) + 1):
+            self.resident.append(_resident())
+
+
+def _alone(task: Any) -> None:
+    """Forward pass and relevance of some texts in the batches of the stage, already read: what none of the stage can be faster than."""
+    import lrp
+
+    texts = [task.texts[i] for i in range(min(ALONE, len(task.data)))]
+    for shard in _shards(task.explainer, texts, batch_tokens=task.batch_tokens):
+        for _, (inputs, _, _) in shard.content.batches(task.explainer):
+            lrp.attribute_each(
+                task.explainer.model, inputs, task.explainer.target, list(task.explainer.composites.values())
+            )
+
+
+def _interventions(task: Any, kept: Kept, scores: Any) -> object:
+    score = Scorer(kept, scores, task.batch_tokens)
     return score.swaps(task._swapped), score.effects(*task.hidden())
 
 

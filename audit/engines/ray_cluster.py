@@ -90,10 +90,9 @@ class RayCluster:
             return
         import ray
 
-        given = {"log_to_driver": False, "include_dashboard": False, "configure_logging": False}
         try:
-            ray.init(address=self.engine.address, **given)
-        except Exception as error:  # noqa: BLE001 - Ray raises plain ones
+            ray.init(self.engine.address, log_to_driver=False, include_dashboard=False, configure_logging=False)
+        except Exception as error:
             told = next(iter(str(error).splitlines()), type(error).__name__)
             where = self.loaded.at("engine", "address")
             raise ConfigError(
