@@ -153,7 +153,8 @@ def stages(config: LoadedConfig, *, relevance: bool) -> Iterator[Stage]:
             scores = explained.common.scores
             del explained
             yield measured("interventions", lambda: _interventions(task, kept, scores))[0]
-        yield measured(f"the model alone, {ALONE} texts", lambda: _alone(task))[0]
+        batches = list(_batches_of(task))
+        yield measured(f"the model alone, {ALONE} texts", lambda: _alone(task, batches))[0]
 
 
 @dataclass
@@ -171,16 +172,21 @@ class Watch:
             self.resident.append(_resident())
 
 
-def _alone(task: Any) -> None:
-    """Forward pass and relevance of some texts in the batches of the stage, already read: what none of the stage can be faster than."""
-    import lrp
-
+def _batches_of(task: Any) -> Iterator[Any]:
+    """Some texts as the model reads them, in the batches of the stage."""
     texts = [task.texts[i] for i in range(min(ALONE, len(task.data)))]
     for shard in _shards(task.explainer, texts, batch_tokens=task.batch_tokens):
         for _, (inputs, _, _) in shard.content.batches(task.explainer):
-            lrp.attribute_each(
-                task.explainer.model, inputs, task.explainer.target, list(task.explainer.composites.values())
-            )
+            yield inputs
+
+
+def _alone(task: Any, batches: list[Any]) -> None:
+    """Forward passes and relevance: what no stage can be faster than."""
+    import lrp
+
+    chosen = list(task.explainer.composites.values())
+    for inputs in batches:
+        lrp.attribute_each(task.explainer.model, inputs, task.explainer.target, chosen)
 
 
 def _interventions(task: Any, kept: Kept, scores: Any) -> object:

@@ -25,6 +25,13 @@ from tests.conftest import classifier, project_in, save_model
 
 TIMES = ("started", "finished", "seconds", "run_id")
 SHARD_TOKENS = 512
+SMALL: dict[str, Any] = {
+    "n": 240,
+    "checks": {"examples": 40, "validity": 20, "candidates": 0},
+    "statistics": {"placebos": 199, "permutations": 199},
+    "debug": {"clustered": 0},
+    "report": {"examples": 2},
+}
 STOPS = {"killed": 0.8, "interrupted": 0.1, "disk full": 0.1}
 
 
@@ -116,7 +123,7 @@ def main(stops: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "model").mkdir()
-        config = project_in(folder, save_model(folder / "model", classifier()))(checks={"examples": 60})
+        config = project_in(folder, save_model(folder / "model", classifier()))(**SMALL)
         began = time.monotonic()
         process_of(config, folder / "undisturbed", None).join()
         seconds, trial, rng = time.monotonic() - began, Trial(), np.random.default_rng(0)
