@@ -91,7 +91,9 @@ class RayCluster:
         import ray
 
         try:
-            ray.init(self.engine.address, log_to_driver=False, include_dashboard=False, configure_logging=False)
+            ray.init(
+                self.engine.address or "local", log_to_driver=False, include_dashboard=False, configure_logging=False
+            )
         except Exception as error:
             told = next(iter(str(error).splitlines()), type(error).__name__)
             where = self.loaded.at("engine", "address")

@@ -93,7 +93,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown built-in model": ({"model": {"path": "builtin:films"}}, "film_reviews"),
     "unknown built-in data": ({"data": {"path": "builtin:films"}}, "film_reviews"),
-    "unknown device": ({"model": {"device": "gpu9"}}, "gpu9"),
+    "unknown device": ({"engine": {"device": "gpu9"}}, "gpu9"),
     "unknown key": ({"sede": 4}, "sede: unknown key.*did you mean 'seed'"),
     "gate on reliance": ({"gates": ["reliance"]}, "gates: .reliance. is no gate for task .text."),
 }

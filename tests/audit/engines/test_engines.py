@@ -119,11 +119,11 @@ def test_relevance_is_the_same_bit_for_bit_by_every_engine(
     block: dict[str, Any], folders: tuple[Path, Path], project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "SHARD_TOKENS", 512)
-    task = prepare(load_config(project(engine=block)))
+    task = prepare(load_config(project(engine={**block, "batch_size": 512})))
     here = task.explain()
     with engine(load_explainer, task.loaded, task.explainer, folder=folders[0], identity="x") as workers:
         there = task.explain(workers)
-    assert workers.counts["done"] == 4
+    assert workers.counts["done"] > 4
     np.testing.assert_array_equal(here.common.scores, there.common.scores)
     for name, table in here.common.groups.items():
         np.testing.assert_array_equal(table.net, there.common.groups[name].net)

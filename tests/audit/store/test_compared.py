@@ -49,6 +49,7 @@ def rich() -> AuditRecord:
         attribute="", group="", label="cat", composite="a", n=9, clusters=9, mean=((0.1, 0.2),), error=((0.1, 0.1),)
     )
     updates = {
+        "identity": "0" * 64,
         "findings": (finding,), "maps": (mean,), "debug": summed, "exhibits": (PICTURE, *record.exhibits), "warnings": ("few",),
         "gates": (Gate(question="contrast", state="holds", findings=("contrast.a",)),),
         "protocol_changed": ProtocolChange(run_id="a", protocol_sha256="b", settings=("c",)),

@@ -341,7 +341,7 @@ def test_schema_describes_every_key_that_is_written(tmp_path: Path) -> None:
     schema = record_schema()
     assert schema["title"] == f"lrp-audit record {SCHEMA_VERSION}"
     assert schema["additionalProperties"] is False
-    assert set(schema["required"]) <= document.keys() == schema["properties"].keys() - {"baseline"}, (
+    assert set(schema["required"]) <= document.keys() == schema["properties"].keys() - {"baseline", "identity"}, (
         "written where there is one"
     )
     for part, block in [("data", "DataRecord"), ("model", "ModelRecord"), ("provenance", "Provenance")]:
