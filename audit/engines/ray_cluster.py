@@ -1,5 +1,8 @@
 """Actors of a Ray cluster, each with the model; shards are tasks that are tried again where a worker or its node is lost."""
 
+import signal
+import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,6 +19,7 @@ from audit.parts import Part, Shard, Work, pickled
 S = TypeVar("S")
 T = TypeVar("T")
 AHEAD: Final = 2  # shards in flight for each actor: the object store holds no more than these and their parts
+REACHED: Final = 10  # seconds in which a cluster must answer
 TRIES: Final = 7  # of one shard whose actor or node was lost, over two minutes
 CURE: Final = "it may need more memory than its node has: lower engine.batch_size, then run it again to go on"
 
@@ -90,7 +94,9 @@ class RayCluster:
             return
         import ray
 
+        before = signal.getsignal(signal.SIGTERM)
         try:
+            _ask(self.engine.address)
             ray.init(
                 self.engine.address or "local", log_to_driver=False, include_dashboard=False, configure_logging=False
             )
@@ -101,6 +107,8 @@ class RayCluster:
                 f"{where}: no Ray cluster can be reached or started ({told:.200}); give the address of a running one, or try again where "
                 "the machine was busy"
             ) from error
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)  # Ray puts its own in its place
         self.started = True
         threads = self.engine.threads or 1
         options = {"max_restarts": -1, "num_gpus": self.engine.gpus, "num_cpus": threads}
@@ -128,6 +136,13 @@ class _Actor:
     def do(self, digest: str, packed: bytes, content: Any) -> dict[str, Any]:
         """The part of a shard."""
         return self.worker.do(digest, lambda: packed, content)
+
+
+def _ask(address: str | None) -> None:
+    """OSError if nobody listens at `host:port`; Ray itself would try for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=REACHED).close()
 
 
 def _pause() -> list[Any]:
