@@ -3,27 +3,28 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-VALUES: Final = 2**25  # that the modules of a model put out for one batch on the processor: 128 MB of float32
+WIDEST: Final = 400_000  # values that the widest module puts out for a batch on the processor: they stay in its cache
+SIGNS: Final = 4  # parts of its output that a convolution is run for, by the signs of inputs and weights
 PART: Final = (
     1 / 16
 )  # of the memory of another device: the engine keeps some of what modules put out, and what rules make of it
 LEAST: Final = 1
-MOST: Final = 2**12
+MOST: Final = (2**12, 2**15)  # on the processor, on a GPU
 
 
 def auto_batch(model: Any, once: Callable[[], Any], items: int) -> int:
-    """A power of two: so many items that the modules put out `VALUES` values for them, counted in `once`, a forward pass of `items`."""
+    """A power of two: so many items as fit, by what modules put out in `once`, a forward pass of `items`.
+
+    On the processor the widest module's output is to stay in the cache, on a GPU a part of the memory holds those of all modules.
+    """
     import torch
 
     device = next(model.parameters()).device
-    budget = VALUES
-    if device.type == "cuda":
-        budget = int(torch.cuda.get_device_properties(device).total_memory * PART) // 4
-    values = 0
+    values = list[int]()
 
     def count(module: Any, given: Any, output: Any) -> None:
-        nonlocal values
-        values += output.numel() if isinstance(output, torch.Tensor) else 0
+        signs = SIGNS if isinstance(module, torch.nn.modules.conv._ConvNd) else 1
+        values.append(signs * output.numel() if isinstance(output, torch.Tensor) else 0)
 
     hooks = [module.register_forward_hook(count) for module in model.modules() if not any(module.children())]
     try:
@@ -32,5 +33,9 @@ def auto_batch(model: Any, once: Callable[[], Any], items: int) -> int:
     finally:
         for hook in hooks:
             hook.remove()
-    most = max(LEAST, min(MOST, budget * items // max(1, values)))
+    if device.type == "cuda":
+        budget, needed = int(torch.cuda.get_device_properties(device).total_memory * PART) // 4, sum(values)
+    else:
+        budget, needed = WIDEST, max(values)
+    most = max(LEAST, min(MOST[device.type == "cuda"], budget * items // max(1, needed)))
     return 1 << (most.bit_length() - 1)
