@@ -52,6 +52,7 @@ def audit_once(config: Path, output: Path, most_bytes: int | None) -> None:
     from audit.pipeline import run
     from audit.relevance import texts
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
     texts.SHARD_TOKENS = SHARD_TOKENS  # type: ignore[misc]
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - it ends with the process
     if most_bytes is not None:
