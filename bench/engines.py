@@ -46,9 +46,9 @@ def project(folder: Path, n: int) -> Path:
 def main(n: int) -> None:
     """Print seconds of each round, and the ratio of the best."""
     ways = {
-        "this process": [],
-        "2 processes": ["engine.workers=2"],
-        "Ray, 2 actors": ["engine.kind=ray", "engine.workers=2"],
+        "this process": ["engine.threads=1"],
+        "2 processes": ["engine.workers=2", "engine.threads=1"],
+        "Ray, 2 actors": ["engine.kind=ray", "engine.workers=2", "engine.threads=1"],
     }
     best, scores = dict.fromkeys(ways, np.inf), list[Any]()
     with tempfile.TemporaryDirectory() as place:

@@ -18,7 +18,8 @@ class Engine(Block):
     )
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         None,
-        description="of the processor for each worker; default: those of this machine in equal parts, of a Ray actor 1",
+        description="of the processor for each worker; default: those of this machine in equal parts, of a Ray actor 1. "
+        "Another number may change the last bits of floats",
     )
     device: str = Field(
         "auto", description="torch device; auto: the first CUDA device, else Apple's MPS, else the processor"

@@ -18,9 +18,20 @@ Made = tuple[Executor, Callable[[], None]]  # and how it is let go
 
 def _local(load: Load, loaded: LoadedConfig, explainer: Any, scratch: Path) -> Made:
     if loaded.config.engine.workers == 1:
-        return InProcess(explainer), lambda: None
+        return InProcess(explainer), _threads(loaded.config.engine.threads)
     processes = Processes(load, loaded, loaded.config.engine.workers, scratch)
     return processes, processes.close
+
+
+def _threads(asked: int | None) -> Callable[[], None]:
+    """Take so many threads in this process; what is returned gives back those of before."""
+    if asked is None:
+        return lambda: None
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(asked)
+    return lambda: torch.set_num_threads(before)
 
 
 def _ray(load: Load, loaded: LoadedConfig, explainer: Any, scratch: Path) -> Made:

@@ -119,8 +119,10 @@ def test_relevance_is_the_same_bit_for_bit_by_every_engine(
     block: dict[str, Any], folders: tuple[Path, Path], project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "SHARD_TOKENS", 512)
-    task = prepare(load_config(project(engine={**block, "batch_size": 512})))
-    here = task.explain()
+    task = prepare(load_config(project(engine={**block, "threads": 1, "batch_size": 512})))
+    block_of_one = load_config(project(engine={"threads": 1, "batch_size": 512}))
+    with engine(load_explainer, block_of_one, task.explainer, folder=folders[1], identity="x") as one:
+        here = task.explain(one)
     with engine(load_explainer, task.loaded, task.explainer, folder=folders[0], identity="x") as workers:
         there = task.explain(workers)
     assert workers.counts["done"] > 4
