@@ -85,7 +85,13 @@ class Processes:
             self.pool = ProcessPoolExecutor(
                 self.workers, get_context("spawn"), _begin, (self.load, self.loaded, threads)
             )
-        return self.pool.submit(_do, *given, shard.content)
+        try:
+            return self.pool.submit(_do, *given, shard.content)
+        except (
+            BrokenProcessPool
+        ):  # a worker died since the last answer; what else was under way says so when it is waited for
+            self.close()
+            return self._submit(given, shard)
 
 
 _worker: list[Worker] = []  # of this process, once it is one of the workers
