@@ -10,7 +10,7 @@ from audit.records import AuditRecord, Baseline, Finding
 from audit.reference import Reference, reference
 from audit.report.wording import quantity
 from audit.stats.cases import Evidence
-from audit.stats.pairing import changed
+from audit.stats.pairing import NUMBERED, changed
 from audit.stats.run_examples import Examples, examples_of
 from audit.stats.worsening import Held, alone, baseline_gate, worsenings
 from audit.store.tables import columns_of, load_examples
@@ -79,4 +79,4 @@ def _examples(task: Task[Any], evidence: Evidence) -> Examples:
 def _unpaired(before: AuditRecord, task: Task[Any]) -> str:
     """Why ids do not tell which examples are the same; empty where they do."""
     numbered = task.loaded.config.data.columns.id is None and before.data.sha256 != task.data.sha256
-    return "ids are the places of rows in other data" if numbered else ""
+    return NUMBERED if numbered else ""

@@ -5,25 +5,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from audit.config.settings import flat
 from audit.records import AuditRecord, Estimate, Finding
 from audit.stats.cases import NO_GROUP
 from audit.stats.changes import Change, Pairs, paired, settle_changes
 from audit.stats.counts import Paired, mcnemar
 from audit.stats.intervals import BoolArray, coded
-from audit.stats.pairing import LOST, changed
+from audit.stats.pairing import LOST, NUMBERED, changed
 from audit.stats.run_examples import Examples, both, examples_of
 from audit.store.compared import Input, inputs
 from audit.store.runs import load_record, require_sound
 from audit.store.tables import load_examples
 from audit.tables import IntArray
-
-NUMBERED: Final = "ids are the places of rows in other data"
 
 
 @final
@@ -159,29 +158,21 @@ def compare(before: str | Path, after: str | Path) -> Comparison:
 
 def _numbered(before: AuditRecord, after: AuditRecord) -> bool:
     """Whether rows were numbered in data that differ, so that one id means two examples."""
-    numbered = [_flat(each.config).get("data.columns.id", "id") is None for each in (before, after)]
+    numbered = [flat(each.config).get("data.columns.id", "id") is None for each in (before, after)]
     return any(numbered) and before.data.sha256 != after.data.sha256
 
 
 def _alpha(record: AuditRecord) -> float:
     """What one look at the later audit may spend on a family."""
-    settings = _flat(record.config)
+    settings = flat(record.config)
     return float(str(settings.get("statistics.alpha", 0.05))) / int(str(settings.get("statistics.looks", 1)))
 
 
 def _settings(before: AuditRecord, after: AuditRecord) -> Iterator[Setting]:
-    one, two = _flat(before.config), _flat(after.config)
+    one, two = flat(before.config), flat(after.config)
     for name in dict.fromkeys([*one, *two]):
         if one.get(name) != two.get(name):
             yield Setting(name, one.get(name), two.get(name))
-
-
-def _flat(settings: Mapping[str, JsonValue], above: str = "") -> dict[str, JsonValue]:
-    """`a.b` and its value, of every value that is no mapping."""
-    found: dict[str, JsonValue] = {}
-    for name, value in settings.items():
-        found |= _flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
-    return found
 
 
 def _counts(one: Examples | None, two: Examples | None, apart: str) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.config import DELIVERY, Config
+from audit.config.settings import flat
 from audit.errors import AuditError, ConfigError, OutputError, did_you_mean
 from audit.files import file_sha256
 from audit.loading import LoadedConfig
@@ -147,18 +148,9 @@ def protocol_change(task: Task[Any], protocol: str, folder: Path) -> ProtocolCha
 
 
 def _differing(*documents: Mapping[str, Any]) -> list[str]:
-    now, then = (dict(_flat(each)) for each in documents)
+    now, then = (flat(each) for each in documents)
     return sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name) and _hashed(name))
 
 
 def _hashed(name: str) -> bool:
-    return not any(name == block or name.startswith(f"{block}.") for block, _ in _flat(UNHASHED))
-
-
-def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """`a.b` and its value, of every value that is no mapping."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value
+    return not any(name == block or name.startswith(f"{block}.") for block in flat(UNHASHED))

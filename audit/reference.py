@@ -1,11 +1,12 @@
 """The run that a config names as its baseline: found, whole, and asked what this one is, or `ConfigError` before any explanation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
 from audit.config import Config
+from audit.config.settings import flat
 from audit.errors import AuditError, ConfigError
 from audit.files import file_sha256
 from audit.loading import LoadedConfig, recorded_config
@@ -69,19 +70,11 @@ def _folder(loaded: LoadedConfig) -> Path | None:
 
 def _differing(before: Config, after: Config) -> Iterator[str]:
     """Settings in which the baseline asks something else."""
-    one, two = (_flat(config.model_dump(mode="json")) for config in (before, after))
+    one, two = (flat(config.model_dump(mode="json")) for config in (before, after))
     for name in sorted(one.keys() | two.keys()):
         asked = any(name == block or name.startswith(f"{block}.") for block in SAME)
         if asked and name not in FREE and one.get(name) != two.get(name):
             yield f"{name} was {one.get(name)!r:.60}, is {two.get(name)!r:.60}"
-
-
-def _flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """`a.b` and its value, of every value that is no mapping."""
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        found |= _flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
-    return found
 
 
 def _otherwise(task: Task[Any], record: AuditRecord) -> Iterator[str]:

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from audit.config.settings import flat
 from audit.errors import ConfigError
 from audit.loading import LoadedConfig
 from audit.log import Event, tell
@@ -94,14 +95,11 @@ def _tags(record: AuditRecord) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _parameters(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """`a.b` and its value in JSON, or as it is if it is text; an empty mapping is none."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _parameters(value, f"{before}{name}.")
-        else:
-            told = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            yield f"{before}{name}", told[:LONGEST_VALUE]
+def _parameters(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each setting in JSON, or as it is if it is text."""
+    for name, value in flat(settings).items():
+        told = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        yield name, told[:LONGEST_VALUE]
 
 
 def _estimates(record: AuditRecord) -> Iterator[tuple[str, float]]:

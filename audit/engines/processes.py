@@ -87,10 +87,8 @@ class Processes:
             )
         try:
             return self.pool.submit(_do, *given, shard.content)
-        except (
-            BrokenProcessPool
-        ):  # a worker died since the last answer; what else was under way says so when it is waited for
-            self.close()
+        except BrokenProcessPool:
+            self.close()  # a worker died since the last answer; what else was under way says so when it is waited for
             return self._submit(given, shard)
 
 
