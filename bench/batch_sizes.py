@@ -4,7 +4,6 @@ Sizes take turns, so that a machine that gets slower is no worse for one of them
 """
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,7 +23,7 @@ COMPOSITES = ("cp_lrp", "attn_lrp")
 
 def texts(*, tiny: bool, n: int) -> tuple[Callable[[int], None], int]:
     """What explains n made-up texts in batches of so many tokens, and what the rule says."""
-    chosen = explainer(Path(tempfile.mkdtemp()), COMPOSITES, tiny=tiny)
+    chosen = explainer(COMPOSITES, tiny=tiny)
     given = made_up_texts(n)
 
     def run(size: int) -> None:

@@ -27,7 +27,8 @@ class Data(Block):
     """The labelled dataset."""
 
     path: str = Field(
-        description="CSV, JSONL or Parquet file, relative to the config; or builtin:NAME; for images also a folder per class"
+        description="CSV, JSONL or Parquet file, or a folder of Parquet files or as save_to_disk of Hugging Face's datasets writes it, "
+        "relative to the config; or builtin:NAME; for images also a folder per class"
     )
     format: Literal["csv", "jsonl", "parquet"] | None = Field(None, description="default: by the file's suffix")
     columns: Columns = Columns()

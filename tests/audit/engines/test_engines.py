@@ -17,6 +17,7 @@ from audit.loading import LoadedConfig, load_config
 from audit.parts import Here, InProcess, Shard, digest, gathered
 from audit.preparation import load_explainer, prepare
 from audit.relevance import texts as stage
+from tests.audit.engines.conftest import explained
 
 Project = Callable[..., Path]
 
@@ -45,19 +46,6 @@ def shards(n: int, size: int = 3) -> Iterator[Shard[list[int]]]:
     for start in range(0, n, size):
         content = list(range(start, min(start + size, n)))
         yield Shard(np.array(content), content, digest(content))
-
-
-def explained(loaded: LoadedConfig) -> Any:
-    """In the place of a model that takes long to load."""
-    return loaded.config.name
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> tuple[Path, Path]:
-    places = tmp_path / "parts", tmp_path / "notes"
-    for place in places:
-        place.mkdir()
-    return places
 
 
 def test_gathered_parts_are_the_whole_table(folders: tuple[Path, Path]) -> None:

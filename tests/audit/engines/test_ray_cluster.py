@@ -16,8 +16,9 @@ from audit.engines.choice import engine
 from audit.engines.kept import Kept
 from audit.engines.ray_cluster import AHEAD, RayCluster
 from audit.errors import ConfigError, DataError
-from audit.loading import LoadedConfig, load_config
+from audit.loading import load_config
 from audit.parts import Shard, digest, gathered
+from tests.audit.engines.conftest import explained
 
 Project = Callable[..., Path]
 
@@ -59,40 +60,27 @@ def own_memory() -> int:
     return int(status["RssAnon"].split()[0]) * 1024
 
 
-def explained(loaded: LoadedConfig) -> Any:
-    """In the place of a model."""
-    return loaded.config.name
-
-
 @pytest.fixture
-def places(tmp_path: Path) -> tuple[Path, Path]:
-    made = tmp_path / "parts", tmp_path / "notes"
-    for place in made:
-        place.mkdir()
-    return made
-
-
-@pytest.fixture
-def workers(places: tuple[Path, Path], project: Project) -> Iterator[Any]:
+def workers(folders: tuple[Path, Path], project: Project) -> Iterator[Any]:
     loaded = load_config(project(engine={"kind": "ray", "workers": 2}))
-    with engine(explained, loaded, None, folder=places[0], identity="x") as made:
+    with engine(explained, loaded, None, folder=folders[0], identity="x") as made:
         yield made
 
 
-def test_an_actor_that_dies_is_made_again_and_nothing_is_lost(workers: Kept, places: tuple[Path, Path]) -> None:
-    found = gathered(workers.parts(Slow(places[1], fatal=9), shards(range(40))), 40)
+def test_an_actor_that_dies_is_made_again_and_nothing_is_lost(workers: Kept, folders: tuple[Path, Path]) -> None:
+    found = gathered(workers.parts(Slow(folders[1], fatal=9), shards(range(40))), 40)
     np.testing.assert_array_equal(found["double"][:, 0], 2 * np.arange(40))
-    first, second = sorted(places[1].glob("9.*"))
-    assert first.read_text() != second.read_text() and len(list(places[1].iterdir())) >= 41
+    first, second = sorted(folders[1].glob("9.*"))
+    assert first.read_text() != second.read_text() and len(list(folders[1].iterdir())) >= 41
 
 
-def test_what_is_wrong_with_the_data_is_told_as_it_is_here(workers: Kept, places: tuple[Path, Path]) -> None:
+def test_what_is_wrong_with_the_data_is_told_as_it_is_here(workers: Kept, folders: tuple[Path, Path]) -> None:
     with pytest.raises(DataError, match="-5 is negative"):
-        workers.parts(Slow(places[1]), shards(iter([1, 2, -5])))
+        workers.parts(Slow(folders[1]), shards(iter([1, 2, -5])))
 
 
 def test_shards_are_asked_for_as_they_are_needed_and_memory_stays_flat(
-    workers: Kept, places: tuple[Path, Path]
+    workers: Kept, folders: tuple[Path, Path]
 ) -> None:
     """Four gigabytes of parts pass through."""
     asked, most = 0, 0
@@ -101,20 +89,20 @@ def test_shards_are_asked_for_as_they_are_needed_and_memory_stays_flat(
         nonlocal asked, most
         for number in range(128):
             asked += 1
-            done = len(list(places[0].glob("*.npz")))
+            done = len(list(folders[0].glob("*.npz")))
             assert asked - done <= 2 * AHEAD + 1
             if number > 16:
                 most = max(most, own_memory())
             yield number
-            for old in places[0].glob("*.npz") if number % 8 == 0 else ():
+            for old in folders[0].glob("*.npz") if number % 8 == 0 else ():
                 old.write_bytes(b"")  # the disk of this test is not what is measured
 
     began = own_memory()
-    workers.parts(Slow(places[1], seconds=0, values=4_000_000), shards(counted()))
+    workers.parts(Slow(folders[1], seconds=0, values=4_000_000), shards(counted()))
     assert most - began < 400e6
 
 
-def test_a_node_that_goes_takes_nothing_with_it(places: tuple[Path, Path], project: Project) -> None:
+def test_a_node_that_goes_takes_nothing_with_it(folders: tuple[Path, Path], project: Project) -> None:
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -131,22 +119,22 @@ def test_a_node_that_goes_takes_nothing_with_it(places: tuple[Path, Path], proje
                     cluster.add_node(num_cpus=1)  # where the lost actor can live again
                 yield number
 
-        engine_ = Kept(None, made, places[0], "x")
-        found = gathered(engine_.parts(Slow(places[1], seconds=0.3), shards(timed())), 120)
+        engine_ = Kept(None, made, folders[0], "x")
+        found = gathered(engine_.parts(Slow(folders[1], seconds=0.3), shards(timed())), 120)
         np.testing.assert_array_equal(found["double"][:, 0], 2 * np.arange(120))
-        nodes = {note.read_text().split()[1] for note in places[1].iterdir()}
+        nodes = {note.read_text().split()[1] for note in folders[1].iterdir()}
         assert len(nodes) >= 2 and not killed.is_alive()
     finally:
         made.close()
         cluster.shutdown()
 
 
-def test_a_cluster_that_is_not_there_is_told_with_the_cure(places: tuple[Path, Path], project: Project) -> None:
+def test_a_cluster_that_is_not_there_is_told_with_the_cure(folders: tuple[Path, Path], project: Project) -> None:
     loaded = load_config(project(engine={"kind": "ray", "address": "127.0.0.1:1"}))
     with (
         pytest.raises(
             ConfigError, match=r"engine\.address: no Ray cluster can be reached or started .*give the address"
         ),
-        engine(explained, loaded, None, folder=places[0], identity="x") as made,
+        engine(explained, loaded, None, folder=folders[0], identity="x") as made,
     ):
-        made.parts(Slow(places[1]), shards(range(2)))
+        made.parts(Slow(folders[1]), shards(range(2)))
