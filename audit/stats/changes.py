@@ -229,14 +229,14 @@ def _of_intervals(before: Estimate, after: Estimate, level: float) -> Estimate:
     if before.value is None or after.value is None:
         which, each = ("before", before) if before.value is None else ("after", after)
         return missing(f"{which}: {each.reason or 'no estimate'}", level=level, unit=after.unit)
-    bare = Estimate(value=after.value - before.value, level=level, unit=after.unit, n=_less(before.n, after.n))
+    bare = Estimate(value=after.value - before.value, level=level, unit=after.unit, n=_smaller(before.n, after.n))
     one, two = _ends(after, level), _ends(before, level)
     if one is None or two is None:
         which, each = ("before", before) if two is None else ("after", after)
         return noting(bare, f"{which} has no interval: {each.reason or 'not known'}")
     low, high = mover(one, two, 0.0)
     told = [f"{which}: {each.reason}" for which, each in (("before", before), ("after", after)) if each.reason]
-    update = {"low": low, "high": high, "interval": INDEPENDENT, "clusters": _less(before.clusters, after.clusters)}
+    update = {"low": low, "high": high, "interval": INDEPENDENT, "clusters": _smaller(before.clusters, after.clusters)}
     return bare.model_copy(update={**update, "reason": "; ".join(told)})
 
 
@@ -247,6 +247,6 @@ def _ends(estimate: Estimate, level: float) -> tuple[float, float, float] | None
     )
 
 
-def _less(one: int | None, two: int | None) -> int | None:
+def _smaller(one: int | None, two: int | None) -> int | None:
     """Of the smaller run; None where one is not told."""
     return None if one is None or two is None else min(one, two)

@@ -23,7 +23,6 @@ from audit.tables import IntArray
 TOLERANCE: Final = 1e-6
 LOST: Final = "a run has no table of examples"
 NUMBERED: Final = "ids are the places of rows in other data"
-Columns = Mapping[str, NDArray[Any]]
 
 
 @final

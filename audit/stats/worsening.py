@@ -46,7 +46,7 @@ class Held:
     def _distance(self, estimate: Estimate, level: float) -> Estimate:
         """From no difference, with its sign."""
         found, origin = rescaled(estimate, level), NO_DIFFERENCE.get(estimate.unit, 0.0)
-        ends = {name: _less(getattr(found, name), origin) for name in ("value", "low", "high")}
+        ends = {name: _minus(getattr(found, name), origin) for name in ("value", "low", "high")}
         return found.model_copy(update=ends)
 
 
@@ -57,7 +57,7 @@ def alone(finding: Finding, why: str, *, after: bool) -> Held:
     return Held(one, two, none(one.estimate, two.estimate, why))
 
 
-def _less(end: float | None, by: float) -> float | None:
+def _minus(end: float | None, by: float) -> float | None:
     return None if end is None else end - by
 
 
