@@ -20,6 +20,7 @@ from audit.parts import digest
 from audit.provenance import code_sha256, release, versions
 from audit.records import ProtocolChange
 from audit.reference import record_sha256, reference
+from audit.relevance.methods import Method
 from audit.stats.cases import NO_GROUP
 from audit.stats.draws import short_of_draws
 from audit.stats.groupings import MENTIONED
@@ -37,7 +38,7 @@ UNHASHED: Final[dict[str, Any]] = {  # asks nothing of model or data
     "baseline": {"run": True}, **dict.fromkeys(DELIVERY, True),
 }  # fmt: skip
 ELSEWHERE: Final[dict[str, Any]] = {  # changes no file of a run but where the config is written down
-    "output": True, "engine": {"kind", "workers", "threads", "address", "gpus"}, **dict.fromkeys(DELIVERY, True),
+    "output": True, "engine": {"kind", "workers", "address"}, **dict.fromkeys(DELIVERY, True),
 }  # fmt: skip
 TASKS: Final[Mapping[str, Callable[[LoadedConfig], Task[Any]]]] = MappingProxyType(
     {"text": load_text_task, "image": load_image_task}
@@ -118,8 +119,8 @@ def identity(task: Task[Any]) -> str:
     """Hash of all that goes into a run: what has the same ends with the same record but for times."""
     config = task.loaded.config
     settings = config.model_dump(mode="json", exclude=ELSEWHERE)
-    inputs = task.data.sha256, task.model.sha256, declared(task), task.explainer.device
-    return digest(settings, task.loaded.written, inputs, code_sha256(), dict(versions()))
+    inputs = task.data.sha256, task.model.sha256, declared(task), task.explainer.device, _methods(task)
+    return digest(settings, inputs, code_sha256(), dict(versions()))
 
 
 def identity_of_parts(task: Task[Any]) -> str:
@@ -127,8 +128,14 @@ def identity_of_parts(task: Task[Any]) -> str:
     config = task.loaded.config
     blocks = {name: getattr(config, name).model_dump(mode="json") for name in ("model", "target", "relevance")}
     versions_ = {name: version for name, version in versions() if name in DECIDING}
-    where = task.explainer.device, config.engine.batch_size, config.seed
-    return digest(blocks, task.model.sha256, where, code_sha256(), versions_)
+    engine = config.engine.batch_size, config.engine.threads, config.engine.gpus > 0
+    where = task.explainer.device, *engine, config.seed
+    return digest(blocks, task.model.sha256, where, code_sha256(), _methods(task), versions_)
+
+
+def _methods(task: Task[Any]) -> dict[str, str]:
+    """What stands in the place of a composite, by name; of a function of one's own that names its code."""
+    return {name: each.used for name, each in task.explainer.composites.items() if isinstance(each, Method)}
 
 
 def protocol_change(task: Task[Any], protocol: str, folder: Path) -> ProtocolChange | None:

@@ -44,10 +44,15 @@ def read_folder(path: Path, kind: str, columns: Sequence[str]) -> Iterator[Row]:
         raise DataError(f"{path}: cannot be read as {kind}: {first_line(error)}") from error
 
 
+def files_of(path: Path, kind: str) -> list[Path]:
+    """The files that hold the rows, in their order, and what says how they are meant."""
+    return [*_saved_files(path), path / INFO] if kind == SAVED else _parts(path)
+
+
 def folder_sha256(path: Path, kind: str) -> str:
-    """Of the names and contents of the files that hold the rows, in their order, and of what says how they are meant."""
+    """Of the names and contents of its files."""
     total = sha256()
-    for file in (*_saved_files(path), path / INFO) if kind == SAVED else _parts(path):
+    for file in files_of(path, kind):
         total.update(f"{file.name}\0{file_sha256(file)}\n".encode(errors="replace"))
     return total.hexdigest()
 

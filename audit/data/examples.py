@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from audit.config import Columns, Data
 from audit.data.chosen_ids import only
-from audit.data.dataset_folders import folder_sha256, kind_of, read_folder
+from audit.data.dataset_folders import files_of, folder_sha256, kind_of, read_folder
 from audit.data.gathered import Gathered, Usable
 from audit.data.row_files import FORMATS, Row, is_whole, read_rows
 from audit.data.spool import Spool
@@ -111,12 +111,15 @@ def load_examples(
     index = _label_index(classes, labels)
     kind = _kind(config, path, reader)
     names = (*_columns(config), *reader.columns)
+    before = _stamps(path, kind)
     kept, bad = _gathered(path, kind, names, config, reader, index)
     rows = len(kept) + len(bad)
     drawn, payload, digest = _draw(kept, _chosen(kept, config.ids), reader, config.limit, seed, bad)
     _check_usable(path, len(drawn), bad, index, reader)
     ids = kept.names(drawn)
     table = _table_sha256(path, kind, ids)
+    if _stamps(path, kind) != before:
+        raise DataError(f"{path}: was changed while it was read; run it again when it is whole")
     sha = sha256(table.encode() + digest).hexdigest() if digest else table
     return _table(config, kept, drawn, ids, payload, tuple(sorted(bad, key=lambda one: one.row)), rows, sha)
 
@@ -319,6 +322,13 @@ def _draw(
     in_order = places.argsort()
     digests_in_order = np.frombuffer(digests, dtype=np.uint8).reshape(-1, 32)[in_order].tobytes()
     return places[in_order], inspected.rows(reader.unpack, in_order), digests_in_order
+
+
+def _stamps(path: Path, kind: str) -> list[tuple[int, ...]]:
+    """Of the files with the rows that are there: which they are, their sizes and times; of a folder per class none."""
+    files = [] if kind == "folder" else [path] if kind in FORMATS else files_of(path, kind)
+    found = [file.stat() for file in files if file.exists()]
+    return [(each.st_ino, each.st_size, each.st_mtime_ns) for each in found]
 
 
 def _table_sha256(path: Path, kind: str, ids: NDArray[np.str_]) -> str:

@@ -4,7 +4,7 @@ Relevance at a layer's output is summed over the places of a feature; of photogr
 explanation an example.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from audit.errors import ConfigError
 from audit.relevance.explainer import Explainer, attribute
+from audit.relevance.halving import in_halves
 from audit.tables import FloatArray
 
 if TYPE_CHECKING:
@@ -28,11 +29,23 @@ def by_channel(explainer: Explainer[Any], batches: Iterator[Batch], layers: Sequ
     ConfigError for a layer whose output has no places that a mask could tell apart.
     """
     found: dict[str, list[FloatArray]] = {layer: [] for layer in layers}
-    for inputs, masks in batches:
-        (result,) = attribute(explainer.model, inputs, explainer.target, [explainer.first], layers=layers)
+
+    def add(places: Sequence[int]) -> None:
+        (result,) = attribute(
+            explainer.model, _some(inputs, places), explainer.target, [explainer.first], layers=layers
+        )
         for layer in layers:
-            found[layer].append(_inside(result.layers[layer], masks, layer))
+            found[layer].append(_inside(result.layers[layer], masks[list(places)], layer))
+
+    for inputs, masks in batches:  # noqa: B007 - `add` sees them
+        in_halves(range(len(masks)), add)
     return {layer: np.concatenate(parts) for layer, parts in found.items()}
+
+
+def _some(inputs: Any, places: Sequence[int]) -> Any:
+    """Of a batch."""
+    wanted = list(places)
+    return {name: each[wanted] for name, each in inputs.items()} if isinstance(inputs, Mapping) else inputs[wanted]
 
 
 def _inside(relevance: "Tensor", masks: NDArray[np.bool_], layer: str) -> FloatArray:

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from audit.parts import Engine
 from audit.relevance.explainer import Condition, Explainer, attribute, targets_of
 from audit.relevance.grid import cell_table, grid_sums
+from audit.relevance.halving import in_halves
 from audit.relevance.masked import overlaps
 from audit.relevance.photographs import (
     OWN,
+    Batching,
     ExplainPhotographs,
     Pass,
     Photographs,
     Regions,
     Swapping,
-    Work,
     explained_photographs,
     loaded,
     on_device,
@@ -58,7 +59,7 @@ def explain_images(
     *,
     frame: Frame,
     jitter: int,
-    work: Work,
+    how: Batching,
 ) -> ExplainedImages:
     """Relevance of every photograph, and the references that tests on regions need.
 
@@ -67,13 +68,13 @@ def explain_images(
     n, composites, (_, *shape) = len(photographs), engine.explainer.names, photographs.masks.shape
     still = regions if shifted is None else regions.unswapped
     describe = Surroundings(photographs.masks, framed=bool(frame.groups), seed=twins.seed)
-    plain = explained_photographs(engine, ExplainPhotographs.of(photographs, still, work, describe), n, work)
+    plain = explained_photographs(engine, ExplainPhotographs.of(photographs, still, how, describe), n, how)
     moved = (
         plain
         if shifted is None
-        else explained_photographs(engine, ExplainPhotographs.of(shifted, regions, work), n, work)
+        else explained_photographs(engine, ExplainPhotographs.of(shifted, regions, how), n, how)
     )
-    known = reference(engine, photographs, shifted, regions, twins, work)
+    known = reference(engine, photographs, shifted, regions, twins, how)
     tables = {
         changed: _table(regions, swapping, plain, moved, composites, jitter=jitter, **known[changed])
         for changed, swapping in moved.work.swapping.items()
@@ -91,8 +92,8 @@ def explain_sample(
     engine: Engine, photographs: Photographs, regions: Regions, rows: IntArray, *, batch_images: int
 ) -> Explained:
     """What every task has, of some photographs `rows` only: no twins."""
-    work = Work(batch_images)
-    found = explained_photographs(engine, ExplainPhotographs.of(photographs, regions, work), len(rows), work, rows)
+    how = Batching(batch_images)
+    found = explained_photographs(engine, ExplainPhotographs.of(photographs, regions, how), len(rows), how, rows)
     return found.explained(engine.explainer.names)
 
 
@@ -101,12 +102,16 @@ def explain_pairs(
 ) -> CellTable:
     """Relevance in the cells of a grid of some photographs `rows` `[m]`, each for its own pair of classes `targets` `[m, 2]`."""
     _, height, width = photographs.masks.shape
-    net = list[NDArray[np.float32]]()
-    for batch, inputs in loaded(photographs.load, rows, batch_images):
-        chosen = list(explainer.composites.values())
-        found = attribute(explainer.model, on_device(explainer, inputs), targets_of(targets[batch]), chosen)
+    net, chosen = list[NDArray[np.float32]](), list(explainer.composites.values())
+
+    def add(places: Sequence[int]) -> None:
+        pixels = on_device(explainer, inputs[places[0] - batch[0] :][: len(places)])
+        found = attribute(explainer.model, pixels, targets_of(targets[places]), chosen)
         maps = np.stack([each.values.sum(1).flatten(1).double().cpu().numpy() for each in found])
-        net += [grid_sums(maps[:, k], (height, width)) for k in range(len(batch))]
+        net.extend(grid_sums(maps[:, k], (height, width)) for k in range(len(places)))
+
+    for batch, inputs in loaded(photographs.load, rows, batch_images):  # noqa: B007 - `add` sees them
+        in_halves(batch, add)
     return cell_table(np.stack(net), explainer.names, (height, width))
 
 
@@ -120,8 +125,15 @@ def explain_map(
 
 def pixel_relevance(explainer: Explainer[Any], inputs: NDArray[np.float32], composites: Sequence[Any]) -> FloatArray:
     """Relevance `[composites, n, H, W]` of inputs `[n, channels, H, W]` for the contrast, summed over channels."""
-    found = attribute(explainer.model, on_device(explainer, inputs), explainer.target, composites)
-    return np.stack([f.values.sum(1).double().cpu().numpy() for f in found])
+    maps = list[FloatArray]()
+
+    def add(places: Sequence[int]) -> None:
+        pixels = on_device(explainer, inputs[places[0] :][: len(places)])
+        found = attribute(explainer.model, pixels, explainer.target, composites)
+        maps.append(np.stack([f.values.sum(1).double().cpu().numpy() for f in found]))
+
+    in_halves(range(len(inputs)), add)
+    return np.concatenate(maps, axis=1)
 
 
 def _table(

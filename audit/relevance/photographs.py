@@ -73,7 +73,7 @@ class Regions:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Work:
+class Batching:
     """How many photographs make a batch; `advance(n)` is called after n more maps, the twins' included.
 
     `names_of(rows)` tells what photographs are, their content included.
@@ -145,13 +145,13 @@ class ExplainPhotographs:
 
     @classmethod
     def of(
-        cls, photographs: Photographs, regions: Regions, work: Work, describe: Surroundings | None = None
+        cls, photographs: Photographs, regions: Regions, how: Batching, describe: Surroundings | None = None
     ) -> "ExplainPhotographs":
         """Of all photographs."""
         swapping = {changed: Swapping.of(regions, masks) for changed, masks in photographs.every.items()}
         told = [(changed, *_told(each.masks), each.block, each.place) for changed, each in swapping.items()]
-        kind = "relevance of photographs", photographs.kind, regions.names, work.batch_images, describe is not None
-        return cls(photographs.load, regions.names, swapping, work.batch_images, describe, digest(*kind, told))
+        kind = "relevance of photographs", photographs.kind, regions.names, how.batch_images, describe is not None
+        return cls(photographs.load, regions.names, swapping, how.batch_images, describe, digest(*kind, told))
 
     def do(self, explainer: Explainer[Any], content: IntArray) -> Part:
         """Of the photographs `content` `[k]`."""
@@ -221,13 +221,13 @@ class Pass:
 
 
 def explained_photographs(
-    engine: Engine, work: ExplainPhotographs, n: int, how: Work, rows: IntArray | None = None
+    engine: Engine, work: ExplainPhotographs, n: int, how: Batching, rows: IntArray | None = None
 ) -> Pass:
     """All `n` photographs, or `rows` `[n]` of them."""
     wanted = np.arange(n) if rows is None else rows
     size = how.batch_images * max(1, SHARD_IMAGES // how.batch_images)
     places = [np.arange(start, min(start + size, n)) for start in range(0, n, size)]
-    shards = (Shard(at, wanted[at], digest(how.names_of(wanted[at]))) for at in places)
+    shards = (Shard(at, wanted[at], digest(wanted[at].tolist(), how.names_of(wanted[at]))) for at in places)
     parts = engine.parts(work, shards, lambda done: how.advance(done * len(engine.explainer.names)))
     return Pass(work, parts, gathered(parts, n))
 

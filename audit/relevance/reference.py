@@ -8,7 +8,7 @@ import numpy as np
 
 from audit.parts import ROW, Engine, Part, Shard, digest, gathered
 from audit.relevance.explainer import Explainer, contrast_logit
-from audit.relevance.photographs import ExplainPhotographs, Photographs, Regions, Work, before, loaded, on_device
+from audit.relevance.photographs import Batching, ExplainPhotographs, Photographs, Regions, before, loaded, on_device
 from audit.relevance.sums import group_tables
 from audit.tables import FloatArray, IntArray, lead
 
@@ -75,7 +75,7 @@ class ExplainTwins:
 
 
 def reference(
-    engine: Engine, photographs: Photographs, shifted: Photographs | None, regions: Regions, twins: Twins, how: Work
+    engine: Engine, photographs: Photographs, shifted: Photographs | None, regions: Regions, twins: Twins, how: Batching
 ) -> dict[str, dict[str, Any]]:
     """The fields of `RegionTable` that twins fill, by what is changed."""
     still = regions if shifted is None else regions.unswapped

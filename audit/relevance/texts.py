@@ -302,12 +302,17 @@ def token_relevance(
     Special tokens are left out.
     """
     found: dict[int, tuple[IntArray, FloatArray]] = {}
-    for batch in _batches(np.minimum(_lengths(explainer, texts), explainer.reader.max_length), batch_tokens):
-        inputs, offsets, real = encode(explainer, [texts[i] for i in batch])
-        tokens = words_of(explainer, [texts[i] for i in batch], offsets, real)
+
+    def add(places: Sequence[int]) -> None:
+        chosen = [texts[i] for i in places]
+        inputs, offsets, real = encode(explainer, chosen)
+        tokens = words_of(explainer, chosen, offsets, real)
         results = attribute(explainer.model, inputs, explainer.target, composites, tokens)
         values = np.stack([result.values.float().cpu().numpy().astype(float) for result in results])
-        found.update((i, (offsets[row][real[row]][:, 1], values[:, row][:, real[row]])) for row, i in enumerate(batch))
+        found.update((i, (offsets[k][real[k]][:, 1], values[:, k][:, real[k]])) for k, i in enumerate(places))
+
+    for batch in _batches(np.minimum(_lengths(explainer, texts), explainer.reader.max_length), batch_tokens):
+        in_halves(batch, add)
     return [found[i] for i in range(len(texts))]
 
 

@@ -24,7 +24,7 @@ class ModelInputs:
     shifts: IntArray | None = None
 
     def __call__(self, rows: IntArray) -> NDArray[np.float32]:
-        """`[k, channels, H, W]` of some rows; DataError if a file is not what it was when it was checked."""
+        """`[k, channels, H, W]` of some rows; DataError if a file can no longer be read."""
         seen = []
         for i in np.asarray(rows).tolist():
             with unchanged(self.photographs[i]):

@@ -26,7 +26,7 @@ from audit.relevance import photographs as stage
 from audit.relevance.concepts import by_channel
 from audit.relevance.explainer import Explainer, contrast_logit
 from audit.relevance.images import ExplainedImages, explain_images, explain_pairs, explain_sample, pixel_relevance
-from audit.relevance.photographs import Photographs, Work, batch_images, on_device
+from audit.relevance.photographs import Batching, Photographs, batch_images, on_device
 from audit.relevance.reference import Twins
 from audit.relevance.representations import last_layers
 from audit.relevance.scoring import score_images
@@ -171,7 +171,7 @@ class ImageTask:
             Twins(reinitialised, self.config.statistics.twins, rows, self.config.seed),
             frame=self._frame(),
             jitter=self.config.statistics.jitter,
-            work=Work(self.batch_images, advance, self.pixels.names),
+            how=Batching(self.batch_images, advance, self.pixels.names),
         )
 
     def _regions(self) -> stage.Regions:

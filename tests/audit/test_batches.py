@@ -5,13 +5,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from audit.errors import ModelError
 from audit.loading import load_config
 from audit.preparation import prepare
 from audit.relevance.halving import in_halves
+from audit.tables import OWN
+from audit.tasks.task import Task
 
 ROOT = Path(__file__).parents[2]
 LIMITED = """
@@ -65,6 +69,39 @@ def test_other_errors_are_what_they_are() -> None:
 
     with pytest.raises(RuntimeError, match="shapes differ"):
         in_halves([4, 5], do)
+
+
+def small_memory(task: Task[Any], most: int = 3) -> None:
+    """Have the model refuse more examples at once."""
+
+    def refuse(module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if len(inputs[0] if inputs else named["input_ids"]) > most:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    task.explainer.model.register_forward_pre_hook(refuse, with_kwargs=True)
+
+
+STAGES: dict[str, Callable[[Task[Any]], Any]] = {
+    "relevance": lambda task: task.explain().common.groups[task.explainer.names[0]].net,
+    "validity": lambda task: list(task.validity(task.explain().common.scores).area[OWN].values()),
+    "pairs": lambda task: list(task.pairs(np.arange(9), np.tile([1, 0], (9, 1)), 1.0).values.values()),
+    "representations": lambda task: task.represent(np.arange(9)),
+    "concepts": lambda task: list(task.concepts(np.arange(9), LAYERS[task.noun]).values()),
+}
+LAYERS = {"text": ["bert.encoder.layer.0"], "photograph": ["3"]}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("noun", ["text", "image"])
+def test_every_stage_goes_on_with_smaller_batches(project: Callable[..., Path], noun: str, stage: str) -> None:
+    path = project(n=60) if noun == "text" else ROOT / "configs" / "quickstart_vision.yaml"
+    few = ["checks.validity=20", "checks.examples=8"]
+    settings = few if noun == "text" else [*few, "data.limit=20", "statistics.twins=0"]
+    task = prepare(load_config(path, [*settings, f"engine.batch_size={400 if noun == 'text' else 8}"]))
+    whole = STAGES[stage](task)
+    small_memory(task)
+    for one, other in zip(whole, STAGES[stage](task), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc")

@@ -18,11 +18,14 @@ from torch import nn
 
 import lrp
 from audit.data.masks import collect_masks, drawn, grown, varied
+from audit.engines.kept import Kept
 from audit.errors import DataError
 from audit.loading import load_config
 from audit.models.twins import reinitialised
+from audit.parts import InProcess
 from audit.preparation import prepare
 from audit.relevance.masked import inside, masks_of, overlaps, running, still_swapped, swap_members
+from audit.relevance.photographs import SHARD_IMAGES
 from audit.relevance.surroundings import Frame, Surroundings, map_table, pooled
 from audit.tables import MapTable, MaskTable
 from audit.tasks.images import ImageTask
@@ -475,3 +478,16 @@ def test_empty_maps_are_counted_for_each_composite(folder: Path, tmp_path: Path)
     composites = {"composites": ["gradient_x_input", "epsilon_plus_flat"], "witnesses": []}
     ledger = task_of(copied, model=plain, relevance=composites).sample(range(4)).ledger()
     assert [summary.empty_maps for summary in ledger] == [1, 0]
+
+
+def test_shards_of_the_same_files_with_other_boxes_are_other_shards(folder: Path, tmp_path: Path) -> None:
+    """One photograph a row and annotator: the second half is of the same files as the first, in the same order."""
+    table = pd.read_csv(folder / "table.csv").iloc[: SHARD_IMAGES // 2].drop(columns="id")
+    again = table.assign(thing="[[9, 9, 13, 13]]")
+    halves = [pd.concat([half] * 2) for half in (table, again)]
+    pd.concat(halves).assign(id=np.arange(2 * SHARD_IMAGES)).to_csv(folder / "twice.csv", index=False)
+    task = task_of(
+        folder, data={"path": "twice.csv"}, engine={"batch_size": 8}, statistics={"twins": 0, "min_group_size": 5}
+    )
+    kept = task.explain(Kept(task.explainer, InProcess(task.explainer), tmp_path, "x")).common.groups["epsilon_plus"]
+    np.testing.assert_array_equal(kept.share, task.explain().common.groups["epsilon_plus"].share)

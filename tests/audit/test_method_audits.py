@@ -20,7 +20,7 @@ from audit.config import METHODS
 from audit.errors import ConfigError, ModelError
 from audit.loading import load_config
 from audit.pipeline import Run, run
-from audit.preparation import prepare
+from audit.preparation import identity_of_parts, prepare
 from audit.store.runs import verify
 
 Project = Callable[..., Path]
@@ -121,6 +121,18 @@ def test_an_image_audit_runs_by_every_method_and_repeats_itself(folder: Path, me
     assert set(record.regions[0].share) == {method} and record.regions[0].share[method].value is not None
     assert {finding.composite for finding in record.findings if finding.question == "reliance"} == {method}
     assert without_times(finished) == without_times(run(config, again=True))
+
+
+def test_another_code_of_the_function_is_another_run_with_parts_of_its_own(folder: Path, project: Project) -> None:
+    config = texts_by(project, "maps:lengths")
+    maps = config.parent / "maps.py"
+    maps.write_text(MAPS)
+    before = prepare(load_config(config))
+    assert run(config).made and not run(config).made
+    maps.write_text(f"{MAPS}\n# changed")
+    after = prepare(load_config(config))
+    assert identity_of_parts(before) != identity_of_parts(after)
+    assert run(config).made
 
 
 def test_a_function_beside_the_config_is_the_map_and_its_code_is_on_record(folder: Path, project: Project) -> None:

@@ -45,8 +45,11 @@ def test_a_finished_run_is_given_back_until_something_changes(project: Project) 
 
 def test_what_only_says_who_does_the_work_is_no_change(project: Project) -> None:
     first = run(project())
-    assert not run(project(), ["engine.workers=2", "engine.threads=1"]).made
+    config = project(engine={"workers": 2}, notify={"command": ["true"]})
+    config.write_text(f"# mended on Monday\n{config.read_text()}")
+    assert not run(config).made
     assert run(project(), ["engine.batch_size=512"]).folder != first.folder
+    assert run(project(), ["engine.threads=1"]).made, "another number of threads may change the last bits"
 
 
 def started(config: Path, *options: str) -> subprocess.Popen[str]:

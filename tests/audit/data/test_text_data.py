@@ -4,7 +4,7 @@ import json
 import os
 import re
 import tracemalloc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from audit.config import Data
-from audit.data.examples import SUFFIXES, Examples, Quarantined, write_quarantine
+from audit.data.examples import SUFFIXES, Examples, Quarantined, Reader, load_examples, write_quarantine
 from audit.data.row_files import FORMATS, MAX_LINE, MAX_ROW_LINES
 from audit.data.text import MAX_TEXT, TextRow, load_texts
 from audit.errors import DataError
@@ -442,3 +442,21 @@ def test_covariates_are_finite_numbers_missing_ones_are_counted_and_others_quara
     assert data.covariates["words"].tolist()[::2] == [1.5, 2.0] and np.isnan(data.covariates["words"][1])
     assert data.unknown["covariate words"] == 1 and data.excluded == {"bad covariate": 2}
     assert "length is 'long', which is no finite number; leave it empty" in data.quarantined[0].detail
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    for file in (path, other):
+        file.write_text("id,text,label\n" + "".join(f"{i},word {i},{i % 2 + 1}\n" for i in range(10)))
+
+    def read(cells: Sequence[Any]) -> str:
+        if other.exists():
+            other.replace(path)  # as an export does
+        return str(cells[0])
+
+    reader = Reader("text", ("text",), read)
+    with pytest.raises(DataError, match=r"a\.csv: was changed while it was read; run it again"):
+        load_examples(
+            Data(path="a.csv"), path, reader, classes=CLASSES, labels={"1": CLASSES[0], "2": CLASSES[1]}, seed=0
+        )
+    load_examples(Data(path="a.csv"), path, reader, classes=CLASSES, labels={"1": CLASSES[0], "2": CLASSES[1]}, seed=0)
