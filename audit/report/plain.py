@@ -41,7 +41,7 @@ RATIO: Final = "ratio"  # unit of estimates that are 1 where nothing differs
 STANDS: Final[Mapping[Standing, str]] = MappingProxyType({
     Standing.BREACHED: "grew by more than the margin that was agreed beforehand",
     Standing.INCONCLUSIVE: "may have grown by more or by less than it",
-    Standing.HOLDS: "are shown not to have grown by it",
+    Standing.HOLDS: "grew by less, if at all",
     Standing.NOT_TESTED: "could not be compared",
 })  # fmt: skip
 CAVEAT: Final = (
