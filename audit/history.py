@@ -192,4 +192,6 @@ def _document(of: History) -> dict[str, Any]:
 
 def _run(step: Step) -> str:
     changed = {"protocol": step.protocol, "settings": list(step.settings), "model": step.model, "data": step.data}
-    return f'{{"folder": {json.dumps(clean(step.folder))}, "changed": {json.dumps(changed)}, "summary": {step.run.model_dump_json()}}}'
+    document = {"folder": clean(step.folder), "changed": changed, "summary": step.run.model_dump(mode="json")}
+    # ASCII, so that a terminal obeys nothing, and a program reads every name as it is
+    return json.dumps(document).replace("\x7f", "\\u007f")

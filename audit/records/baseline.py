@@ -38,6 +38,11 @@ class Worsening(Entry):
     reason: str
     needed_n: int | None = None
 
+    @property
+    def lone(self) -> bool:
+        """Whether one run alone has an estimate with an interval: a finding that is new, or that is gone."""
+        return (self.before.low is None) != (self.after.low is None)
+
 
 class Baseline(Entry):
     """The run that this one was held against, `sha256` that of its audit.json, and how each finding stands."""

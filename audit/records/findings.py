@@ -193,8 +193,12 @@ class Finding(Entry):
 
 
 class Gate(Entry):
-    """One question that decides the exit code: the worst verdict among its findings."""
+    """One question that decides the exit code: the worst verdict among its findings.
+
+    `lone`: against a baseline, how many findings have an estimate in one of the two runs alone.
+    """
 
     question: str
     state: str
     findings: tuple[str, ...]
+    lone: int = Field(0, exclude_if=lambda value: not value)

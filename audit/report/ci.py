@@ -12,7 +12,7 @@ from audit.report.text import LONGEST, count, measured, number, p_value, shorten
 
 
 class Outcome(StrEnum):
-    """Of a finding for its gate; the first two, and nothing else, keep a gate from holding."""
+    """Of a finding for its gate; the first two keep it from holding, and so do findings that one run alone has (`Suite.unsaid`)."""
 
     BREACHED = "breached"
     OPEN = "not shown to lie inside its margin"
@@ -47,7 +47,7 @@ class Suite:
 
     @property
     def unsaid(self) -> str:
-        """Why the gate does not hold, where none of its findings says so, as where none could be tested; else empty."""
+        """Why the gate does not hold, where none of its findings says so, as where none could be compared; else empty."""
         said = any(each.outcome in (Outcome.BREACHED, Outcome.OPEN) for each in self.cases)
         held = self.gate.state == "holds"
         return "" if said or held else f"{self.title}: {self.gate.state}, {wording.gate_sentence(self.gate)}"

@@ -1,7 +1,8 @@
 """Gates as JUnit XML for build servers: red where, and only where, the exit code is not 0.
 
 A breach is a failure. What is not shown to lie inside its margin is an error: exit code 5 stops a build too, and `skipped` would
-show it green. A finding that is not testable is skipped; if a gate has no other, the gate itself is an error.
+show it green. A finding that is not testable is skipped; if no other keeps a gate from holding, and it does not hold, the gate itself
+is an error.
 """
 
 from collections import Counter

@@ -69,7 +69,7 @@ def _result(record: AuditRecord, suite: Suite, case: Case, rule: int) -> Mapping
 
 
 def _of_gate(record: AuditRecord, suite: Suite, rule: int) -> Mapping[str, Any]:
-    """A gate that none of its findings keeps from holding: nothing could be tested."""
+    """A gate that does not hold though none of its findings says so: nothing could be tested, or one run alone has a finding."""
     return {
         "ruleId": _id(suite), "ruleIndex": rule, "level": "warning", "message": _message(suite.unsaid),
         **_place(record, f"gate {suite.gate.question}"),

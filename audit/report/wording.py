@@ -204,8 +204,15 @@ def gate_verdict(gate: Gate) -> Verdict:
 def gate_sentence(gate: Gate) -> str:
     """What the state of a gate means."""
     if gate.question.endswith(AGAINST) and gate.state in STANDINGS:
-        return STANDINGS[gate.state]
+        return STANDINGS[gate.state] + _lone(gate)
     return GATES[gate.state][1] if gate.state in GATES else "this release does not know the state"
+
+
+def _lone(gate: Gate) -> str:
+    if not gate.lone:
+        return ""
+    have, of = ("has", "it") if gate.lone == 1 else ("have", "them")
+    return f"; {plural(gate.lone, 'finding')} {have} an estimate in one run alone, so nothing is said of {of}"
 
 
 def gate_extent(gate: Gate, findings: Sequence[Finding], worsenings: Sequence[Worsening] = ()) -> str:
@@ -213,7 +220,8 @@ def gate_extent(gate: Gate, findings: Sequence[Finding], worsenings: Sequence[Wo
     if gate.question.endswith(AGAINST):
         held = [each for each in worsenings if each.id in gate.findings]
         missed = sum(each.standing is Standing.NOT_TESTED for each in held)
-        return f"{len(held) - missed} tested" + (f", {missed} not testable" if missed else "")
+        lone = f", {gate.lone} of these in one run alone" if gate.lone else ""
+        return f"{len(held) - missed} tested" + (f", {missed} not testable{lone}" if missed else "")
     mine = [finding for finding in findings if finding.id in gate.findings]
     untested = sum(finding.verdict is Verdict.NOT_TESTABLE for finding in mine)
     return f"{len(mine) - untested} tested" + (f", {untested} not testable" if untested else "") + fragile(mine)

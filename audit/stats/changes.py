@@ -16,7 +16,7 @@ from scipy import optimize, stats
 from audit.records import Estimate
 from audit.stats.intervals import BoolArray, few, mean_interval, missing, noting, spread, units
 from audit.stats.multiplicity import CORRECTIONS, adjusted
-from audit.stats.rates import Rate, mover, rate
+from audit.stats.rates import SCORES, Rate, critical, mover, rate
 from audit.tables import FloatArray, IntArray
 
 PAIRED_MEAN: Final = "paired, cluster-robust t"
@@ -108,21 +108,26 @@ def none(before: Estimate, after: Estimate, why: str) -> Change:
 
 
 def rescaled(estimate: Estimate, level: float) -> Estimate:
-    """The estimate at another level: both arms of its interval by the ratio of Student's quantiles, clusters - 1 degrees of freedom.
+    """The estimate at another level: both arms of its interval by the ratio of the quantiles that its method takes.
 
-    Exact for t intervals with these degrees of freedom; near for scores (Wilson's at n = 100 is off by less than a tenth of an arm).
+    Those are normal for scores of independent rows, else Student's with clusters - 1 degrees of freedom. Exact for t intervals with these;
+    near for scores (Wilson's at n = 100 is off by less than a tenth of an arm).
     """
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return estimate.model_copy(update={"level": level})
-    ratio = _quantile(estimate.clusters, level) / _quantile(estimate.clusters, estimate.level)
+    ratio = _quantile(estimate, level) / _quantile(estimate, estimate.level)
     value = estimate.value
     ends = {"low": value - ratio * (value - estimate.low), "high": value + ratio * (estimate.high - value)}
     return estimate.model_copy(update={"level": level, **ends})
 
 
-def _quantile(clusters: int | None, level: float) -> float:
-    known = clusters is not None and clusters > 1
-    return float(stats.t.ppf((1 + level) / 2, clusters - 1) if known else stats.norm.ppf((1 + level) / 2))  # type: ignore[operator]
+def _quantile(estimate: Estimate, level: float) -> float:
+    """As `critical` has it for scores; where clusters are not known, the normal one."""
+    rows, clusters = estimate.n, estimate.clusters
+    if clusters is None or clusters < 2:
+        return float(stats.norm.ppf((1 + level) / 2))
+    independent_rows = rows if estimate.interval in SCORES and rows is not None else 0
+    return critical(independent_rows, clusters, level)
 
 
 def tail(estimate: Interval, origin: float) -> float | None:

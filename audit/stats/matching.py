@@ -33,10 +33,11 @@ def confidence_bins(label: IntArray, predicted: IntArray, confidence: FloatArray
     return np.asarray((label * (int(predicted.max()) + 1) + predicted) * bins + cut)
 
 
+CONFIDENCE_ALONE: Final = "confidence"  # of a disparity: among correctly classified examples
 MATCHED: Final[dict[str, Strata]] = {
     "label, prediction and confidence": confidence_bins,
     "label and confidence": lambda label, predicted, confidence: confidence_bins(label, 0 * label, confidence),
-    "confidence": lambda label, predicted, confidence: confidence_bins(0 * label, 0 * label, confidence),
+    CONFIDENCE_ALONE: lambda label, predicted, confidence: confidence_bins(0 * label, 0 * label, confidence),
 }
 
 

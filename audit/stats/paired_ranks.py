@@ -17,15 +17,13 @@ from audit.stats.changes import Change
 from audit.stats.features import PARTS, REGION, SIGNS
 from audit.stats.groupings import compared
 from audit.stats.intervals import BoolArray, Spread, coded, from_spread
-from audit.stats.matching import MATCHED
-from audit.stats.run_examples import Examples, same_clusters
+from audit.stats.matching import CONFIDENCE_ALONE, MATCHED
+from audit.stats.run_examples import TOLERANCE, Examples, same_clusters
 from audit.stats.tests import UNIT, rank_effect, rank_influence
 from audit.tables import FloatArray, IntArray
 
 PAIRED_RANKS: Final = "paired, placements"
-TOLERANCE: Final = 1e-6
 NO_SPREAD: Final = 1e-9  # a standard error that is none
-CORRECT: Final = ".correct"
 
 
 @final
@@ -145,8 +143,6 @@ def _side(finding: Finding, examples: Examples) -> tuple[BoolArray, BoolArray] |
     if grouping is None or len(finding.groups) < 2:
         return None
     rows = grouping.rows(finding.groups[0], finding.groups[1])
-    if CORRECT in finding.id.removeprefix(
-        f"disparity.{finding.details.get('feature') or finding.details.get(REGION)}."
-    ):
+    if finding.details.get("matched on") == CONFIDENCE_ALONE:
         rows = rows & np.asarray(examples.columns["correct"], dtype=bool)
     return np.asarray(rows), np.asarray(grouping.column == finding.groups[0])

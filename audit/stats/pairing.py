@@ -17,10 +17,9 @@ from audit.stats.groupings import compared
 from audit.stats.intervals import BoolArray, coded
 from audit.stats.paired_ranks import ranked_change
 from audit.stats.performance import MEASURES
-from audit.stats.run_examples import Examples, same_clusters
+from audit.stats.run_examples import TOLERANCE, Examples, same_clusters
 from audit.tables import IntArray
 
-TOLERANCE: Final = 1e-6
 LOST: Final = "a run has no table of examples"
 NUMBERED: Final = "ids are the places of rows in other data"
 

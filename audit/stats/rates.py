@@ -14,6 +14,11 @@ from audit.records import Estimate
 from audit.stats.intervals import BoolArray, few, missing, spread, units
 
 FEWEST: Final = "fewer than 2 independent units"
+WILSON: Final = "Wilson, effective n"
+NEWCOMBE: Final = "Newcombe (MOVER), effective n"
+SEPARATED: Final = "Wilson at complete separation"
+SCORES: Final = frozenset((WILSON, NEWCOMBE, SEPARATED))
+"""Intervals that are made with the quantile of `critical`."""
 
 
 @final
@@ -39,7 +44,7 @@ class Rate:
             return missing(FEWEST, level=level, unit=unit, n=self.rows)
         low, high = self.bounds(level)
         return Estimate(
-            value=self.value, low=low, high=high, level=level, unit=unit, interval="Wilson, effective n", n=self.rows,
+            value=self.value, low=low, high=high, level=level, unit=unit, interval=WILSON, n=self.rows,
             clusters=self.clusters, reason=few(self.clusters),
         )  # fmt: skip
 
@@ -84,7 +89,7 @@ class RateGap:
             high=high,
             level=level,
             unit=unit,
-            interval="Newcombe (MOVER), effective n",
+            interval=NEWCOMBE,
             n=rows,
             clusters=self.clusters,
             dropped=dropped,

@@ -23,6 +23,7 @@ from audit.stats.fractional import fractional_logit
 from audit.stats.groupings import Grouping, groupings
 from audit.stats.intervals import BoolArray, missing, noting
 from audit.stats.matching import (
+    CONFIDENCE_ALONE,
     LIMIT,
     Comparison,
     Sample,
@@ -84,7 +85,7 @@ def _at_equal_confidence(evidence: Evidence, compared: Comparison) -> Comparison
     correct = evidence.examples.predicted == evidence.examples.label
     return Comparison(
         question="disparity", id=f"{compared.id}.correct", attribute=compared.attribute, groups=compared.groups,
-        sides=compared.sides, rows=compared.rows & correct, side=compared.side, matched="confidence",
+        sides=compared.sides, rows=compared.rows & correct, side=compared.side, matched=CONFIDENCE_ALONE,
         estimand={"group": name, "other": other, "matched": "confidence alone, correctly classified: labels differ between "
                   "the groups, so what is shown differs too"},
         remark=f"a margin does not apply where {name} and {other} differ in label; ", twin_rows=compared.rows,

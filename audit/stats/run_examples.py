@@ -15,6 +15,8 @@ from audit.stats.intervals import coded
 from audit.tables import IntArray
 
 Columns = Mapping[str, NDArray[Any]]
+TOLERANCE: Final = 1e-6
+"""By how much an estimate that is made again from a table of examples may differ from that in the record."""
 NEEDED: Final = frozenset(("id", "label", "predicted", "correct", "confidence", "cluster"))
 
 

@@ -23,7 +23,7 @@ from audit.stats.intervals import (
     spread,
     units,
 )
-from audit.stats.rates import critical, wilson_bounds
+from audit.stats.rates import SEPARATED, critical, wilson_bounds
 from audit.tables import FloatArray, IntArray
 
 BLOCK: Final = 2**22
@@ -221,7 +221,7 @@ def _separated(delta: float, group: BoolArray, cluster: NDArray[Any], level: flo
         high=2 * high - 1,
         level=level,
         unit=UNIT,
-        interval="Wilson at complete separation",
+        interval=SEPARATED,
         n=len(group),
         clusters=clusters,
         dropped=dropped,

@@ -137,8 +137,14 @@ def _needed(estimate: Estimate, margin: float, alpha: float) -> int | None:
 
 
 def baseline_gate(question: str, found: Sequence[Worsening]) -> Gate:
-    """The worst standing of one question, as for its own gate: 'holds' needs every one that could be tested to hold."""
+    """The worst standing of one question: 'holds' needs every one that could be tested to hold, and none that one run alone has.
+
+    What neither run has an estimate of was not known when the baseline was accepted either, and counts as little as in a gate of its own.
+    """
     standings = {each.standing for each in found} - {Standing.NOT_TESTED}
     worst = (Standing.BREACHED, Standing.INCONCLUSIVE, Standing.HOLDS)
     state = next((each for each in worst if each in standings), Standing.NOT_TESTED)
-    return Gate(question=f"{question}{AGAINST}", state=state.value, findings=tuple(each.id for each in found))
+    lone = sum(each.lone for each in found)
+    state = Standing.INCONCLUSIVE if lone and state is Standing.HOLDS else state
+    ids = tuple(each.id for each in found)
+    return Gate(question=f"{question}{AGAINST}", state=state.value, findings=ids, lone=lone)

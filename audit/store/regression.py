@@ -22,7 +22,7 @@ IDS: Final = "ids.json"
 def write_checks(folder: Path, record: AuditRecord, base: Path, ids: NDArray[Any]) -> None:
     """`checks/*.yaml` and the ids that they share; `base` is the folder that the paths of the record's config are relative to.
 
-    A check has the question of its finding as its only gate. Findings of questions that can be no gate have none.
+    A check has the question of its finding as its only gate, and no baseline. Findings of questions that can be no gate have none.
     """
     known = gates("image" if record.config.get("task") == "image" else "text")
     asked = {each.question: each for each in reversed(record.findings) if _pinned(each) and each.question in known}
@@ -66,6 +66,7 @@ def _config(record: AuditRecord, finding: Finding, base: Path, folder: Path) -> 
     config["gates"] = [finding.question]
     config["data"] |= {"limit": None, "ids": IDS}
     del config["debug"]
+    config.pop("baseline", None)  # it has gates of other questions, and what is confirmed here is not to grow but to go
     for block, key in _paths(config):
         block[key] = _from_checks(str(block[key]), base, folder / CHECKS)
     return config

@@ -4,6 +4,7 @@ Below `output/NAME` a folder that is not hidden is a finished run. The lock is t
 holds it, so that none is left behind; the file names its owner for whoever waits.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from audit.store.summaries import read_summaries
 CURE: Final = "give a folder that you may write with --output"
 SHORT: Final = 16  # characters of an identity in names
 FORGOTTEN: Final = 30 * 86_400  # seconds after which an unfinished run is given up
+TAKEN: Final = frozenset((errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR))  # errors of a rename onto what is there
 
 
 @final
@@ -66,7 +68,7 @@ class Workplace:
         except OSError as error:
             raise OutputError(f"{self.parent}: the run folder cannot be made ({error.strerror}); {CURE}") from None
         for left in self.parent.glob(".*.parts"):
-            if left != self.parts and time.time() - left.stat().st_mtime > FORGOTTEN:
+            if left != self.parts and _age(left) > FORGOTTEN:
                 with suppress(OutputError), workplace(self.parent, left.name.split(".")[1]) as other:
                     other.clear()
 
@@ -75,14 +77,21 @@ class Workplace:
         _settle(self.draft)
         for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
             folder = self.parent / f"{run_id}{suffix}"
-            if (
-                not folder.exists()
-            ):  # a run that comes between is one of the same second, and is not replaced: it is not empty
-                self.draft.rename(folder)
+            if not folder.exists() and self._becomes(folder):
                 _settle_file(self.parent)
                 self.clear()
                 return folder
         raise OutputError(f"{self.parent}: a thousand runs start with {run_id}; give another folder with --output")
+
+    def _becomes(self, folder: Path) -> bool:
+        """Whether the draft is `folder` now; a run that came between is of the same second, and is not replaced: it is not empty."""
+        try:
+            self.draft.rename(folder)
+        except OSError as error:
+            if error.errno in TAKEN:
+                return False
+            raise OutputError(f"{folder}: the run folder cannot be made ({error.strerror}); {CURE}") from None
+        return True
 
     def clear(self) -> None:
         """Remove everything of an unfinished run but the lock."""
@@ -131,6 +140,14 @@ def _owner(lock: Path) -> str:
         return f"process {owner['process']} on {owner['host']}, for {minutes:.0f} minutes"
     except (OSError, ValueError, KeyError, TypeError):
         return "which did not say who it is"
+
+
+def _age(path: Path) -> float:
+    """Seconds since it was last written to; 0 where another run has just removed it."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _settle(folder: Path) -> None:

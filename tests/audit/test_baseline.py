@@ -163,11 +163,21 @@ def test_what_one_run_alone_has_is_listed_and_not_tested(asked: Project, referen
     write_record(reference, record.model_copy(update={"findings": kept}))
     (reference / "examples.parquet").unlink()
     write_manifest(reference)
-    made = run(asked({"outcome": 0.05})).record
+    shutil.rmtree(reference.parent / "out", ignore_errors=True)
+    config = asked({"outcome": 0.9})
+    result = CliRunner().invoke(main, ["run", str(config)])
+    made = load_record(next(config.parent.glob("out/small/2*")))
+    assert "gate outcome, against the baseline: inconclusive" in result.output and "in one run alone)" in result.output
+    assert result.exit_code in (3, 5)
     by = {each.id: each for each in made.worsenings}
     lost = by["baseline.outcome.selection_rate.gender (mentioned).female-male"]
     assert (lost.standing, lost.reason) == (Standing.NOT_TESTED, "the baseline has no such finding")
     assert lost.before.value is None and lost.after.value is not None
+    (gate,) = [each for each in made.gates if each.question == "outcome, against the baseline"]
+    assert (gate.lone, gate.state) == (1, "inconclusive")
+    page = next(config.parent.glob("out/small/*/report.html")).read_text()
+    assert "1 finding has an estimate in one run alone" in page and "1 of these in one run alone" in page
+    assert "in one run alone" in next(config.parent.glob("out/small/*/report.junit.xml")).read_text()
     other = by["baseline.outcome.error_rate.gender (mentioned).female-male"]
     assert other.method == INDEPENDENT and "not paired" in other.reason and other.standing is not Standing.NOT_TESTED
 
@@ -202,3 +212,16 @@ def test_one_number_needs_gates_and_without_a_block_alpha_is_as_before(project: 
     assert set(more.worse_by) == {"contrast", "intervention", "outcome"}
     assert more.alpha_of("outcome") == more.alpha_of_baseline == pytest.approx(0.05 / 6)
     assert more.alpha_of("direction") == 0.05
+
+
+def test_the_checks_of_a_run_with_a_baseline_can_be_run_and_have_their_own_gate_alone(
+    asked: Project, planted_folder: Path, tmp_path: Path
+) -> None:
+    config = asked({"intervention": 0.1, "outcome": 0.5}, model={"path": str(planted_folder)})
+    made = run(config)
+    checks = sorted((made.folder / "checks").glob("*.yaml"))
+    assert checks, [(each.id, each.grade, each.margin) for each in made.record.findings if each.grade]
+    again = run(checks[0], output=tmp_path / "checked").record
+    assert [gate.question for gate in again.gates] == [checks[0].stem] and again.baseline is None
+    assert {each.test.alpha for each in again.findings if each.gate} == {0.05}, "no gate shares alpha with it"
+    assert {each.id for each in again.findings} == {each.id for each in made.record.findings}

@@ -113,6 +113,15 @@ def test_hostile_names_reach_the_terminal_clean(tmp_path: Path) -> None:
     assert "\\u001b" not in json.dumps(json.loads(ask(folder, "--json").stdout)["histories"][0]["runs"][0]["folder"])
 
 
+def test_the_json_of_hostile_names_is_plain_ascii_and_a_program_reads_every_name_as_it_is(tmp_path: Path) -> None:
+    bad = "\x1b[2J\x7f\x85\x9b31m\u202e\u2066älter"
+    folder = written(tmp_path / "nightly", night(0, gap(0.09, attribute=bad, group=bad), gates={"outcome": bad}))
+    told = ask(folder, "--json").stdout
+    assert told.isascii() and not [each for each in told if not each.isprintable() and each != "\n"]
+    (run,) = json.loads(told)["histories"][0]["runs"]
+    assert run["summary"]["findings"][0]["group"] == run["summary"]["gates"]["outcome"] == bad
+
+
 def test_a_page_is_written_where_it_is_asked_for(nightly: Path, tmp_path: Path) -> None:
     result = ask(nightly, "--html", tmp_path / "new" / "history.html")
     assert result.stdout.strip() == str(tmp_path / "new" / "history.html")

@@ -74,5 +74,13 @@ def test_every_state_has_its_sentence_and_its_look(standing):
     gate = next(each for each in complete_record().gates if each.question == "outcome, against the baseline")
     assert wording.gate_sentence(gate.model_copy(update={"state": standing.value})) == wording.STANDINGS[standing.value]
     assert wording.gate_extent(gate, (), complete_record().worsenings) == "4 tested, 1 not testable"
+    lone = gate.model_copy(update={"state": standing.value, "lone": 1})
+    assert wording.gate_sentence(lone).endswith(
+        "; 1 finding has an estimate in one run alone, so nothing is said of it"
+    )
+    assert (
+        wording.gate_extent(lone, (), complete_record().worsenings)
+        == "4 tested, 1 not testable, 1 of these in one run alone"
+    )
     assert wording.question_title(gate.question) == "Outcome gaps, against the baseline"
     assert "earlier run" in wording.question_asks(gate.question)

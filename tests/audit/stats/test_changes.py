@@ -20,7 +20,7 @@ from audit.stats.changes import (
     tail,
 )
 from audit.stats.intervals import difference_interval, mean_interval
-from audit.stats.rates import newcombe
+from audit.stats.rates import newcombe, wilson
 from audit.stats.resampling import cluster_bootstrap
 
 ALL = np.full
@@ -71,6 +71,23 @@ def test_an_interval_at_another_level_is_that_made_at_this_level(level: float) -
     made, wanted = (newcombe(event, side, cluster=np.arange(200), level=each) for each in (0.95, level))
     arm = wanted.high - wanted.value
     assert rescaled(made, level).high == pytest.approx(wanted.high, abs=0.1 * arm)
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+@pytest.mark.parametrize("level", [0.9, 0.999])
+def test_another_level_has_the_quantile_that_made_the_interval(rows: int, level: float) -> None:
+    """Normal for rates of independent rows, as Wilson has it; Student's t for rates in clusters, and for every mean."""
+    rng, cluster = np.random.default_rng(6), np.arange(24) // rows
+    x, df = rng.normal(size=24), 24 // rows - 1
+    made = {"mean": mean_interval(x, cluster=cluster), "wilson": wilson(x > 0.3, cluster=cluster)}
+    made["newcombe"] = newcombe(x > 0.3, cluster % 2 == 0, cluster=cluster)
+    for name, one in made.items():
+        by = stats.norm if rows == 1 and name != "mean" else stats.t(df)
+        ratio = by.ppf((1 + level) / 2) / by.ppf(0.975)
+        found = rescaled(one, level)
+        assert (found.high - one.value, one.value - found.low) == pytest.approx(
+            (ratio * (one.high - one.value), ratio * (one.value - one.low))
+        ), name
 
 
 def test_the_change_of_a_mean_is_the_mean_of_the_differences_in_clusters() -> None:

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from audit.stats.paired_ranks import placed, ranks_changed
+from audit.config import Statistics
+from audit.records import Finding, Verdict
+from audit.stats.changes import Change
+from audit.stats.matching import MATCHED
+from audit.stats.paired_ranks import placed, ranked_change, ranks_changed
 from audit.stats.resampling import cluster_bootstrap
+from audit.stats.run_examples import Examples
 from audit.stats.tests import rank_effect
+from tests.audit.report.sample import sample_record
 
 
 def delong(before: np.ndarray, after: np.ndarray, side: np.ndarray) -> tuple[float, float]:
@@ -80,3 +86,44 @@ def test_sides_that_do_not_overlap_or_have_no_counterpart_have_no_placements() -
     x, side, cluster = np.arange(40.0), np.arange(40) >= 20, np.arange(40)
     assert placed(x, side, cluster=cluster, strata=np.zeros(40, dtype=int)) is None
     assert placed(x, side, cluster=cluster, strata=side.astype(int)) is None
+
+
+def examples(seed: int) -> Examples:
+    """Shares of a region by an attribute whose name ends as the ids of disparities among correct examples do."""
+    values, _, side, cluster = runs(seed, 400)
+    rng = np.random.default_rng(7)
+    label, predicted = rng.integers(0, 2, 400), rng.integers(0, 2, 400)
+    columns = {
+        "id": cluster.astype(str), "label": label, "predicted": predicted, "correct": label == predicted, "cluster": cluster,
+        "confidence": rng.random(400), "share.hat": values, "net.hat": values, "sex.correct": np.where(side, "f", "m"),
+    }  # fmt: skip
+    return Examples(columns, ("sex.correct",), "1", 1.0, Statistics())
+
+
+def disparity(of: Examples, rows: np.ndarray, matched: str, name: str) -> Finding:
+    column = {
+        key: of.columns[key][rows]
+        for key in ("label", "predicted", "confidence", "share.hat", "cluster", "sex.correct")
+    }
+    strata = MATCHED[matched](column["label"], column["predicted"], column["confidence"])
+    side = column["sex.correct"] == "f"
+    delta = rank_effect(column["share.hat"], side, cluster=column["cluster"], strata=strata).delta
+    found = next(each for each in sample_record().findings if each.verdict is Verdict.DIFFERENT)
+    return found.model_copy(
+        update={
+            "id": name, "question": "disparity", "attribute": "sex.correct", "groups": ("f", "m"),
+            "details": {"matched on": matched, "region": "hat"}, "estimate": found.estimate.model_copy(update={"value": delta}),
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_is_compared_among_correct_examples_is_told_by_the_finding_and_not_by_its_name(*, alone: bool) -> None:
+    sides = examples(4), examples(5)
+    matched = "confidence" if alone else "label, prediction and confidence"
+    rows = sides[0].columns["correct"] if alone else np.full(400, True)
+    name = "disparity.hat.sex.f-m" if alone else "disparity.hat.sex.correct.f-m"
+    found = [disparity(each, rows, matched, name) for each in sides]
+    change = ranked_change(found[0], found[1], *sides)
+    assert isinstance(change, Change), change
+    assert change.estimate(0.95).value == pytest.approx(found[1].estimate.value - found[0].estimate.value)

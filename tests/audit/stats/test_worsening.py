@@ -85,8 +85,25 @@ def test_what_is_not_testable_does_not_count_and_keeps_its_reason() -> None:
     assert [each.standing for each in found] == [Standing.HOLDS, *[Standing.NOT_TESTED] * 4]
     assert [each.reason for each in found[1:]] == ["before: too few", "another composite", "only here", "only there"]
     assert found[3].after.value == 0.9 and found[4].before.value == 0.9 and {each.test.m for each in found} == {1}
-    assert baseline_gate("outcome", found).state == "holds"
+    assert baseline_gate("outcome", (found[0], found[2])).state == "holds", "neither run tells of it"
     assert baseline_gate("outcome", found[1:]).state == "not tested"
+
+
+def test_a_gate_does_not_hold_where_one_run_alone_has_an_estimate_and_says_of_how_many() -> None:
+    lost, here = finding(None, 0, reason="too few"), finding(0.9, 0.01)
+    for lone in (
+        held(lost, here),
+        held(here, lost),
+        alone(here, "only here", after=True),
+        alone(here, "only there", after=False),
+    ):
+        found = worsenings([held(finding(0.1, 0.01), finding(0.1, 0.01)), lone], 0.05, 0.05)
+        gate = baseline_gate("outcome", found)
+        assert [each.standing for each in found] == [Standing.HOLDS, Standing.NOT_TESTED]
+        assert (gate.state, gate.lone) == ("inconclusive", 1)
+    breached = worsenings([held(finding(0.1, 0.01), here), lone, lone], 0.05, 0.05)
+    assert (baseline_gate("outcome", breached).state, baseline_gate("outcome", breached).lone) == ("breached", 2)
+    assert "lone" not in baseline_gate("outcome", found[:1]).model_dump(), "other records stay as they are"
 
 
 def test_wrong_standings_are_rare_whatever_the_dependence_of_the_runs() -> None:

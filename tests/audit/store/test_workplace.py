@@ -73,6 +73,24 @@ def test_a_run_folder_that_exists_is_never_used_again(tmp_path: Path) -> None:
     assert names == ["id", "id-3", "id-4"]
 
 
+def test_a_run_folder_that_comes_between_looking_and_publishing_is_left_alone(tmp_path: Path) -> None:
+    """A link to nowhere is not there when it is looked for, and is in the way of the rename, as a folder of that moment would be."""
+    (tmp_path / "name").mkdir()
+    (tmp_path / "name" / "id").symlink_to("nowhere")
+    with workplace(tmp_path / "name", "a" * 64) as place:
+        place.begin()
+        assert place.publish("id").name == "id-2"
+    assert (tmp_path / "name" / "id").is_symlink()
+
+
+def test_a_draft_that_cannot_be_published_is_an_error_with_its_cure(tmp_path: Path) -> None:
+    with (
+        workplace(tmp_path / "name", "a" * 64) as place,
+        pytest.raises(OutputError, match=r"cannot be made \(No such file.*--output"),
+    ):
+        place.publish("id")
+
+
 def test_thousand_runs_of_one_id_are_enough(tmp_path: Path) -> None:
     for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
         (tmp_path / "name" / f"id{suffix}").mkdir(parents=True)
@@ -94,6 +112,16 @@ def test_what_nobody_goes_on_with_for_a_month_is_removed_unless_somebody_is_at_w
         place.begin()
     left = {path.name for path in parent.iterdir()}
     assert left >= {f".{'a' * 16}.parts", f".{'c' * 16}.parts"} and f".{'b' * 16}.parts" not in left
+
+
+def test_old_parts_that_another_run_removes_at_this_moment_stop_nobody(tmp_path: Path) -> None:
+    """A link to nowhere is listed, and is not there when it is looked at."""
+    parent = tmp_path / "name"
+    parent.mkdir()
+    (parent / f".{'b' * 16}.parts").symlink_to("nowhere")
+    with workplace(parent, "d" * 64) as place:
+        place.begin()
+        assert place.draft.is_dir()
 
 
 def test_output_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
