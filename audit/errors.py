@@ -26,6 +26,10 @@ class OutputError(AuditError):
     """The run folder cannot be written or read."""
 
 
+class AtWorkError(OutputError):
+    """Another run of the same audit is at work: no failure of the audit, whose result is on its way."""
+
+
 class SignatureError(AuditError):
     """A run cannot be signed, or a key cannot be used."""
 

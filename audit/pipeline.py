@@ -19,10 +19,10 @@ from audit.debug.contrasts import OfContrast, OfPairs, Pushes, declared_signals
 from audit.debug.summary import Debugged, debugged
 from audit.engines.choice import check_engine, engine
 from audit.engines.kept import Kept
-from audit.errors import DataError, OutputError
+from audit.errors import AtWorkError, DataError, OutputError
 from audit.loading import LoadedConfig, load_config
 from audit.log import Event, tell
-from audit.notification import notify, of_failure, of_run
+from audit.notification import notify, notify_failure, of_run
 from audit.preparation import (
     declared,
     identity,
@@ -89,17 +89,19 @@ def run(
     what the command line was given; it is kept in the record.
     """
     loaded = replace(load_config(Path(config), overrides), command=tuple(command))
-    require_tracker(loaded)
-    asked, folder = loaded.config.notify, Path(output or loaded.config.output) / loaded.config.name
+    asked, place = loaded.config.notify, Path(output or loaded.config.output) / loaded.config.name
     try:
+        require_tracker(loaded)
         found = run_loaded(loaded, output, again=again)
-    except Exception as error:
-        notify(asked, of_failure(loaded.config.name, folder, error))
+    except AtWorkError:  # the run that is at work tells how it ended
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        notify_failure(asked, loaded.config.name, error, place)
         raise
     _tell_end(found)
-    if loaded.config.tracking and found.made:
+    if loaded.config.tracking:
         track(found.record, found.folder)
-    notify(asked, of_run(found.record, found.folder, made=found.made))
+    notify(asked, of_run(found.record.exit_code, found.folder), place)
     return found
 
 

@@ -21,6 +21,7 @@ from audit.records import AuditRecord
 from audit.report.text import shorten
 from audit.store.manifest import RECORD
 from audit.store.summaries import SUMMARY
+from audit.store.told import keep_tracked, read_told
 
 T = TypeVar("T")
 INSTALL: Final = "pip install 'lrp-audit[mlflow]'"
@@ -42,11 +43,14 @@ def require_tracker(loaded: LoadedConfig) -> None:
 
 
 def track(record: AuditRecord, folder: Path) -> None:
-    """Log parameters, estimates, gates and files as a run of MLflow's; a failure is told on standard error."""
+    """Log parameters, estimates, gates and files as a run of MLflow's, if it has it not yet; a failure is told on standard error."""
+    if folder.name in read_told(folder.parent).tracked:
+        return
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _log(record, folder)
+        keep_tracked(folder.parent, folder.name)
     except Exception as error:  # noqa: BLE001 - whatever a store raises: the audit is done
         said = re.sub(r"//[^/@\s]*@", "//", str(error).strip())  # credentials in an address
         reason = shorten(f"{type(error).__name__}: {said.splitlines()[0] if said else ''}", 300)

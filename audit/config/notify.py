@@ -47,7 +47,7 @@ class Notify(Block):
     )
     when: Literal["always", "changed", "failed"] = Field(
         "always",
-        description="changed: the exit code is not that of the last finished run of this name; failed: it is not 0, or there is no "
+        description="changed: the exit code is not the one that was told last of this name; failed: it is not 0, or there is no "
         "result at all",
     )
     timeout: Annotated[float, Field(gt=0, le=3600)] = Field(

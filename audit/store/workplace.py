@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, final
 
-from audit.errors import OutputError
+from audit.errors import AtWorkError, OutputError
 from audit.store.manifest import altered
 from audit.store.summaries import read_summaries
 
@@ -110,7 +110,7 @@ def workplace(parent: Path, identity: str) -> Iterator[Workplace]:
         lock = FileLock(place.lock, timeout=0, on_acquired=_sign)
         lock.acquire()
     except Timeout:
-        raise OutputError(
+        raise AtWorkError(
             f"{parent}: another run of the same audit is at work here ({_owner(place.lock)}); wait until it ends, then run it again: "
             "it will be given back at once"
         ) from None

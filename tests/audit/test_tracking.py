@@ -108,3 +108,17 @@ def test_names_are_taken_by_mlflow_and_stay_apart() -> None:
         _validate_metric_name(name)
         assert len(name) <= LONGEST_NAME
     assert json.dumps(list(found)).isprintable()
+
+
+def test_a_run_that_was_never_logged_is_logged_once_when_it_is_given_back(
+    project: Project, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = project(n=120, **CHEAP)
+    made = run(config, ["tracking=null"])
+    with monkeypatch.context() as away:
+        away.setenv("MLFLOW_TRACKING_URI", (store.parent / "small.yaml").as_uri())
+        run(config)
+    assert not tracked("small"), "the store was away"
+    for _ in range(2):
+        assert not run(config).made
+    assert [each.info.run_name for each in tracked("small")] == [made.record.run_id]
