@@ -35,5 +35,5 @@ def test_runs_that_were_removed_are_forgotten(tmp_path: Path) -> None:
 
 def test_a_folder_that_takes_no_file_is_an_error_with_its_cure(tmp_path: Path) -> None:
     (tmp_path / TOLD / "below").mkdir(parents=True)
-    with pytest.raises(OutputError, match="cannot be written .*; the same may be told again"):
+    with pytest.raises(OutputError, match=r"cannot be written .*; the same may be told again"):
         keep_tracked(tmp_path, "one")
