@@ -36,6 +36,8 @@ class Event(StrEnum):
     PROGRESS = "lrp_audit.stage.progress"
     STAGE_FINISHED = "lrp_audit.stage.finished"
     SHARD_REUSED = "lrp_audit.shard.reused"
+    SHARD_LOST = "lrp_audit.shard.lost"
+    WORKERS_AWAITED = "lrp_audit.workers.awaited"
     WARNING = "lrp_audit.run.warning"
     RUN_FINISHED = "lrp_audit.run.finished"
     RUN_FAILED = "lrp_audit.run.failed"
@@ -43,7 +45,7 @@ class Event(StrEnum):
 
 
 LINES: Final = frozenset(
-    {Event.RUN_STARTED, Event.PROGRESS, Event.RUN_FAILED, Event.NOT_TOLD}
+    {Event.RUN_STARTED, Event.PROGRESS, Event.SHARD_LOST, Event.WORKERS_AWAITED, Event.RUN_FAILED, Event.NOT_TOLD}
 )  # the summary has the rest
 
 

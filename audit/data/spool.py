@@ -8,7 +8,7 @@ import os
 import tempfile
 import weakref
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TypeVar, final
 
@@ -77,7 +77,21 @@ class Spooled(Lazy[P]):
     def __len__(self) -> int:
         return len(self.start)
 
+    def __reduce__(self) -> tuple[Callable[..., "Spooled[P]"], tuple[Callable[[bytes], P], list[bytes]]]:
+        """Its rows travel with it: whoever unpickles them has a file of its own."""
+        return _received, (self.unpack, [self._packed(i) for i in range(len(self))])
+
     def item(self, i: int) -> P:
         """The row at a place that is there."""
+        return self.unpack(self._packed(i))
+
+    def _packed(self, i: int) -> bytes:
         start = int(self.start[i])
-        return self.unpack(os.pread(self.spool.file.fileno(), int(self.end[i]) - start, start))
+        return os.pread(self.spool.file.fileno(), int(self.end[i]) - start, start)
+
+
+def _received(unpack: Callable[[bytes], P], rows: Sequence[bytes]) -> Spooled[P]:
+    spool = Spool()
+    for packed in rows:
+        spool.add(packed)
+    return spool.rows(unpack, np.arange(len(rows)))

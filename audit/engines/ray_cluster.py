@@ -1,24 +1,25 @@
-"""Actors of a Ray cluster, each with the model; shards are tasks that are tried again where a worker or its node is lost."""
+"""A Ray cluster: shards are tasks of actors, and are tried again where an actor or its node is lost."""
 
+import logging
 import signal
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Any, Final, Generic, TypeVar, final
 
 from audit.config import Engine
-from audit.engines.worker import Load, Worker
-from audit.errors import AuditError, ConfigError, ModelError
+from audit.engines.ray_actors import Actors, Lost, result
+from audit.engines.worker import Load
+from audit.errors import ConfigError, ModelError
 from audit.loading import LoadedConfig
+from audit.log import Event, tell
 from audit.parts import Part, Shard, Work, pickled
 
 S = TypeVar("S")
 T = TypeVar("T")
-AHEAD: Final = 2  # shards in flight for each actor: the object store holds no more than these and their parts
 REACHED: Final = 10  # seconds in which a cluster must answer
 TRIES: Final = 7  # of one shard whose actor or node was lost, over two minutes
 CURE: Final = "it may need more memory than its node has: lower engine.batch_size, then run it again to go on"
@@ -40,42 +41,41 @@ class RayCluster:
     load: Load
     loaded: LoadedConfig
     engine: Engine
-    actors: list[Any] = field(default_factory=list)
+    actors: Actors | None = None
     started: bool = False
 
     def run(self, work: Work[S], shards: Iterable[tuple[T, Shard[S]]]) -> Iterator[tuple[T, Part]]:
         """As they are done; an actor gets its next shard when it gives back one, and one that was lost waits longer each time."""
+        waiting = iter(shards)
+        first = list(islice(waiting, 1))
+        if first:
+            yield from self._run(self._start(), work, chain(first, waiting))
+
+    def _run(self, actors: Actors, work: Work[S], waiting: Iterator[tuple[T, Shard[S]]]) -> Iterator[tuple[T, Part]]:
         import ray
 
-        waiting, flying, lost = iter(shards), dict[Any, _Sent[T]](), list[tuple[float, _Sent[T]]]()
-        packed = None
+        flying, lost, packed = dict[Any, _Sent[T]](), list[tuple[float, _Sent[T]]](), [ray.put(pickled(work))]
         while True:
-            due = [each for each in lost if each[0] <= time.monotonic()]
+            actors.watch()
+            room = max(0, actors.room - len(flying))
+            due = [each for each in lost if each[0] <= time.monotonic()][:room]
             lost = [each for each in lost if each not in due]
-            room = self.engine.workers * AHEAD - len(flying) - len(due) - len(lost)
-            fresh = [_Sent(tag, shard.content) for tag, shard in islice(waiting, max(0, room))]
-            for sent in (*(each for _, each in due), *fresh):
-                self._start()
-                packed = packed or ray.put(pickled(work))
-                k = self._idle(flying.values(), sent)
-                done = self.actors[k].do.remote(work.digest, packed, sent.content)
-                flying[done] = replace(sent, actor=k)
-            if not flying and not lost:
+            fresh = islice(waiting, max(0, room - len(due) - len(lost)))
+            for sent in (*(each for _, each in due), *(_Sent(tag, shard.content) for tag, shard in fresh)):
+                k = actors.idle((each.actor for each in flying.values()), sent.actor)
+                flying[actors.handles[k].do.remote(work.digest, packed, sent.content)] = replace(sent, actor=k)
+            if actors.placed and not flying and not lost:
                 return
-            for done in ray.wait(list(flying), num_returns=1, timeout=1 if lost else None)[0] if flying else _pause():
-                sent = flying.pop(done)
-                part = _result(done)
-                if part is not None:
-                    yield sent.tag, part
-                elif sent.losses + 1 == TRIES:
-                    raise ModelError(f"a shard was lost {TRIES} times with its worker or node; {CURE}")
+            for done in _first([*flying, *actors.asked], timeout=1 if lost or actors.asked else None):
+                if done in actors.asked:
+                    actors.answered(done)
+                    continue
+                sent, part = flying.pop(done), result(done)
+                if isinstance(part, Lost):
+                    actors.ask(sent.actor)
+                    lost.append((time.monotonic() + 2**sent.losses, _counted(sent, part.reason)))
                 else:
-                    lost.append((time.monotonic() + 2**sent.losses, replace(sent, losses=sent.losses + 1)))
-
-    def _idle(self, flying: Iterable["_Sent[Any]"], sent: "_Sent[Any]") -> int:
-        """The actor with the least to do, another one than that which was lost, where there are several."""
-        load = Counter(each.actor for each in flying)
-        return min(range(len(self.actors)), key=lambda k: (len(self.actors) > 1 and k == sent.actor, load[k], k))
+                    yield sent.tag, part
 
     def close(self) -> None:
         """Let the actors go, and the cluster if it was started here."""
@@ -83,15 +83,15 @@ class RayCluster:
             return
         import ray
 
-        for actor in self.actors:
-            ray.kill(actor)
-        self.actors.clear()
+        if self.actors is not None:
+            self.actors.end()
+            self.actors = None
         ray.shutdown()
         self.started = False
 
-    def _start(self) -> None:
-        if self.started:
-            return
+    def _start(self) -> Actors:
+        if self.actors is not None:
+            return self.actors
         import ray
 
         before = signal.getsignal(signal.SIGTERM)
@@ -110,10 +110,8 @@ class RayCluster:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)  # Ray puts its own in its place
         self.started = True
-        threads = self.engine.threads or 1
-        options = {"max_restarts": -1, "num_gpus": self.engine.gpus, "num_cpus": threads}
-        actor = ray.remote(_Actor).options(**options)
-        self.actors += [actor.remote(self.load, self.loaded, threads) for _ in range(self.engine.workers)]
+        self.actors = Actors.of(self.load, self.loaded, self.engine)
+        return self.actors
 
 
 @final
@@ -127,17 +125,6 @@ class _Sent(Generic[T]):
     losses: int = 0
 
 
-class _Actor:
-    """A worker as Ray wants it."""
-
-    def __init__(self, load: Load, loaded: LoadedConfig, threads: int) -> None:
-        self.worker = Worker.of(load, loaded, threads)
-
-    def do(self, digest: str, packed: bytes, content: Any) -> dict[str, Any]:
-        """The part of a shard."""
-        return self.worker.do(digest, lambda: packed, content)
-
-
 def _ask(address: str | None) -> None:
     """OSError if nobody listens at `host:port`; Ray itself would try for minutes."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
@@ -145,22 +132,21 @@ def _ask(address: str | None) -> None:
         socket.create_connection((host, int(port)), timeout=REACHED).close()
 
 
-def _pause() -> list[Any]:
-    """While everything that is left was lost a moment ago."""
-    time.sleep(0.2)
+def _first(answers: list[Any], timeout: int | None) -> list[Any]:
+    """The first that comes, or none in so many seconds."""
+    import ray
+
+    if answers:
+        return list(ray.wait(answers, num_returns=1, timeout=timeout)[0])
+    time.sleep(0.2)  # everything that is left was lost a moment ago
     return []
 
 
-def _result(done: Any) -> Part | None:
-    """The part, None where it was lost with its actor or node; what went wrong in the worker is raised here as what it was."""
-    import ray
-
-    try:
-        part: Part = ray.get(done)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, AuditError):
-            raise error.cause from error
-        raise
-    except ray.exceptions.RayError:
-        return None
-    return part
+def _counted(sent: _Sent[T], reason: str) -> _Sent[T]:
+    """Once more lost, which is told; ModelError where that was too often."""
+    losses = sent.losses + 1
+    body = f"a shard was lost with its worker or node and is done again ({reason})"
+    tell(Event.SHARD_LOST, body, level=logging.WARNING, shards=1, losses=losses, reason=reason)
+    if losses == TRIES:
+        raise ModelError(f"a shard was lost {TRIES} times with its worker or node (at last: {reason}); {CURE}")
+    return replace(sent, losses=losses)

@@ -2,7 +2,8 @@
 
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 from audit.loading import LoadedConfig
@@ -12,23 +13,29 @@ Load = Callable[[LoadedConfig], Any]  # gives the explainer; it is shipped by na
 
 
 @final
-@dataclass(slots=True)
+@dataclass
 class Worker:
-    """Not frozen: it remembers the work that it unpacked."""
+    """Not frozen: it remembers the model and the work that it unpacked.
 
-    explainer: Any
-    known: tuple[str, Any] = field(default=("", None))
+    The first shard loads the model, so that what is wrong with it comes back as an answer; a pool and a cluster lose what is
+    raised when their workers start.
+    """
 
-    @classmethod
-    def of(cls, load: Load, loaded: LoadedConfig, threads: int) -> "Worker":
-        """With the model of the config, on so many threads."""
+    load: Load
+    loaded: LoadedConfig
+    threads: int
+    known: tuple[str, Any] = ("", None)
+
+    @cached_property
+    def explainer(self) -> Any:
+        """The model of the config, on so many threads."""
         import torch
 
-        torch.set_num_threads(threads)
-        return cls(load(loaded))
+        torch.set_num_threads(self.threads)
+        return self.load(self.loaded)
 
     def do(self, digest: str, packed: Callable[[], bytes], content: Any) -> dict[str, Any]:
-        """The part of a shard by the work that was packed by the run itself, which is unpacked once."""
+        """The part of a shard by the work that was packed by the run itself, which is asked for and unpacked once."""
         if self.known[0] != digest:
             self.known = digest, pickle.loads(packed())
         part: Part = self.known[1].do(self.explainer, content)

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import pickle
 import tempfile
 from pathlib import Path
 
@@ -57,6 +58,17 @@ def test_chosen_rows_come_in_the_order_asked_for_and_more_may_be_added() -> None
     spool.add(b"four")
     assert list(rows) == ["three", "one", ""]
     assert list(spool.rows(bytes.decode, np.array([3]))) == ["four"]
+
+
+def test_rows_travel_with_what_is_pickled() -> None:
+    spool = Spool()
+    for packed in (b"one", b"", b"three"):
+        spool.add(packed)
+    rows = spool.rows(bytes.decode, np.array([2, 0, 1]))
+    sent = pickle.dumps(rows)
+    spool.file.close()
+    assert list(pickle.loads(sent)) == ["three", "one", ""]
+    assert list(pickle.loads(pickle.dumps(Spool().rows(bytes.decode, np.array([], dtype=np.int64))))) == []
 
 
 def test_file_has_no_name_and_closes_with_the_last_who_holds_it() -> None:

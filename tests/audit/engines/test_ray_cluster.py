@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from audit.config import Engine
+from audit.engines import ray_actors, ray_cluster
 from audit.engines.choice import engine
 from audit.engines.kept import Kept
-from audit.engines.ray_cluster import AHEAD, RayCluster
-from audit.errors import ConfigError, DataError
+from audit.engines.ray_actors import AHEAD, _Actor
+from audit.engines.ray_cluster import RayCluster
+from audit.errors import ConfigError, DataError, ModelError
 from audit.loading import load_config
-from audit.parts import Shard, digest, gathered
+from audit.parts import Shard, digest, gathered, pickled
 from tests.audit.engines.conftest import explained
 
 Project = Callable[..., Path]
@@ -25,12 +27,13 @@ Project = Callable[..., Path]
 
 @dataclass(frozen=True)
 class Slow:
-    """Doubles numbers in a while, and notes where; `fatal`: the number at which the first actor that sees it dies."""
+    """Doubles numbers in a while, and notes where; `fatal`: the number at which the first actor that sees it dies, or every one."""
 
     folder: Path
     fatal: int = -1
     seconds: float = 0.05
     values: int = 1
+    lasting: bool = False
 
     @property
     def digest(self) -> str:
@@ -42,7 +45,7 @@ class Slow:
         note = self.folder / f"{content}.{time.monotonic_ns()}"
         note.write_text(f"{os.getpid()} {ray.get_runtime_context().get_node_id()}")
         time.sleep(self.seconds)
-        if content == self.fatal and len(list(self.folder.glob(f"{content}.*"))) == 1:
+        if content == self.fatal and (self.lasting or len(list(self.folder.glob(f"{content}.*"))) == 1):
             os._exit(1)
         if content < 0:
             raise DataError(f"{content} is negative")
@@ -138,3 +141,89 @@ def test_a_cluster_that_is_not_there_is_told_with_the_cure(folders: tuple[Path, 
         engine(explained, loaded, None, folder=folders[0], identity="x") as made,
     ):
         made.parts(Slow(folders[1]), shards(range(2)))
+
+
+def test_workers_without_a_place_hold_nothing_up_and_join_when_one_comes(
+    folders: tuple[Path, Path], project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setattr(ray_actors, "TOLD", 1)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    made = RayCluster(explained, load_config(project()), Engine(kind="ray", workers=3, address=cluster.address))
+    found = made.run(Slow(folders[1], seconds=0.1), enumerate(shards(range(10_000))))
+    try:
+        added = False
+        for number, _ in found:
+            if not added and "2 of 3 workers have a place; each takes 1 CPUs (engine.threads)" in caplog.text:
+                cluster.add_node(num_cpus=1)
+                added = True
+            who = {note.read_text() for note in folders[1].iterdir()} if number % 10 == 0 else set()
+            assert added or len(who) <= 2
+            if len(who) == 3:
+                break
+        assert "has 2 CPUs and 0 GPUs, of which 0 and 0 are free" in caplog.text
+        assert added and len(who) == 3
+    finally:
+        made.close()
+        cluster.shutdown()
+
+
+def test_a_cluster_without_room_for_any_worker_is_told_with_the_cure(
+    folders: tuple[Path, Path], project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ray_actors, "TOLD", 1)
+    monkeypatch.setattr(ray_actors, "PATIENCE", 4)
+    loaded = load_config(project(engine={"kind": "ray", "workers": 2, "gpus": 40}))
+    with (
+        pytest.raises(
+            ConfigError,
+            match=r"engine\.workers: no worker has a place for 4 s; each takes 1 CPUs .* 40 GPUs \(engine\.gpus\), the Ray "
+            r"cluster has .*lower engine\.threads or engine\.gpus, or add a node",
+        ),
+        engine(explained, loaded, None, folder=folders[0], identity="x") as made,
+    ):
+        made.parts(Slow(folders[1]), shards(range(2)))
+    assert caplog.text.count("0 of 2 workers have a place") == 1
+
+
+def test_a_shard_that_kills_every_actor_ends_the_run_with_what_ray_says(
+    workers: Kept, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ray_cluster, "TRIES", 2)
+    with pytest.raises(
+        ModelError, match=r"lost 2 times with its worker or node \(at last: The actor .*\); .*batch_size"
+    ):
+        workers.parts(Slow(folders[1], fatal=1, lasting=True), shards(iter([1])))
+    assert caplog.text.count("a shard was lost with its worker or node and is done again (The actor ") == 1
+
+
+def test_an_actor_that_cannot_be_made_says_why_at_once(
+    folders: tuple[Path, Path], project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_config(project(engine={"kind": "ray", "workers": 2}))
+    monkeypatch.setattr(ray_actors, "_Actor", Refusing)
+    began = time.monotonic()
+    with (
+        pytest.raises(ModelError, match=r"a worker could not be started in the Ray cluster \(.*no such package.*\)"),
+        engine(explained, loaded, None, folder=folders[0], identity="x") as made,
+    ):
+        made.parts(Slow(folders[1]), shards(range(2)))
+    assert time.monotonic() - began < 60
+
+
+class Refusing(_Actor):
+    """Cannot be made on any node, as where a package is missing."""
+
+    def __init__(self, *given: Any) -> None:
+        raise ImportError("no such package")
+
+
+def test_an_actor_fetches_the_work_once(workers: Kept, folders: tuple[Path, Path], project: Project) -> None:
+    import ray
+
+    work = Slow(folders[1])
+    workers.parts(work, shards(range(2)))  # starts the cluster
+    actor = _Actor(explained, load_config(project()), 1)
+    for number, packed in ((1, [ray.put(pickled(work))]), (2, [])):
+        assert actor.do(work.digest, packed, number)["row.double"] == 2 * number
