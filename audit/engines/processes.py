@@ -139,7 +139,7 @@ def _answers(flying: Iterable[Future[Any]]) -> set[Future[Any]]:
 def _count(lost: Sequence[_Sent[Any]]) -> None:
     """Tell a death; ModelError where one shard was under way in too many."""
     most = max(sent.losses for sent in lost)
-    body = f"a worker process died; all are started again, and what was under way is done again (shards: {len(lost)})"
+    body = f"a worker process died; shards under way: {len(lost)}, lost at most {most} of {TRIES} times"
     tell(Event.SHARD_LOST, body, level=logging.WARNING, shards=len(lost), losses=most, reason="a worker process died")
     if most == TRIES:
         raise ModelError(f"a worker process died {TRIES} times while it explained the same shard; {CURE}")

@@ -145,7 +145,7 @@ def _first(answers: list[Any], timeout: int | None) -> list[Any]:
 def _counted(sent: _Sent[T], reason: str) -> _Sent[T]:
     """Once more lost, which is told; ModelError where that was too often."""
     losses = sent.losses + 1
-    body = f"a shard was lost with its worker or node and is done again ({reason})"
+    body = f"a shard was lost with its worker or node, {losses} of {TRIES} times ({reason})"
     tell(Event.SHARD_LOST, body, level=logging.WARNING, shards=1, losses=losses, reason=reason)
     if losses == TRIES:
         raise ModelError(f"a shard was lost {TRIES} times with its worker or node (at last: {reason}); {CURE}")
