@@ -52,7 +52,7 @@ override_option = click.option("--set", "overrides", multiple=True, metavar="A.B
 def main() -> None:
     """Assess what a trained classifier relies on, and whether that concerns a protected attribute.
 
-    Exit codes: 0 every gate holds, 1 internal error, 2 unusable config, data or model, 3 a gate is breached,
+    Exit codes: 0 every gate holds, 1 stopped before its end, 2 unusable config, data or model, 3 a gate is breached,
     4 the explanation is not valid, 5 a gate is inconclusive.
     """
 
@@ -62,6 +62,9 @@ def main() -> None:
 @override_option
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for the runs (default: the config's).")
 @click.option("--again", is_flag=True, help="Run also where a finished run has the same inputs.")
+@click.option(
+    "--folder-file", type=click.Path(path_type=Path), help="Write the run folder's path to this file, for scripts."
+)
 @click.option(
     "--log",
     "form",
@@ -73,7 +76,8 @@ def main() -> None:
 )
 @click.pass_context
 def run(  # click passes flags by name
-    context: click.Context, config: Path, overrides: Overrides, output: Path | None, *, again: bool, form: Literal["text", "json"]
+    context: click.Context, config: Path, overrides: Overrides, output: Path | None, folder_file: Path | None, *, again: bool,
+    form: Literal["text", "json"]
 ) -> None:  # fmt: skip
     """Run the audit that CONFIG describes and write its report.
 
@@ -81,10 +85,15 @@ def run(  # click passes flags by name
     """
     context.find_root().with_resource(logged(form))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends workers too
+    from audit.files import write_atomically
     from audit.pipeline import run as run_audit
     from audit.summary import print_summary
 
     finished = run_audit(config, overrides, output, command=context.obj, again=again)
+    if folder_file is not None:
+        write_atomically(
+            folder_file, f"{finished.folder}\n".encode(), cure="name a file that you may write with --folder-file"
+        )
     print_summary(finished.record, finished.folder)
     if not finished.made:
         click.echo("Nothing changed since that run, so it was not run again (--again does).")

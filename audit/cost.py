@@ -47,9 +47,8 @@ class Cost:
         """In words."""
         passes = f"{count(self.forward)} forward and {count(self.backward)} backward passes"
         told = f"{count(self.examples)} {self.noun}s, {count(self.explanations)} explanations, about {passes}"
-        return (
-            f"{told}, {duration(self.seconds)} of the model's work here, {max(1, round(self.disk / 1e6)):,} MB on disk"
-        )
+        disk = f"up to {max(1, round(self.disk / 1e6)):,} MB on disk"
+        return f"{told}, {duration(self.seconds)} of the model's work here and the statistics' beside it, {disk}"
 
 
 def estimate(task: Task[Any]) -> Cost:

@@ -26,7 +26,13 @@ class OutputError(AuditError):
     """The run folder cannot be written or read."""
 
 
-class AtWorkError(OutputError):
+class StoppedError(OutputError):
+    """A run was stopped by what passes, such as a full disk: what is done is kept, and the same command goes on later."""
+
+    exit_code = 1
+
+
+class AtWorkError(StoppedError):
     """Another run of the same audit is at work: no failure of the audit, whose result is on its way."""
 
 

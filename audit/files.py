@@ -1,5 +1,6 @@
 """Single files: their hash, writes that leave the old file or the whole new one, never a half, and cells that are no formulas."""
 
+import errno
 import hashlib
 import os
 import re
@@ -9,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
-from audit.errors import OutputError
+from audit.errors import OutputError, StoppedError
 
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORMULA: Final = re.compile("(?:\\A(?=[\t\r\n])|(?:\\A|(?<=[;\t\r\n]))(?=[=+@\uff1d\uff0b\uff20\uff0d-]))")
 
 
@@ -40,7 +42,12 @@ def atomically(path: Path, *, cure: str) -> Iterator[IO[bytes]]:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); {cure}") from None
+        raise failure(error)(f"{path}: cannot be written ({error.strerror}); {cure}") from None
+
+
+def failure(error: OSError) -> type[OutputError]:
+    """What it is for a run: a full disk passes, other reasons have to be mended."""
+    return StoppedError if error.errno in FULL else OutputError
 
 
 def inert(cell: object) -> object:

@@ -204,6 +204,12 @@ def _in_time(act: Callable[[], None], seconds: float) -> None:
         raise reasons[0]
 
 
+def unset(asked: Notify) -> list[str]:
+    """The environment variables that it names and that are not set now."""
+    named = [each.removeprefix("env:") for each in (asked.url, *asked.headers.values()) if each]
+    return [name for name in dict.fromkeys(named) if not os.environ.get(name, "").strip()]
+
+
 def _value(named: str) -> str:
     """What env:NAME stands for."""
     name = named.removeprefix("env:")

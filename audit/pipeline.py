@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from logging import WARNING
+from logging import ERROR, INFO, WARNING
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from audit.debug.contrasts import OfContrast, OfPairs, Pushes, declared_signals
 from audit.debug.summary import Debugged, debugged
 from audit.engines.choice import check_engine, engine
 from audit.engines.kept import Kept
-from audit.errors import AtWorkError, DataError, OutputError
+from audit.errors import AtWorkError, DataError
+from audit.files import failure
 from audit.loading import LoadedConfig, load_config
 from audit.log import Event, tell
 from audit.notification import notify, notify_failure, of_run
@@ -62,6 +63,7 @@ from audit.tasks.shown import errors_shown, others_shown, with_exhibits
 from audit.tasks.task import Gallery, Task, misclassified
 from audit.tracking import require_tracker, track
 
+LEVELS: Final = {3: ERROR, 4: ERROR, 5: WARNING}  # by exit code, in logs
 RELEVANCE_QUESTIONS = tuple(name for name, question in QUESTIONS.items() if question.explained)
 
 
@@ -110,8 +112,9 @@ def _tell_end(found: Run) -> None:
     for warning in record.warnings:
         tell(Event.WARNING, warning, level=WARNING, run_id=record.run_id)
     body = f"{record.name} finished with exit code {record.exit_code}: {folder}"
+    level = LEVELS.get(record.exit_code, INFO)
     tell(
-        Event.RUN_FINISHED, body, exit_code=record.exit_code, name=record.name, run_id=record.run_id, folder=folder,
+        Event.RUN_FINISHED, body, level=level, exit_code=record.exit_code, name=record.name, run_id=record.run_id, folder=folder,
         made=found.made,
     )  # fmt: skip
 
@@ -273,7 +276,7 @@ def _disk(folder: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(
-            f"{folder}: could not be written ({error.strerror or error}), so the run is incomplete and will not be read; "
-            "free some space, or give another folder with --output (TMPDIR for temporary files)"
+        raise failure(error)(
+            f"{folder}: could not be written ({error.strerror or error}); free some space and run it again: it goes on where it was; "
+            "or give another folder with --output (TMPDIR for temporary files), where it starts anew"
         ) from error

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from audit.cost import Cost, estimate
 from audit.loading import load_config
+from audit.notification import unset
 from audit.preparation import declared, prepare, protocol_sha256
 from audit.records import Estimate, LedgerSummary
 from audit.relevance.methods import Method
@@ -73,6 +74,8 @@ def print_plan(made: Plan) -> None:
     _print_outlook(console, made)
     for warning in made.warnings:
         console.print(f"WARNING (from {SAMPLE} {task.noun}s): {warning}", style="bold", markup=False)
+    for name in unset(config.notify):
+        console.print(f"WARNING: notify: the environment variable {name} is not set here", style="bold", markup=False)
     console.print(f"a run takes: {made.cost.sentence}", markup=False, soft_wrap=True)
 
 

@@ -53,7 +53,7 @@ def track(record: AuditRecord, folder: Path) -> None:
         keep_tracked(folder.parent, folder.name)
     except Exception as error:  # noqa: BLE001 - whatever a store raises: the audit is done
         said = re.sub(r"//[^/@\s]*@", "//", str(error).strip())  # credentials in an address
-        reason = shorten(f"{type(error).__name__}: {said.splitlines()[0] if said else ''}", 300)
+        reason = shorten(f"{type(error).__name__}: {said.splitlines()[0] if said else ''}", 800)
         body = f"tracking: {reason}; the audit itself is not affected"
         tell(Event.NOT_TOLD, body, level=logging.WARNING, channel="tracking")
 
@@ -65,10 +65,11 @@ def _log(record: AuditRecord, folder: Path) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     client = MlflowClient()
-    tags = {name: value[:LONGEST_VALUE] for name, value in _tags(record).items()}
-    run = client.create_run(_experiment(client, record.name), run_name=record.run_id, tags=tags).info
+    run = client.create_run(_experiment(client, record.name), run_name=record.run_id).info
     ended = "FAILED"
     try:
+        tags = named((name, value[:LONGEST_VALUE]) for name, value in _tags(record).items())
+        client.log_batch(run.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         params = [Param(name, value) for name, value in named(_parameters(record.config)).items()]
         metrics = [Metric(name, value, run.start_time, 0) for name, value in named(_estimates(record)).items()]
         for start in range(0, max(len(params), len(metrics)), BATCH):

@@ -106,10 +106,11 @@ def test_the_service_takes_verdicts_for_successes_and_tries_failures_again() -> 
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, where `lrp-audit` and `pip` do nothing but end with $CODE; a run writes its folder unless it fails."""
+    """A folder to work in, where `lrp-audit` and `pip` do nothing but end with $CODE; a run gives back the older of two unless it fails."""
     (tmp_path / "bin").mkdir()
     program = (
-        'case "$CODE" in 0|3|4|5) for r in 1 2; do mkdir -p reports/reviews/$r; touch reports/reviews/$r/report.junit.xml; done ;; '
+        'case "$CODE" in 0|3|4|5) for r in 1 2; do mkdir -p reports/reviews/$r; touch reports/reviews/$r/report.junit.xml; done; '
+        'while [ $# -gt 1 ]; do if [ "$1" = --folder-file ]; then echo reports/reviews/1 > "$2"; fi; shift; done ;; '
         'esac; exit "$CODE"\n'
     )
     for name, text in {"lrp-audit": program, "pip": "exit 0\n"}.items():
@@ -137,7 +138,7 @@ def test_github_uploads_a_report_where_there_is_one_and_judges_last(fake: Path, 
     told = dict(line.split("=") for line in output.read_text().splitlines())
     assert told["code"] == str(code)
     assert done.returncode == (0 if code in VERDICTS else code)
-    assert told.get("run") == ("reports/reviews/2/" if code in VERDICTS else None)
+    assert told.get("run") == ("reports/reviews/1" if code in VERDICTS else None)
     if code in VERDICTS:
         verdict = shell(steps[-1]["run"], code)
         assert verdict.returncode == (code if code in (3, 4) else 0)

@@ -15,6 +15,7 @@ from typing import IO, TypeVar, final
 import numpy as np
 
 from audit.errors import OutputError
+from audit.files import failure
 from audit.sequences import Lazy
 from audit.tables import IntArray
 
@@ -22,7 +23,7 @@ P = TypeVar("P")
 
 
 def _full(error: OSError) -> OutputError:
-    return OutputError(
+    return failure(error)(
         f"{tempfile.gettempdir()}: rows could not be put aside ({error.strerror or error}); free some space there, or set TMPDIR "
         "to a folder that has some"
     )

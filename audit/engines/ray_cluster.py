@@ -94,6 +94,9 @@ class RayCluster:
             return self.actors
         import ray
 
+        logger = logging.getLogger("ray")
+        logger.handlers.clear()  # it prints by itself, beside a log that may be JSON
+        logger.propagate = True
         before = signal.getsignal(signal.SIGTERM)
         try:
             _ask(self.engine.address)

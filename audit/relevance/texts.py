@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SPECIAL, PUNCTUATION = "special", "punctuation"
 WINDOW: Final = 65_536  # texts that are sorted by length together: their lengths are all that is held of them
-SHARD_TOKENS: Final = 32_768
+SHARD_TOKENS: Final = 8_192
 PROBE: Final = 16  # tokens that the size of a batch is judged by
 
 

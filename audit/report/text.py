@@ -49,12 +49,15 @@ def p_value(p: float | None) -> str:
 
 
 def percent(level: float) -> str:
-    """A confidence level or a share in per cent, without needless decimals.
+    """A confidence level or a share in per cent, without needless decimals; what is not all is never rounded to it.
 
-    >>> percent(0.95), percent(0.99583)
-    ('95\\xa0%', '99.58\\xa0%')
+    >>> percent(0.95), percent(0.99583), percent(0.9999714), percent(1.0)
+    ('95\\xa0%', '99.58\\xa0%', '99.997\\xa0%', '100\\xa0%')
     """
-    return f"{100 * level:.2f}".rstrip("0").rstrip(".") + "\u00a0%"
+    digits = 2
+    while level < 1 and round(100 * level, digits) == 100 and digits < 12:
+        digits += 1
+    return f"{100 * level:.{digits}f}".rstrip("0").rstrip(".") + "\u00a0%"
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:

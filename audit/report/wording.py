@@ -33,10 +33,10 @@ VERDICTS: Final[dict[Verdict, VerdictWords]] = {
 }
 EXITS: Final[dict[int, str]] = {
     0: "the audit ran and every gate holds",
-    1: "the audit stopped on an internal error",
+    1: "the audit did not come to its end: an internal error, a full disk, or another run of it at work",
     2: "config, data or model could not be used",
     3: "the audit ran and at least one gate is breached",
-    4: "the audit ran, but the explanation itself was not shown to be valid, so no verdict is given",
+    4: "the audit ran, but the explanation itself was not shown to be valid, so no verdict on relevance is given",
     5: "the audit ran and no gate is breached, but at least one gate is inconclusive or had nothing it could test",
 }
 GATES: Final[dict[str, tuple[Verdict, str]]] = {

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, final
 
 from audit.errors import AtWorkError, OutputError
+from audit.files import failure
 from audit.store.manifest import altered
 from audit.store.summaries import read_summaries
 
@@ -66,7 +67,7 @@ class Workplace:
             self.parts.mkdir(exist_ok=True)
             self.draft.mkdir()
         except OSError as error:
-            raise OutputError(f"{self.parent}: the run folder cannot be made ({error.strerror}); {CURE}") from None
+            raise failure(error)(f"{self.parent}: the run folder cannot be made ({error.strerror}); {CURE}") from None
         for left in self.parent.glob(".*.parts"):
             if left != self.parts and _age(left) > FORGOTTEN:
                 with suppress(OutputError), workplace(self.parent, left.name.split(".")[1]) as other:
@@ -116,7 +117,8 @@ def workplace(parent: Path, identity: str) -> Iterator[Workplace]:
         ) from None
     except (OSError, ValueError) as error:
         what = error.strerror if isinstance(error, OSError) else error
-        raise OutputError(f"{parent}: the run folder cannot be made ({what}); {CURE}") from None
+        kind = failure(error) if isinstance(error, OSError) else OutputError
+        raise kind(f"{parent}: the run folder cannot be made ({what}); {CURE}") from None
     try:
         yield place
     finally:
@@ -137,7 +139,7 @@ def _owner(lock: Path) -> str:
         owner = json.loads(lock.read_bytes())
         began = datetime.strptime(owner["since"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         minutes = (datetime.now(UTC) - began).total_seconds() / 60
-        return f"process {owner['process']} on {owner['host']}, for {minutes:.0f} minutes"
+        return f"process {owner['process']} on {owner['host']}, since {began:%H:%M} UTC, {minutes:.0f} min ago"
     except (OSError, ValueError, KeyError, TypeError):
         return "which did not say who it is"
 

@@ -167,13 +167,13 @@ def test_unwritable_output_exits_2(project: Project, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n", [60, 2000])  # the larger run fills its temporary file already
-def test_a_full_disk_exits_2_and_leaves_nothing_that_looks_like_a_run(project: Project, tmp_path: Path, n: int) -> None:
+def test_a_full_disk_exits_1_and_leaves_nothing_that_looks_like_a_run(project: Project, tmp_path: Path, n: int) -> None:
     def fill() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
 
     command = [sys.executable, "-m", "audit", "run", str(project(rows(n)))]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=fill, cwd=ROOT, check=False)
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == 1, done.stderr
     assert re.search("could not be (written|put aside)|cannot be written", done.stderr), done.stderr
     assert not list(tmp_path.glob("out/small/2*")), "a folder that is not hidden is a finished run"
 
@@ -250,11 +250,14 @@ def test_set_overrides_and_output_option(project: Project, tmp_path: Path) -> No
         "gates=[]",
         "--output",
         str(tmp_path / "there"),
+        "--folder-file",
+        str(tmp_path / "run.txt"),
     ]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     (record,) = tmp_path.glob("there/small/*/audit.json")
     assert json.loads(record.read_text())["data"]["used"] == 90
+    assert (tmp_path / "run.txt").read_text() == f"{record.parent}\n"
 
 
 def test_explain_prints_tokens_and_a_ledger_that_adds_up(project: Project) -> None:

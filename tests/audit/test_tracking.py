@@ -55,6 +55,16 @@ def test_a_run_is_logged_with_parameters_estimates_gates_and_files(project: Proj
     assert kept == {name: (made.folder / name).read_bytes() for name in ("audit.json", "report.html", "summary.json")}
 
 
+def test_gates_against_a_baseline_are_tags_too(project: Project, store: Path) -> None:
+    before = run(project(n=120, **CHEAP))
+    baseline = {"run": str(before.folder), "worse_by": {"outcome": 0.05}}
+    made = run(project(n=120, **CHEAP, baseline=baseline))
+    (state,) = [gate.state for gate in made.record.gates if gate.question == "outcome, against the baseline"]
+    logged = {each.info.run_name: each for each in tracked("small")}
+    assert logged[made.record.run_id].data.tags["lrp_audit.gate.outcome_ against the baseline"] == state
+    assert {each.info.status for each in logged.values()} == {"FINISHED"}
+
+
 def test_the_environment_names_the_experiment(project: Project, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "fairness of reviews")
     run(project(n=120, **CHEAP))

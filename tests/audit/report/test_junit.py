@@ -113,7 +113,7 @@ def test_an_explanation_that_is_not_valid_is_an_error_and_one_that_could_not_be_
     assert kinds(read()[5]) == [[]] and kinds(read(sample_record())[-1]) == [["skipped"]]
     broken = complete_record().model_copy(update={"exit_code": 4, "warnings": ("the explanation is not valid: noise",)})
     error = read(broken)[5].find("testcase/error")
-    assert error.get("message").endswith("so no verdict is given. the explanation is not valid: noise")
+    assert error.get("message").endswith("so no verdict on relevance is given. the explanation is not valid: noise")
 
 
 @pytest.mark.parametrize("turn", [*TURNS, LATER])

@@ -37,7 +37,9 @@ def holder(tmp_path: Path) -> Any:
 def test_the_second_run_of_one_audit_is_told_who_is_at_work_and_another_audit_is_not_stopped(
     tmp_path: Path, holder: Any
 ) -> None:
-    with pytest.raises(OutputError, match=rf"at work here \(process {holder.pid} on \S+, for 0 minutes\); wait"):
+    with pytest.raises(
+        OutputError, match=rf"at work here \(process {holder.pid} on \S+, since \d\d:\d\d UTC, 0 min ago\); wait"
+    ):
         workplace(tmp_path / "name", "a" * 64).__enter__()
     with workplace(tmp_path / "name", "b" * 64) as other:
         other.begin()
