@@ -1,6 +1,6 @@
-"""Two worker processes against two Ray actors, and this process, over the same texts through MiniLM, after start-up.
+"""Two worker processes against two Ray actors over the same texts through MiniLM, after start-up.
 
-`python -m bench.engines [N]`. Floor of the ratio: 1. The model is that of the text demonstration, under one composite; rounds take turns.
+`python -m bench.engines [N] [ROUNDS]`. Floor of the ratio: 1. The model is that of the text demonstration, under one composite; rounds take turns.
 """
 
 import sys
@@ -43,17 +43,16 @@ def project(folder: Path, n: int) -> Path:
     return path
 
 
-def main(n: int) -> None:
+def main(n: int, rounds: int) -> None:
     """Print seconds of each round, and the ratio of the best."""
     ways = {
-        "this process": ["engine.threads=1"],
         "2 processes": ["engine.workers=2", "engine.threads=1"],
         "Ray, 2 actors": ["engine.kind=ray", "engine.workers=2", "engine.threads=1"],
     }
     best, scores = dict.fromkeys(ways, np.inf), list[Any]()
     with tempfile.TemporaryDirectory() as place:
         path = project(Path(place), n)
-        for turn in range(ROUNDS):
+        for turn in range(rounds):
             for way, settings in ways.items():
                 folder = Path(place) / f"{way} {turn}"
                 folder.mkdir()
@@ -66,4 +65,5 @@ def main(n: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else 20_000)
+    given = [int(each) for each in sys.argv[1:]]
+    main(*given, *(20_000, ROUNDS)[len(given) :])
