@@ -1,7 +1,7 @@
 """`lrp-audit compare A B`: what changed between two runs in what went in, in the verdicts, in every estimate, and in the predictions."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -104,7 +104,10 @@ class Predictions:
 @final
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs, `before` and `after`; `apart`: why examples are not paired, empty where they are; `alpha` is each family's."""
+    """Two runs, `before` and `after`; `apart`: why examples are not paired, empty where they are; `alpha` is each family's.
+
+    `verdicts` and `moved`: those of gated questions of the later run first; of these, and of the others, the changes that are shown first.
+    """
 
     before: str
     after: str
@@ -142,6 +145,7 @@ def compare(before: str | Path, after: str | Path) -> Comparison:
     apart = LOST if one is None or two is None else NUMBERED if _numbered(*records) else ""
     alpha = _alpha(records[1])
     paired_rows = () if apart or one is None or two is None else (one, two)
+    asked = gated(records[1])
     return Comparison(
         records[0].run_id,
         records[1].run_id,
@@ -149,11 +153,22 @@ def compare(before: str | Path, after: str | Path) -> Comparison:
         tuple(_settings(*records)),
         _counts(one, two, apart),
         apart,
-        tuple(_verdicts(*records)),
+        tuple(_verdicts(*records, asked=asked)),
         alpha,
-        tuple(_moved(*records, one, two, alpha=alpha, apart=apart)),
+        tuple(
+            sorted(
+                _moved(*records, one, two, alpha=alpha, apart=apart),
+                key=lambda each: (each.question not in asked, not each.significant),
+            )
+        ),
         predictions(*paired_rows) if paired_rows else None,
     )
+
+
+def gated(record: AuditRecord) -> frozenset[str]:
+    """Questions that decide the exit code, those against a baseline too."""
+    ids = {each for gate in record.gates for each in gate.findings}
+    return frozenset(each.question for each in record.findings if each.id in ids)
 
 
 def _numbered(before: AuditRecord, after: AuditRecord) -> bool:
@@ -182,9 +197,11 @@ def _counts(one: Examples | None, two: Examples | None, apart: str) -> dict[str,
     return {"in both": common, "only before": len(one.id) - common, "only after": len(two.id) - common}
 
 
-def _verdicts(before: AuditRecord, after: AuditRecord) -> Iterator[Verdicts]:
+def _verdicts(before: AuditRecord, after: AuditRecord, *, asked: Collection[str]) -> Iterator[Verdicts]:
+    """Of `asked` questions first."""
     one, two = ({each.id: each.verdict.value for each in record.findings} for record in (before, after))
-    for name in dict.fromkeys([*one, *two]):
+    questions = {each.id: each.question for record in (before, after) for each in record.findings}
+    for name in sorted(questions, key=lambda name: questions[name] not in asked):
         if one.get(name) != two.get(name):
             yield Verdicts(name, one.get(name), two.get(name))
 

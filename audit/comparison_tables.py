@@ -58,14 +58,15 @@ def _went_in(console: Console, made: Comparison) -> None:
 
 
 def _estimates(console: Console, made: Comparison) -> None:
-    """Changes that are shown first; the others where they have a number."""
+    """In the order of the comparison; those that have a number."""
     told = [each for each in made.moved if each.change.value is not None]
     table = Table(
-        title=f"changes of estimates, after - before (alpha {made.alpha:.3g} a question)", title_justify="left"
+        title=f"changes of estimates, after - before (alpha {made.alpha:.3g} a question); gated questions first",
+        title_justify="left",
     )
     for column in ("finding", "before", "after", "change", "adjusted p", "change shown", "method"):
         table.add_column(column, overflow="fold")
-    for each in sorted(told, key=lambda moved: not moved.significant):
+    for each in told:
         table.add_row(*map(_cell, _estimate(each)))
     if told:
         console.print(table)

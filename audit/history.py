@@ -13,16 +13,18 @@ from rich.text import Text
 
 from audit.errors import OutputError
 from audit.files import write_atomically
-from audit.records import AuditRecord, GatedFinding, Verdict
+from audit.records import AuditRecord, Verdict
 from audit.report.history import (
     Protocol,
+    Series,
     Step,
-    against,
     exit_words,
+    present,
     protocols,
     series,
     sparkline,
     steps,
+    together,
     told,
     worst,
 )
@@ -102,6 +104,8 @@ def print_history(found: Iterable[History]) -> None:
         shown = {step.run.protocol_sha256 for step in each.steps}
         for sentence in [one.sentence for one in each.protocols if one.sha256 in shown]:
             console.print(Text(sentence))
+        if sentence := together(each.protocols):
+            console.print(Text(sentence))
 
 
 def json_lines(found: Sequence[History]) -> Iterator[str]:
@@ -151,23 +155,26 @@ def _runs(of: History) -> Table:
 
 def _print_series(console: Console, shown: Sequence[Step]) -> None:
     found = series(shown)
-    table = Table("gated finding", "runs", "newest estimate", "verdict")
+    table = Table("gated finding", "runs", "newest run", "verdict")
     for each in found[:DRAWN]:
         last = each.last
         table.add_row(
-            _cell(f"{last.question}, {shorten(last.label, 60)}"), _cell(sparkline(each, shown)), _cell(against(last)), _verdict(last)
+            _cell(f"{last.question}, {shorten(last.label, 60)}"), _cell(sparkline(each, shown)), _cell(present(each, shown)),
+            _verdict(each),
         )  # fmt: skip
     if found:
         console.print(table)
         if len(found) > DRAWN:
             console.print(
-                Text(f"{len(found) - DRAWN} more, farther from their margins, are not drawn here (--html, --json)")
+                Text(
+                    f"{len(found) - DRAWN} more, farther from their margins or not tested there, are not drawn here (--html, --json)"
+                )
             )
         console.print(Text(LEGEND))
 
 
-def _verdict(finding: GatedFinding) -> Text:
-    return Text(finding.verdict.value, STYLES.get(finding.verdict, ""))
+def _verdict(of: Series) -> Text:
+    return Text("") if of.newest is None else Text(of.newest.verdict.value, STYLES.get(of.newest.verdict, ""))
 
 
 def _cell(text: str, style: str = "") -> Text:
@@ -192,6 +199,7 @@ def _document(of: History) -> dict[str, Any]:
 
 def _run(step: Step) -> str:
     changed = {"protocol": step.protocol, "settings": list(step.settings), "model": step.model, "data": step.data}
+    changed |= {"code": step.code, "other": step.other}
     document = {"folder": clean(step.folder), "changed": changed, "summary": step.run.model_dump(mode="json")}
     # ASCII, so that a terminal obeys nothing, and a program reads every name as it is
     return json.dumps(document).replace("\x7f", "\\u007f")

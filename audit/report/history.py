@@ -19,6 +19,7 @@ BEYOND, ABSENT, BORDER = "█", "·", "|"
 SPARKS: Final = 40  # runs of a sparkline
 SHORT: Final = 6  # characters of a hash, as in the names of runs
 MOST_SETTINGS: Final = 4
+OTHER: Final = "something else (code that is not committed, a package, the device or a setting outside the protocol)"
 SEVERITY: Final = (  # of a gated finding, the worst first: its verdict, and whether it is shown to lie inside its margin
     (Verdict.BREACH, False), (Verdict.DIFFERENT, False), (Verdict.INCONCLUSIVE, False), (Verdict.DIFFERENT, True),
     (Verdict.EQUIVALENT, True), (Verdict.NOT_TESTABLE, False),
@@ -28,7 +29,10 @@ SEVERITY: Final = (  # of a gated finding, the worst first: its verdict, and whe
 @final
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A run and how it differs from the one before; `settings` are those that another protocol changed, where they are known."""
+    """A run and how it differs from the one before; `settings` are those that another protocol changed, where they are known.
+
+    `code`: another release or revision of lrp-audit, where both runs tell theirs. `other`: nothing of these changed, and yet its inputs.
+    """
 
     folder: str
     run: RunSummary
@@ -36,6 +40,8 @@ class Step:
     settings: tuple[str, ...] = ()
     model: bool = False
     data: bool = False
+    code: bool = False
+    other: bool = False
 
     @property
     def changes(self) -> str:
@@ -45,6 +51,8 @@ class Step:
             f"protocol {self.run.protocol_sha256[:SHORT]}{named}": self.protocol,
             "model": self.model,
             "data": self.data,
+            f"code {_code(self.run)}": self.code,
+            OTHER: self.other,
         }
         found = [what for what, changed in said.items() if changed]
         return f"changed: {'; '.join(found)}" if found else ""
@@ -99,6 +107,11 @@ class Series:
         return next(each for each in reversed(self.points) if each is not None)
 
     @property
+    def newest(self) -> GatedFinding | None:
+        """That of the newest run; None where it does not have it."""
+        return self.points[-1]
+
+    @property
     def drawable(self) -> bool:
         """Whether any run shows an estimate."""
         return any(each is not None and each.place is not None for each in self.points)
@@ -109,11 +122,11 @@ class Series:
         return sum(each is not None and each.verdict is Verdict.BREACH for each in self.points)
 
     @property
-    def urgency(self) -> tuple[bool, bool, float]:
-        """Sorts: breached in the last run, breached before, then by the part of the margin that the newest estimate reaches."""
-        newest = next((each for each in reversed(self.points) if each is not None and each.place is not None), None)
+    def urgency(self) -> tuple[bool, bool, bool, bool, float]:
+        """Sorts by what the newest run has: an estimate, a verdict, a breach; then: breached before, and how far it reaches."""
+        newest, verdict = self.newest, Verdict.NOT_TESTABLE if self.newest is None else self.newest.verdict
         return (
-            self.points[-1] is None or self.points[-1].verdict is not Verdict.BREACH, not self.breaches,
+            newest is None or not tested(newest), verdict is Verdict.NOT_TESTABLE, verdict is not Verdict.BREACH, not self.breaches,
             -((newest.reach if newest else None) or 0.0),
         )  # fmt: skip
 
@@ -130,14 +143,24 @@ def steps(runs: Mapping[str, RunSummary]) -> list[Step]:
 def _step(folder: str, run: RunSummary, before: RunSummary) -> Step:
     protocol, told = run.protocol_sha256 != before.protocol_sha256, run.protocol_changed
     known = protocol and told is not None and told.protocol_sha256 == before.protocol_sha256
-    return Step(
-        folder,
-        run,
-        protocol=protocol,
-        settings=told.settings if known and told else (),
-        model=run.model_sha256 != before.model_sha256,
-        data=run.data.sha256 != before.data.sha256,
-    )
+    changed = {
+        "protocol": protocol,
+        "model": run.model_sha256 != before.model_sha256,
+        "data": run.data.sha256 != before.data.sha256,
+        "code": _differ(before.release, run.release) or _differ(before.code_revision, run.code_revision),
+    }
+    other = not any(changed.values()) and _differ(before.identity, run.identity)
+    return Step(folder, run, settings=told.settings if known and told else (), **changed, other=other)
+
+
+def _differ(before: str | None, after: str | None) -> bool:
+    """Whether two runs tell different things; what one does not tell is no change."""
+    return bool(before and after) and before != after
+
+
+def _code(run: RunSummary) -> str:
+    revision = f" at {shorten(run.code_revision, SHORT + 1)[:SHORT]}" if run.code_revision else ""
+    return f"{shorten(run.release, 20) or 'of an unknown release'}{revision}"
 
 
 def protocols(found: Sequence[Step]) -> list[Protocol]:
@@ -151,6 +174,20 @@ def protocols(found: Sequence[Step]) -> list[Protocol]:
     ]
     order = {step.run.protocol_sha256: i for i, step in enumerate(found)}
     return sorted(made, key=lambda each: order[each.sha256])
+
+
+def together(found: Sequence[Protocol]) -> str:
+    """What the error rates of several protocols come to; empty for one. By Boole's inequality, whatever the runs share."""
+    if len(found) < 2:
+        return ""
+    alphas = [each.alpha for each in found if each.alpha is not None]
+    total = f", {sum(alphas):g}" if len(alphas) == len(found) else ""
+    alike = total and len(set(alphas)) == 1
+    bound = f"{len(found)} times {alphas[0]:g}" if alike else f"the sum of their rates{total}"
+    return (
+        f"Each of the {len(found)} protocols has its own plan, so over all of them the chance of any false alarm is up to {bound}, "
+        "and more where a rate is no longer held: changing a margin, seed, baseline or limit starts a new protocol."
+    )
 
 
 def series(found: Sequence[Step]) -> list[Series]:
@@ -189,6 +226,19 @@ def against(finding: GatedFinding) -> str:
     return f"{f'estimate {WITHHELD}' if finding.place is None and tested(finding) else shown}, {margin}"
 
 
+def present(of: Series, found: Sequence[Step]) -> str:
+    """What the newest run says of it: its estimate, or that it has none, and when there was one last."""
+    if of.newest is not None and tested(of.newest):
+        return against(of.newest)
+    held = [step for point, step in zip(of.points, found, strict=True) if point is not None and tested(point)]
+    state = "not in the newest run" if of.newest is None else "not tested in the newest run"
+    if not held:
+        return state
+    sha256 = held[-1].run.protocol_sha256
+    other = "" if sha256 == found[-1].run.protocol_sha256 else f", of protocol {clean(sha256[:SHORT])}"
+    return f"{state}; last estimate on {day(held[-1])}{other}"
+
+
 def told(finding: GatedFinding | None) -> str:
     """A gated finding in a line."""
     if finding is None:
@@ -221,21 +271,23 @@ def _block(point: GatedFinding | None, largest: float) -> str:
 
 def course(of: Series, found: Sequence[Step]) -> str:
     """What the estimates were in the runs of the present protocol, in words and without a judgement."""
-    present = found[-1].run.protocol_sha256
+    sha256 = found[-1].run.protocol_sha256
     mine = [
         (point, step)
         for point, step in zip(of.points, found, strict=True)
-        if point is not None and point.place is not None and step.run.protocol_sha256 == present
+        if point is not None and point.place is not None and step.run.protocol_sha256 == sha256
     ]
     if not mine:
-        return f"No run of the present protocol {present[:SHORT]} has an estimate."
+        return f"No run of the present protocol {sha256[:SHORT]} has an estimate."
     values = [point.place for point, _ in mine if point.place is not None]
     (first, start), (last, end) = mine[0], mine[-1]
+    ends = end is found[-1]
+    ended = "" if ends else ", which the newest run is not" if len(mine) == 1 else ", the newest run not among them"
     since = f"first {against(first)}, on {day(start)}; " if len(mine) > 1 else ""
     span = f"; lowest {number(min(values))}, highest {number(max(values))}" if len(mine) > 1 else ""
     return (
-        f"Present protocol {present[:SHORT]}, {plural(len(mine), 'run')} with an estimate: {since}newest {against(last)}, n = "
-        f"{count(last.n)}, on {day(end)}{span}."
+        f"Present protocol {sha256[:SHORT]}, {plural(len(mine), 'run')} with an estimate{ended}: {since}{'newest' if ends else 'last'} "
+        f"{against(last)}, n = {count(last.n)}, on {day(end)}{span}."
     )
 
 

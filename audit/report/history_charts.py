@@ -13,7 +13,7 @@ import numpy as np
 
 from audit.records import GatedFinding, Verdict
 from audit.report.figures import MARKERS, WIDTH, Figure
-from audit.report.history import SHORT, Series, Step, against, course, day
+from audit.report.history import SHORT, Series, Step, course, day, present, tested
 from audit.report.svg import BAND, FILL, GREY, INK, LINE, draw_svg
 from audit.report.text import clean, count, number, percent, plural, shorten, when
 from audit.report.wording import VERDICTS, question_title
@@ -91,6 +91,7 @@ def _rows(of: Series, found: Sequence[Step]) -> dict[str, tuple[str, str, list[i
         "protocol changed": ("|", INK, [i for i, step in enumerate(found) if step.protocol]),
         "model changed": ("D", INK, [i for i, step in enumerate(found) if step.model]),
         "data changed": ("o", INK, [i for i, step in enumerate(found) if step.data]),
+        "code changed": ("s", INK, [i for i, step in enumerate(found) if step.code]),
     }
     return {name: row for name, row in rows.items() if row[2]}
 
@@ -202,10 +203,9 @@ def _days(axes: Sequence[Any], found: Sequence[Step]) -> None:
 
 
 def _alt(of: Series, found: Sequence[Step]) -> str:
-    newest = of.points[-1]
-    said = (
-        "no estimate in the newest run" if newest is None else f"newest run {against(newest)}, {newest.verdict.value}"
-    )
+    newest, said = of.newest, present(of, found)
+    if newest is not None and tested(newest):
+        said = f"newest run {said}, {newest.verdict.value}"
     changes = sum(step.protocol for step in found)
     return (
         f"Chart of {plural(len(found), 'run')}, {question_title(of.last.question)}, {shorten(of.last.label, 80)}: {said}; BREACH in "

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from audit.cli import main
 from audit.comparison import compare
 from audit.pipeline import run
-from audit.records import AuditRecord
+from audit.records import AuditRecord, Gate
 from audit.stats.changes import INDEPENDENT, PAIRED_MEAN, PAIRED_RATES, independent
 from audit.stats.paired_ranks import PAIRED_RANKS
 from audit.store.manifest import write_manifest
@@ -95,6 +95,27 @@ def test_the_command_prints_tables_or_everything_as_json(two: tuple[Path, Path])
     ids = document["predictions"]["flips"][0]["ids"]
     assert ids and ids[0] not in result.output
     assert all(set(each["change"]) >= {"low", "high", "level", "reason"} for each in document["moved"])
+
+
+def test_gated_questions_of_the_later_run_come_first_and_shown_changes_first_of_these(two: tuple[Path, Path]) -> None:
+    for gated in ("outcome", "intervention"):
+        record = load_record(two[1])
+        ids = tuple(each.id for each in record.findings if each.question == gated)
+        rewritten(two[1], gates=(Gate(question=gated, state="inconclusive", findings=ids),))
+        moved = compare(*two).moved
+        order = [(each.question != gated, not each.significant) for each in moved]
+        assert moved[0].question == gated and order == sorted(order) and len(set(order)) >= 3
+        told = [each.finding for each in moved if each.change.value is not None]
+        result = CliRunner().invoke(main, ["compare", *map(str, two)], env={"COLUMNS": "400"})
+        table = result.output.partition("changes of estimates")[2]
+        first = [line.split("│")[1].strip() for line in table.splitlines() if line.count("│") > 5]
+        assert "".join("".join(first).split()).startswith("".join("".join(told).split()))
+        questions = {each.id: each.question for each in record.findings}
+        verdicts = [questions[each.finding] != gated for each in compare(*two).verdicts]
+        assert verdicts == sorted(verdicts)
+        document = json.loads(CliRunner().invoke(main, ["compare", *map(str, two), "--json"]).stdout)
+        assert [each["finding"] for each in document["moved"]] == [each.finding for each in moved]
+    assert len(set(verdicts)) == 2, "verdicts of both kinds changed, so that their order says something"
 
 
 def test_a_run_against_itself_changes_nothing_and_other_examples_are_taken_as_independent(

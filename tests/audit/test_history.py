@@ -60,6 +60,30 @@ def test_by_default_as_many_are_listed_as_a_screen_holds(tmp_path: Path) -> None
     assert f"{LISTED + 7} runs, 365 looks planned" in result.stdout
 
 
+def test_what_the_newest_run_could_not_test_is_not_shown_as_an_older_estimate(tmp_path: Path) -> None:
+    untested = gap(None, verdict=Verdict.NOT_TESTABLE)
+    folder = written(
+        tmp_path / "nightly", night(0, gap(0.04)), night(1, untested, gap(0.001, id="two", attribute="age"))
+    )
+    words = " ".join(ask(folder).stdout.replace("│", " ").split())
+    tables = words.partition("newest run")[2]
+    assert "0.040" not in tables and "INCONCLUSIVE" not in tables
+    assert tables.index("EQUIVALENT") < tables.index("not tested in the newest run; last estimate on 2026-01-01")
+    assert "NOT TESTABLE" in tables
+
+
+def test_another_lrp_audit_is_told_on_the_terminal_and_in_the_json(tmp_path: Path) -> None:
+    folder = written(tmp_path / "nightly", night(0, gap(0.04)), night(1, gap(0.04), release="0.2.0"))
+    assert "changed: data; code 0.2.0" in " ".join(ask(folder).stdout.replace("│", " ").split())
+    (only,) = json.loads(ask(folder, "--json").stdout)["histories"]
+    assert [each["changed"]["code"] for each in only["runs"]] == [False, True]
+
+
+def test_several_protocols_say_that_their_error_rates_add_up(nightly: Path) -> None:
+    for options in ((), ("--last", "1")):
+        assert "Each of the 2 protocols has its own plan" in " ".join(ask(nightly, *options).stdout.split())
+
+
 def test_the_json_has_what_was_read(nightly: Path) -> None:
     document = json.loads(ask(nightly, "--json").stdout)
     assert document["schema_version"] == "1.0"
@@ -71,6 +95,8 @@ def test_the_json_has_what_was_read(nightly: Path) -> None:
         "settings": ["margins.outcome"],
         "model": False,
         "data": True,
+        "code": False,
+        "other": False,
     }
     assert RunSummary.model_validate(only["runs"][2]["summary"]).findings[0].verdict is Verdict.BREACH
 

@@ -23,8 +23,8 @@ def test_a_short_history_is_drawn_whole_with_n_at_each_estimate() -> None:
 
 
 def test_markers_say_in_words_what_changed() -> None:
-    made = drawn(night(0, gap(0.01)), second(1, gap(0.01), model_sha256="other"))
-    for words in ("protocol changed ×1", "model changed ×1", "data changed ×1", "protocol bbbbbb"):
+    made = drawn(night(0, gap(0.01)), second(1, gap(0.01), model_sha256="other", release="0.2.0"))
+    for words in ("code changed ×1", "protocol changed ×1", "model changed ×1", "data changed ×1", "protocol bbbbbb"):
         assert words in made.figure.svg
     assert "estimates on its two sides are not comparable" in made.figure.caption
     assert "the protocol changed 1 time" in made.figure.alt
@@ -39,6 +39,11 @@ def test_nothing_is_marked_that_did_not_change() -> None:
 def test_alternative_text_tells_the_newest_estimate_and_the_breaches() -> None:
     made = drawn(night(0, gap(0.09)), night(1, gap(0.02)))
     assert "newest run 0.020 [0.000, 0.040], margin 0.050, EQUIVALENT; BREACH in 1 run" in made.figure.alt
+
+
+def test_alternative_text_says_where_the_newest_run_could_not_test() -> None:
+    made = drawn(night(0, gap(0.09)), night(1, gap(None, verdict=Verdict.NOT_TESTABLE)))
+    assert ": not tested in the newest run; last estimate on 2026-01-01; BREACH in 1 run" in made.figure.alt
 
 
 def test_of_many_runs_breaches_stand_before_others_and_the_ends_are_kept() -> None:

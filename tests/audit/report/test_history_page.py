@@ -42,6 +42,27 @@ def test_more_runs_than_looks_are_told_plainly() -> None:
     assert "No longer held: more runs than looks" in lost and "No longer held" not in held
 
 
+def test_several_protocols_say_that_their_error_rates_add_up() -> None:
+    said = "Each of the 2 protocols has its own plan"
+    assert said in page(of(night(0, gap(0.01)), second(1, gap(0.01))))
+    assert said in page(of(night(0, gap(0.01)), second(1, gap(0.01)), shown=1))
+    assert "has its own plan" not in page(of(night(0, gap(0.01))))
+
+
+def test_a_chart_without_an_estimate_in_the_newest_run_comes_last_and_has_the_state_of_that_run() -> None:
+    untested = gap(None, id="two", attribute="age", verdict=Verdict.NOT_TESTABLE)
+    older = night(0, gap(0.001), gap(0.04, id="two", attribute="age"), gap(0.04, id="three", attribute="club"))
+    heads = re.findall(r"<h4>(.*?)</h4>\s*(<p.*?</p>)?", page(of(older, second(1, gap(0.001), untested))))
+    text = [re.sub(r"<.*?>", "", " ".join(each)).strip() for each in heads]
+    assert [each.split(",")[1].strip().split(":")[0] for each in text] == ["gender", "club", "age"]
+    assert "EQUIVALENT" in text[0]
+    assert text[1].endswith("not in the newest run; last estimate on 2026-01-01, of protocol aaaaaa")
+    assert text[2].endswith(
+        "NOT TESTABLE not tested in the newest run; last estimate on 2026-01-01, of protocol aaaaaa"
+    )
+    assert "INCONCLUSIVE" not in " ".join(text)
+
+
 def test_looks_are_those_of_runs_that_are_not_shown_too() -> None:
     text = page(of(*(night(i, gap(0.01), looks=3) for i in range(5)), shown=2))
     assert "3 earlier runs left out (--last)" in text
