@@ -1,6 +1,7 @@
 """Two worker processes against two Ray actors over the same texts through MiniLM, after start-up.
 
-`python -m bench.engines [N] [ROUNDS]`. Floor of the ratio: 1. The model is that of the text demonstration, under one composite; rounds take turns.
+`python -m bench.engines [N] [ROUNDS]`. Floor of the ratio: 1. The model is that of the text demonstration, under one composite; rounds
+take turns.
 """
 
 import sys
