@@ -25,8 +25,8 @@ from audit.relevance.photographs import (
     Photographs,
     Regions,
     Swapping,
+    each_batch,
     explained_photographs,
-    loaded,
     on_device,
 )
 from audit.relevance.reference import Twins, reference
@@ -104,14 +104,12 @@ def explain_pairs(
     _, height, width = photographs.masks.shape
     net, chosen = list[NDArray[np.float32]](), list(explainer.composites.values())
 
-    def add(places: Sequence[int]) -> None:
-        pixels = on_device(explainer, inputs[places[0] - batch[0] :][: len(places)])
-        found = attribute(explainer.model, pixels, targets_of(targets[places]), chosen)
+    def add(places: Sequence[int], inputs: NDArray[np.float32]) -> None:
+        found = attribute(explainer.model, on_device(explainer, inputs), targets_of(targets[places]), chosen)
         maps = np.stack([each.values.sum(1).flatten(1).double().cpu().numpy() for each in found])
         net.extend(grid_sums(maps[:, k], (height, width)) for k in range(len(places)))
 
-    for batch, inputs in loaded(photographs.load, rows, batch_images):  # noqa: B007 - `add` sees them
-        in_halves(batch, add)
+    each_batch(photographs.load, rows, batch_images, add)
     return cell_table(np.stack(net), explainer.names, (height, width))
 
 

@@ -6,6 +6,7 @@ the declared ones: composites x n x r x 32 float32.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 import numpy as np
@@ -158,8 +159,8 @@ class ExplainPhotographs:
         within = {changed: _Within(explainer, self.names, each, content) for changed, each in self.swapping.items()}
         described = [dict[str, FloatArray]()] * len(content)
 
-        def add(places: Sequence[int]) -> None:
-            maps = _explained(explainer, inputs[places[0] - batch[0] :][: len(places)], within[OWN].sums, places)
+        def add(places: Sequence[int], inputs: NDArray[np.float32]) -> None:
+            maps = _explained(explainer, inputs, within[OWN].sums, places)
             for k, at in enumerate(places):
                 net, absolute = running(maps[:, k]), running(np.abs(maps[:, k]))
                 for each in within.values():
@@ -168,8 +169,7 @@ class ExplainPhotographs:
                     grid = grid_sums(maps[:, k], inputs.shape[2:])
                     described[at] = {"grid": grid, **self.describe.of(int(content[at]), maps[:, k])}
 
-        for batch, inputs in loaded(self.load, content, self.batch_images):  # noqa: B007 - `add` sees them
-            in_halves(batch, add)
+        each_batch(self.load, content, self.batch_images, add)
         return {
             **within[OWN].sums.part(),
             **{
@@ -251,6 +251,18 @@ def on_device(explainer: Explainer[Any], inputs: NDArray[np.float32]) -> "Tensor
     import torch
 
     return torch.from_numpy(inputs).to(next(explainer.model.parameters()).device)
+
+
+def each_batch(
+    load: Load, rows: IntArray, size: int, do: Callable[[Sequence[int], NDArray[np.float32]], None]
+) -> None:  # fmt: skip
+    """`do(places, inputs)` of every batch of `rows`, places being positions in them, or of its halves where it does not fit in memory."""
+
+    def part(batch: Sequence[int], inputs: NDArray[np.float32], places: Sequence[int]) -> None:
+        do(places, inputs[places[0] - batch[0] :][: len(places)])
+
+    for batch, inputs in loaded(load, rows, size):
+        in_halves(batch, partial(part, batch, inputs))
 
 
 def loaded(load: Load, rows: IntArray, size: int) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
