@@ -269,6 +269,25 @@ def compare(before: Path, after: Path, as_json: bool) -> None:  # noqa: FBT001 -
 
 
 @main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on this computer (default: any free one).")
+@click.option("--root-path", "root", default="", metavar="/PATH", help="Path under which a proxy serves it.")
+@click.option("--host-name", "hosts", multiple=True, metavar="NAME[:PORT]", help="Name under which a proxy is asked.")
+@click.option("--browser/--no-browser", default=True, help="Open it in the browser.")
+@click.option("--model", is_flag=True, help="Load the run's model too, to explain new inputs.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Folder of the config, for --model (default: as recorded)."
+)
+def explore(
+    run_dir: Path, port: int, root: str, hosts: tuple[str, ...], folder: Path | None, *, browser: bool, model: bool
+) -> None:
+    """Explore RUN_DIR in the browser, from a verdict to the examples behind it; only this computer can reach it."""
+    from audit.explore.server import explore as serve
+
+    serve(run_dir, port=port, root=root.rstrip("/"), hosts=hosts, browser=browser, model=model, config_folder=folder)
+
+
+@main.command()
 @click.option("--record", is_flag=True, help="The schema of audit.json instead of the config's.")
 def schema(record: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Print the JSON Schema of the config, for editors."""

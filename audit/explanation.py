@@ -13,12 +13,12 @@ from audit.files import write_atomically
 from audit.loading import LoadedConfig, load_config
 from audit.records import RegionShare, Token
 from audit.report.text import clean
-from audit.tasks.image_explanation import explain_image
+from audit.tasks.image_explanation import one_photograph
 from audit.tasks.task import Explanation
-from audit.tasks.texts import explain_text
+from audit.tasks.texts import one_text
 
-EXPLAIN: Final[Mapping[str, Callable[[LoadedConfig, str, str | None], Explanation]]] = MappingProxyType(
-    {"text": explain_text, "image": explain_image}
+ONE: Final[Mapping[str, Callable[[LoadedConfig], Callable[..., Explanation]]]] = MappingProxyType(
+    {"text": one_text, "image": one_photograph}
 )
 
 
@@ -27,7 +27,7 @@ def explain(
 ) -> Explanation:
     """Explain one text, or one image (its path, or its id in the data), by the config's model; the image is drawn too."""
     loaded = load_config(config, [*overrides, *([f"relevance.composites=[{composite}]"] if composite else [])])
-    return EXPLAIN[loaded.config.task](loaded, given, target)
+    return ONE[loaded.config.task](loaded)(given, target)
 
 
 def print_explanation(explanation: Explanation, console: Console | None = None) -> None:

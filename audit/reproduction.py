@@ -89,7 +89,7 @@ def reproduce(
     require_sound(run)
     if output is not None:
         output_folder(run, output)
-    loaded = replace(_loaded(run, record, folder), command=tuple(command))
+    loaded = replace(config_of(run, record, folder), command=tuple(command))
     if output is not None:
         made = run_loaded(loaded, output, again=True)
         return _compared(run, record, made.record, made.folder)
@@ -101,7 +101,8 @@ def _compared(run: Path, before: AuditRecord, after: AuditRecord, folder: Path |
     return Reproduction(run, folder, inputs(before, after), outcomes(before, after))
 
 
-def _loaded(run: Path, record: AuditRecord, folder: Path | None) -> LoadedConfig:
+def config_of(run: Path, record: AuditRecord, folder: Path | None = None) -> LoadedConfig:
+    """The recorded config in its `folder`, by default where it lay; OutputError where that is not here."""
     told = record.provenance
     recorded = Path(told.config_path)
     path = recorded if folder is None else folder / (recorded.name or f"{record.name}.yaml")

@@ -6,11 +6,13 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 from click.testing import CliRunner
@@ -96,8 +98,25 @@ def started(words: list[str], project: Path, codes: tuple[int, ...] = ()) -> Non
     arguments = [
         re.sub(r"(\.\./)?reports/quickstart_text/(RUN|BEFORE)", lambda _: made_run(project), word) for word in words[1:]
     ]
+    if words[1] == "explore":
+        visit(arguments)
+        return
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code in (codes or EXPECTED.get(words[1], (0,))), f"{words}: {result.output}"
+
+
+def visit(arguments: list[str]) -> None:
+    """Start the explorer, open the address that it prints, and end it as Ctrl-C does."""
+    command = [sys.executable, "-m", "audit", *arguments, "--no-browser"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split(" open ")[1].strip()
+        with build_opener(HTTPCookieProcessor()).open(address) as page:
+            assert page.status == 200 and b"lrp-audit explorer" in page.read()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 0, told
 
 
 def made_run(project: Path) -> str:

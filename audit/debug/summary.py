@@ -51,8 +51,7 @@ class Debugged:
     def columns(self) -> dict[str, NDArray[Any]]:
         """Of the table of examples, `debug.NAME`."""
         number, place = self.clustered.number, np.full(len(self.entropy), None, dtype=object)
-        two = np.column_stack([self.clustered.embedding[:, 1:3], np.zeros((len(self.clustered.rows), 2))])[:, :2]
-        place[self.clustered.rows] = two.tolist()
+        place[self.clustered.rows] = self.clustered.embedding[:, 1:].tolist()  # the first is constant
         named = np.where(number >= 0, [strategy_key(int(k)) for k in number], "")
         return {
             "debug.strategy": named, "debug.entropy": self.entropy, "debug.label_looks_wrong": self.doubtful,

@@ -44,9 +44,9 @@ def html(shown: Publication) -> bytes:
     )
 
     record = shown.record
-    css = _style()
+    css = style()
     cards = page.cards(record)
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     document = template.render(
         record=record, page=page, text=text, wording=wording, backing=backing,
         offers=candidates, outline=outline, plain=plain, crosswalk=crosswalk, declarations=declarations, figures=figures,
@@ -90,9 +90,9 @@ def debug_html(record: AuditRecord) -> bytes:
 
     from audit.report import debugging, maps, page, text, wording
 
-    css = _style()
+    css = style()
     first = next((each.scale for each in record.exhibits if each.scale), None)
-    template = _environment().get_template("debug.html.j2")
+    template = environment().get_template("debug.html.j2")
     document = template.render(
         record=record, debug=record.debug, page=page, text=text, wording=wording, lists=debugging, css=Markup(css), csp=_policy(css),
         images=bool(record.regions), scale=maps.colour_bar(first) if first else None,
@@ -110,8 +110,8 @@ def history_html(histories: "Sequence[Told]") -> bytes:
     from audit.report import history, text, wording
     from audit.report.history_page import NEWEST, sections
 
-    css, shown = _style(), sections(histories)
-    document = _environment().get_template("history.html.j2").render(
+    css, shown = style(), sections(histories)
+    document = environment().get_template("history.html.j2").render(
         sections=shown, history=history, text=text, wording=wording, css=Markup(css), csp=_policy(css), newest=NEWEST,
         total=sum(len(each.told.steps) for each in shown),
         title=shown[0].told.name if len(shown) == 1 else "All audits",
@@ -119,7 +119,8 @@ def history_html(histories: "Sequence[Told]") -> bytes:
     return document.encode("utf-8")
 
 
-def _style() -> str:
+def style() -> str:
+    """The style sheet of every page."""
     return variables() + (TEMPLATES / "report.css").read_text(encoding="utf-8")
 
 
@@ -130,15 +131,16 @@ def _policy(css: str) -> str:
 
 
 @cache
-def _environment() -> "Environment":
+def environment(*folders: Path) -> "Environment":
+    """Templates of reports, and of the `folders` before them: dataset text is escaped, cleaned and cut."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=_finalize,
+    made = Environment(
+        loader=FileSystemLoader([*folders, TEMPLATES]), autoescape=True, undefined=StrictUndefined, finalize=_finalize,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"safe_id": _safe_id, "verbatim": _verbatim, "base64": _base64}
-    return environment
+    made.filters |= {"safe_id": _safe_id, "verbatim": _verbatim, "base64": _base64}
+    return made
 
 
 def _finalize(value: Any) -> Any:

@@ -14,6 +14,7 @@ from audit.files import file_sha256, write_atomically
 RECORD: Final = "audit.json"
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "signature.json"  # over the manifest, so outside of it
+EXPLORER: Final = "explorer"  # folder of selections that people save in a finished run: no part of it
 CURE: Final = "give another folder with --output"
 RESTORE: Final = (
     "restore what differs and remove what was added (lrp-audit verify lists all of it), or run the audit again"
@@ -100,6 +101,8 @@ def _contents(run: Path) -> tuple[dict[str, Path], dict[str, str]]:
 
     for top, folders, names in os.walk(run, onerror=unreadable):
         here = Path(top)
+        if here == run and EXPLORER in folders and not (run / EXPLORER).is_symlink():
+            folders.remove(EXPLORER)
         if here != run and not folders and not names:
             odd[here.relative_to(run).as_posix()] = "is an empty folder, which no run writes"
         for path in (here / name for name in (*folders, *names)):

@@ -1,6 +1,8 @@
 """One photograph explained and drawn, and what a whole audit needs for it too: the model with its composites, and what it sees."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,31 +24,44 @@ from audit.tasks.resolving import composites, contrast, resolve_data, resolve_mo
 from audit.tasks.task import Explanation, named
 
 
-def explain_image(loaded: LoadedConfig, given: str, target: str | None) -> Explanation:
-    """One photograph, by its id or path in the data or any other file, by the config's model and first composite.
+@final
+@dataclass(frozen=True, slots=True)
+class OnePhotograph:
+    """A config's model, loaded once to explain one photograph after the other."""
 
-    In a file that the data do not name only regions without columns are drawn.
-    """
-    drawing = build_regions(loaded.config.regions, loaded.folder)
-    model, explainer = load_explainer(loaded)
-    steps, row = model.preprocessing, _row(loaded, drawing, model, given)
-    chosen, explained = named(explainer, model.classes, target)
-    try:
-        (inputs, seen), masks = look(row, steps), read_masks(row, drawing, steps)
-    except BadRow as problem:
-        raise DataError(f"{row.path}: {problem.reason}: {problem.detail}") from None
-    relevance, result = explain_map(explainer, inputs, target=chosen, composite=explainer.first)
-    shown = normalised(relevance)
-    scale = common_scale([shown])
-    picture = with_colour_bar(overlay(seen, shown, masks[:-1], scale=scale, people=loaded.config.report.images), scale)
-    return Explanation.of(
-        result,
-        explained,
-        model.classes,
-        regions=region_shares(drawing.names, relevance, masks),
-        picture=encoded(picture, "PNG"),
-        name=row.path.stem,
-    )
+    loaded: LoadedConfig
+    drawing: Regions
+    model: ImageModel
+    explainer: Explainer[Preprocessing]
+
+    def __call__(self, given: str, target: str | None = None, composite: Any = None) -> Explanation:
+        """By its id or path in the data or any other file, as a text; in a file that the data do not name only regions without columns
+        are drawn."""
+        steps, row = self.model.preprocessing, _row(self.loaded, self.drawing, self.model, given)
+        chosen, explained = named(self.explainer, self.model.classes, target)
+        try:
+            (inputs, seen), masks = look(row, steps), read_masks(row, self.drawing, steps)
+        except BadRow as problem:
+            raise DataError(f"{row.path}: {problem.reason}: {problem.detail}") from None
+        relevance, result = explain_map(
+            self.explainer, inputs, target=chosen, composite=composite or self.explainer.first
+        )
+        shown = normalised(relevance)
+        scale, people = common_scale([shown]), self.loaded.config.report.images
+        picture = with_colour_bar(overlay(seen, shown, masks[:-1], scale=scale, people=people), scale)
+        return Explanation.of(
+            result,
+            explained,
+            self.model.classes,
+            regions=region_shares(self.drawing.names, relevance, masks),
+            picture=encoded(picture, "PNG"),
+            name=row.path.stem,
+        )
+
+
+def one_photograph(loaded: LoadedConfig) -> OnePhotograph:
+    """The model and the regions: no data."""
+    return OnePhotograph(loaded, build_regions(loaded.config.regions, loaded.folder), *load_explainer(loaded))
 
 
 def _row(loaded: LoadedConfig, drawing: Regions, model: ImageModel, given: str) -> ImageRow:

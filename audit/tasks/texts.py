@@ -305,14 +305,28 @@ def load_text_task(loaded: LoadedConfig) -> TextTask:
     return TextTask(loaded, model, data, matcher, ends, matches, declared, explainer, size, seconds)
 
 
-def explain_text(loaded: LoadedConfig, text: str, target: str | None) -> Explanation:
-    """One text by the config's model and first composite, on its contrast logit or on the logit of class `target`."""
-    if not text.strip():
-        raise ConfigError("the text to explain is empty; give at least one word")
-    model, explainer, matcher = _load_model(loaded)
-    chosen, explained = named(explainer, model.classes, target)
-    tokens, result = explain_tokens(explainer, text, matcher.find(text), target=chosen, composite=explainer.first)
-    return Explanation.of(result, explained, model.classes, tokens=tokens)
+@final
+@dataclass(frozen=True, slots=True)
+class OneText:
+    """A config's model, loaded once to explain one text after the other."""
+
+    model: TextModel
+    explainer: TextExplainer
+    matcher: Matcher
+
+    def __call__(self, text: str, target: str | None = None, composite: Any = None) -> Explanation:
+        """By the first composite or another, on the contrast logit or on the logit of class `target`."""
+        if not text.strip():
+            raise ConfigError("the text to explain is empty; give at least one word")
+        chosen, explained = named(self.explainer, self.model.classes, target)
+        rules = composite or self.explainer.first
+        tokens, result = explain_tokens(self.explainer, text, self.matcher.find(text), target=chosen, composite=rules)
+        return Explanation.of(result, explained, self.model.classes, tokens=tokens)
+
+
+def one_text(loaded: LoadedConfig) -> OneText:
+    """The model and the lexicons: no data."""
+    return OneText(*_load_model(loaded))
 
 
 def load_text_explainer(loaded: LoadedConfig) -> TextExplainer:

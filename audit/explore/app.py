@@ -1,0 +1,269 @@
+"""The explorer as an application: who may ask, which address is which view, and nothing that leaves this computer.
+
+Every request needs the token that the printed address holds, once, then a cookie; its Host must be one of ours; what changes something
+must come from our own page. Pages may load their own style sheet and script alone.
+"""
+
+import hmac
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+from urllib.parse import parse_qsl, quote, urlencode
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from audit.errors import AuditError
+from audit.explore import query as queries
+from audit.explore.live import Asked, Box, Live, card
+from audit.explore.query import BadQuery
+from audit.explore.selections import save, selection
+from audit.explore.shelf import Shelf
+from audit.explore.views import SHARED, VIEWS, NotFound, View, points
+from audit.report.document import environment, style
+
+HERE: Final = Path(__file__).parent
+COOKIE: Final = "lrp-audit-explorer"
+MOST_BODY: Final = 40_000_000  # bytes of a request
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+}  # fmt: skip
+
+
+def application(
+    shelf: Shelf, token: str, hosts: frozenset[str], *, root: str = "", live: Live | None = None
+) -> ASGIApp:
+    """Of one run; `hosts` are the names under which it may be asked, with their ports; `root` is the path of a proxy before it."""
+    site = Site(shelf, root, live)
+    routes: list[BaseRoute] = [Route(path, _page(site, view)) for path, view in VIEWS.items()]
+    routes += [
+        Route("/live", _live(site)),
+        Route("/photograph", _photograph(site), methods=["POST"]),
+        Route("/points.json", lambda request: JSONResponse(points(shelf))),
+        Route("/worklist", _save(site), methods=["POST"]),
+        Route("/worklist/{name}.{form}", _export(shelf)),
+        Route(
+            "/style.css",
+            lambda request: Response(style() + (HERE / "static" / "explorer.css").read_text(), media_type="text/css"),
+        ),
+    ]
+    routes.append(Mount("/static", StaticFiles(directory=HERE / "static")))
+    return _Guard(Starlette(routes=routes), token, hosts, root)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What every page is made of: the run, the path of a proxy, and the model, if it is given."""
+
+    shelf: Shelf
+    root: str
+    live: Live | None
+
+    def page(self, template: str, given: Mapping[str, Any], status: int = 200) -> Response:
+        """A template of this run."""
+        made = environment(HERE / "templates").get_template(template)
+        basis = {"record": self.shelf.record, "shelf": self.shelf, "root": self.root, "live": self.live, "at": quote}
+        return HTMLResponse(made.render(**basis, **SHARED, **given), status)
+
+    def problem(self, error: Exception, status: int = 400) -> Response:
+        """Why something cannot be shown."""
+        return self.page("problem.html.j2", {"problem": str(error)}, status)
+
+
+def _page(site: Site, view: View) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        pairs = parse_qsl(request.url.query, keep_blank_values=True)
+        if asked := _added(pairs):
+            return RedirectResponse(f"{site.root}{request.url.path}?{asked}", 303)
+        try:
+            return site.page(view.template, view.given(site.shelf, pairs, **request.path_params))
+        except BadQuery as error:
+            return site.problem(error)
+        except NotFound as error:
+            return site.problem(error, 404)
+
+    return answer
+
+
+def _live(site: Site) -> Callable[[Request], Response]:
+    """The page, or, where `part` is asked for, what is explained alone."""
+
+    def answer(request: Request) -> Response:
+        if site.live is None:
+            return site.problem(NotFound("the model is not at hand: start lrp-audit explore with --model"), 404)
+        asked = request.query_params
+        wanted = Asked(
+            asked.get("text", ""),
+            asked.get("key", ""),
+            asked.get("target", ""),
+            asked.get("composite", ""),
+            _box(asked.get("covered", "")),
+        )
+        given: dict[str, Any] = {"asked": wanted, "found": None, "problem": "", "picture": ""}
+        if wanted.text.strip() or wanted.key:
+            try:
+                found = site.live.explain(wanted)
+                given |= {"found": found, "card": card(found), "picture": b64encode(found.picture).decode()}
+            except AuditError as error:
+                given["problem"] = str(error)
+        return site.page("explained.html.j2" if asked.get("part") else "live.html.j2", given)
+
+    return answer
+
+
+def _box(given: str) -> Box | None:
+    found = re.fullmatch(r"(\d{1,5}),(\d{1,5}),(\d{1,5}),(\d{1,5})", given)
+    return (int(found[1]), int(found[2]), int(found[3]), int(found[4])) if found else None
+
+
+def _photograph(site: Site) -> Callable[[Request], Any]:
+    async def answer(request: Request) -> Response:
+        if site.live is None or site.live.task != "image":
+            return JSONResponse({"problem": "no model for photographs is at hand"}, 404)
+        try:
+            return JSONResponse({"key": await run_in_threadpool(site.live.keep, await request.body())})
+        except AuditError as error:
+            return JSONResponse({"problem": str(error)}, 400)
+
+    return answer
+
+
+def _added(pairs: list[tuple[str, str]]) -> str:
+    """The address with the condition that the form of a page names in three parts; "" where there is none."""
+    asked = dict(pairs)
+    if not asked.get("column"):
+        return ""
+    added = f"{asked['column']}:{asked.get('operation', '')}:{asked.get('value', '')}"
+    kept = [(name, value) for name, value in pairs if name in ("where", "sort")]
+    return urlencode([*kept, ("where", added)])
+
+
+def _save(site: Site) -> Callable[[Request], Any]:
+    shelf = site.shelf
+
+    async def answer(request: Request) -> Response:
+        form = dict(
+            parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
+        )
+        try:
+            ids = json.loads(form.get("ids") or "[]")
+            source = form.get("source", "")
+            if form.get("every") and source:
+                ids = shelf.cells(
+                    "id", queries.rows(shelf, queries.read(shelf, parse_qsl(source, keep_blank_values=True)))
+                )
+            if not (
+                isinstance(ids, list)
+                and all(isinstance(each, str) and shelf.place(each) is not None for each in ids[:1000])
+            ):
+                raise ValueError("ids that this run has not were sent")
+            save(shelf.folder, form.get("name", "").strip(), form.get("note", ""), ids, source)
+        except (ValueError, BadQuery, AuditError) as error:
+            return site.problem(ValueError(f"Not saved: {error}"))
+        return RedirectResponse(f"{site.root}/worklists", 303)
+
+    return answer
+
+
+def _export(shelf: Shelf) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        found = selection(shelf.folder, request.path_params["name"])
+        form = request.path_params["form"]
+        if found is None or form not in ("csv", "json"):
+            return Response("there is no such worklist", 404, media_type="text/plain")
+        if form == "json":
+            content, kind = found.as_json(), "application/json"
+        else:
+            places = [(each, shelf.place(each)) for each in found.ids]
+            at = np.array([place for _, place in places if place is not None], dtype=np.int64)
+            names = [
+                "id",
+                *(
+                    name
+                    for name in ("label", "predicted", "correct", "contrast", "text", "file")
+                    if name in shelf.types
+                ),
+            ]
+            content, kind = found.as_csv([(name, shelf.cells(name, at)) for name in names]), "text/csv; charset=utf-8"
+        named = quote(f"{found.name}.{form}")
+        return Response(
+            content, media_type=kind, headers={"Content-Disposition": f"attachment; filename*=UTF-8''{named}"}
+        )
+
+    return answer
+
+
+class _Guard:
+    """Before everything: host, token, origin, size; and the headers of every answer."""
+
+    def __init__(self, inner: ASGIApp, token: str, hosts: frozenset[str], root: str) -> None:
+        self.inner, self.token, self.hosts, self.root = inner, token, hosts, root
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.inner(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        request = Request(scope)
+        refused = self._refused(request)
+
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                extra = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+                message = {**message, "headers": [*message["headers"], *extra]}
+            await send(message)
+
+        scope = {**scope, "root_path": "", "path": scope["path"].removeprefix(self.root) or "/"}
+        await (refused or self.inner)(scope, receive, with_headers)
+
+    def _refused(self, request: Request) -> Response | None:
+        """The answer to who may not ask, or who has just shown the token."""
+        if request.headers.get("host", "") not in self.hosts:
+            return _plain("this address is not one of the explorer's", 421)
+        given = request.query_params.get("token")
+        if given is not None and request.method == "GET":
+            return (
+                self._admitted(request)
+                if self._is_token(given)
+                else _plain("another token than the one that was printed", 403)
+            )
+        if not self._is_token(request.cookies.get(COOKIE, "")):
+            return _plain("open the address that lrp-audit explore printed: it holds the token", 403)
+        if request.method not in ("GET", "HEAD"):
+            origin = request.headers.get("origin", "").partition("://")[2]
+            if origin not in self.hosts:
+                return _plain("only the explorer's own pages may change something", 403)
+            if int(request.headers.get("content-length") or MOST_BODY + 1) > MOST_BODY:
+                return _plain(f"more than {MOST_BODY:,} bytes", 413)
+        return None
+
+    def _admitted(self, request: Request) -> Response:
+        kept = [(name, value) for name, value in request.query_params.multi_items() if name != "token"]
+        path = request.url.path + (f"?{urlencode(kept)}" if kept else "")
+        answer = RedirectResponse(path, 303)
+        answer.set_cookie(COOKIE, self.token, httponly=True, samesite="strict", path=self.root or "/")
+        return answer
+
+    def _is_token(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self.token.encode())
+
+
+def _plain(words: str, status: int) -> Response:
+    return Response(f"{words}\n", status, media_type="text/plain")

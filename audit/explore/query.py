@@ -1,0 +1,175 @@
+"""Which examples a page shows, as its address says: conditions, an order, and a page. Every list of examples has an address."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Final, final
+from urllib.parse import urlencode
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.explore.shelf import CHOICE, NUMBER, TEXT, YES_NO, Shelf
+
+PAGE: Final = 50
+
+
+class BadQuery(ValueError):
+    """An address that asks for what the run has not; its text says what it may ask for."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A column, an operation of `OPERATIONS`, and the value as the address has it."""
+
+    column: str
+    operation: str
+    value: str = ""
+
+    @property
+    def words(self) -> str:
+        """As a person reads it."""
+        return f"{self.column} {OPERATIONS[self.operation].words} {self.value}".strip()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What it is called, the kinds of columns that it is for, and its mask `[n]` of a column."""
+
+    words: str
+    kinds: tuple[str, ...]
+    mask: Callable[[Shelf, Condition], Any]
+
+
+def _equal(shelf: Shelf, condition: Condition) -> Any:
+    from pyarrow import compute
+
+    return compute.equal(shelf.column(condition.column), condition.value).fill_null(False)
+
+
+def _holds(shelf: Shelf, condition: Condition) -> Any:
+    from pyarrow import compute
+
+    found = compute.match_substring(shelf.lowered(condition.column), condition.value.lower())
+    return found.fill_null(False)
+
+
+def _known(shelf: Shelf, condition: Condition) -> Any:
+    from pyarrow import compute
+
+    column = shelf.column(condition.column)
+    return compute.invert(compute.is_null(column, nan_is_null=True))
+
+
+def _number(condition: Condition) -> float:
+    try:
+        return float(condition.value)
+    except ValueError:
+        raise BadQuery(f"{condition.column}: {condition.value!r:.60} is no number") from None
+
+
+OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType({
+    "is": Operation("is", (CHOICE, TEXT), lambda shelf, c: _array(_equal(shelf, c))),
+    "not": Operation("is not", (CHOICE, TEXT), lambda shelf, c: ~_array(_equal(shelf, c))),
+    "contains": Operation("contains", (TEXT,), lambda shelf, c: _array(_holds(shelf, c))),
+    "least": Operation("is at least", (NUMBER,), lambda shelf, c: shelf.numbers(c.column) >= _number(c)),
+    "most": Operation("is at most", (NUMBER,), lambda shelf, c: shelf.numbers(c.column) <= _number(c)),
+    "true": Operation("is true", (YES_NO,), lambda shelf, c: shelf.numbers(c.column) == 1),
+    "false": Operation("is false", (YES_NO,), lambda shelf, c: shelf.numbers(c.column) == 0),
+    "known": Operation("is known", (CHOICE, TEXT, NUMBER, YES_NO), lambda shelf, c: _array(_known(shelf, c))),
+})  # fmt: skip
+
+
+def _array(found: Any) -> NDArray[np.bool_]:
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Query:
+    """All conditions hold; `sort` is a column, with - before it from the largest; `page` counts from 1."""
+
+    conditions: tuple[Condition, ...] = ()
+    sort: str = ""
+    page: int = 1
+
+    @property
+    def address(self) -> str:
+        """What stands behind the ? of an address; `read` of it is this query."""
+        pairs = [("where", f"{c.column}:{c.operation}:{c.value}") for c in self.conditions]
+        pairs += [("sort", self.sort)] if self.sort else []
+        return urlencode([*pairs, *([("page", str(self.page))] if self.page > 1 else [])])
+
+    def without(self, condition: Condition) -> "Query":
+        """One condition less, from the first page."""
+        return replace(self, conditions=tuple(c for c in self.conditions if c != condition), page=1)
+
+    def at(self, page: int) -> "Query":
+        """Another page of the same."""
+        return replace(self, page=page)
+
+    def by(self, column: str) -> "Query":
+        """In the order of a column, from the largest; the other way round where it is in that order already."""
+        return replace(self, sort=column if self.sort == f"-{column}" else f"-{column}", page=1)
+
+
+def read(shelf: Shelf, given: Sequence[tuple[str, str]]) -> Query:
+    """The query of an address's pairs; BadQuery for a column, an operation or a number that there is not."""
+    conditions = tuple(_condition(shelf, value) for name, value in given if name == "where")
+    last = dict(given)
+    sort, page = last.get("sort", ""), last.get("page", "1")
+    if sort and sort.removeprefix("-") not in shelf.names:
+        raise BadQuery(f"{sort!r:.80} is no column to sort by")
+    if not (page.isascii() and page.isdecimal() and 0 < int(page) < 10**9):
+        raise BadQuery(f"{page!r:.40} is no number of a page")
+    return Query(tuple(dict.fromkeys(conditions)), sort, int(page))
+
+
+def _condition(shelf: Shelf, given: str) -> Condition:
+    """`column:operation:value`; columns may hold colons, values too, so the column is the longest that the run has."""
+    for column in sorted(shelf.names, key=len, reverse=True):
+        if given.startswith(f"{column}:"):
+            operation, _, value = given[len(column) + 1 :].partition(":")
+            if operation not in OPERATIONS or shelf.kinds[column] not in OPERATIONS[operation].kinds:
+                offered = ", ".join(operations(shelf, column))
+                raise BadQuery(f"{column}: {operation!r:.40} cannot be asked of it; it can be asked {offered}")
+            return Condition(column, operation, value)
+    raise BadQuery(f"{given!r:.80} names no column of this run")
+
+
+def operations(shelf: Shelf, column: str) -> list[str]:
+    """What can be asked of a column."""
+    return [name for name, each in OPERATIONS.items() if shelf.kinds[column] in each.kinds]
+
+
+def rows(shelf: Shelf, query: Query) -> NDArray[np.int64]:
+    """All rows that meet the conditions, in order; of equal values, and without a `sort`, in the order of the table."""
+    kept = np.ones(len(shelf), dtype=np.bool_)
+    for condition in query.conditions:
+        kept &= OPERATIONS[condition.operation].mask(shelf, condition)
+    found = np.flatnonzero(kept)
+    if not query.sort:
+        return found
+    return found[_order(shelf, query.sort.removeprefix("-"), found, down=query.sort.startswith("-"))]
+
+
+def _order(shelf: Shelf, column: str, found: NDArray[np.int64], *, down: bool) -> NDArray[np.int64]:
+    """Places in `found`, what has no value last."""
+    if shelf.kinds[column] in (NUMBER, YES_NO):
+        values = shelf.numbers(column)[found]
+        return np.argsort(-values if down else values, kind="stable")
+
+    values = shelf.column(column).take(found)
+    if hasattr(values, "dictionary"):
+        values = values.cast(values.type.value_type)
+    return _sorted(values, "descending" if down else "ascending")
+
+
+def _sorted(values: Any, order: str) -> NDArray[np.int64]:
+    import pyarrow
+    from pyarrow import compute
+
+    table = pyarrow.table({"value": values})
+    return np.asarray(compute.sort_indices(table, sort_keys=[("value", order)])).astype(np.int64)

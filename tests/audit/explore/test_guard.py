@@ -1,0 +1,150 @@
+"""Who may ask: the token, this computer's names, our own pages; and nothing outside the run folder."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from audit.explore.app import COOKIE, HEADERS
+from audit.pipeline import Run
+from audit.store.runs import verify
+from tests.audit.explore.served import TOKEN, Served, served
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Any
+    body: bytes
+
+
+def asked(
+    at: Served, path: str, *, method: str = "GET", body: bytes | None = None, cookie: str = TOKEN, headers: Mapping[str, str] = {}
+) -> Answer:  # fmt: skip
+    place = urlsplit(at.base)
+    with closing(http.client.HTTPConnection(place.netloc, timeout=30)) as connection:
+        sent = {"Cookie": f"{COOKIE}={cookie}", **headers}
+        connection.request(method, path if path.startswith(place.path) else place.path + path, body, sent)
+        found = connection.getresponse()
+        return Answer(found.status, found.headers, found.read())
+
+
+def test_without_the_token_nothing_is_told(texts_served: Served) -> None:
+    for path in ("/", "/examples", "/points.json", "/static/explorer.js", "/style.css", "/nothing"):
+        answer = asked(texts_served, path, cookie="")
+        assert answer.status == 403 and b"holds the token" in answer.body
+    assert asked(texts_served, "/?token=another", cookie="").status == 403
+    assert asked(texts_served, "/", cookie="another").status == 403
+
+
+def test_the_token_is_changed_for_a_cookie_and_leaves_the_address(texts_served: Served) -> None:
+    answer = asked(texts_served, f"/examples?page=1&token={TOKEN}", cookie="")
+    assert answer.status == 303 and answer.headers["Location"] == "/examples?page=1"
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie and "SameSite=strict" in cookie
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "localhost:1", ""])
+def test_another_host_is_refused_as_after_dns_rebinding(texts_served: Served, host: str) -> None:
+    assert asked(texts_served, "/", headers={"Host": host}).status == 421
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1", None])
+def test_other_pages_may_change_nothing(texts_served: Served, origin: str | None) -> None:
+    headers = {"Origin": origin} if origin else {}
+    for path in ("/worklist", "/photograph"):
+        answer = asked(texts_served, path, method="POST", body=b"name=x&ids=[]", headers=headers)
+        assert answer.status == 403
+    assert not (texts_served.shelf.folder / "explorer" / "x.json").exists()
+
+
+def test_too_much_is_refused_before_it_is_read(texts_served: Served) -> None:
+    headers = {"Origin": texts_served.base, "Content-Length": "50000000"}
+    assert asked(texts_served, "/worklist", method="POST", headers=headers).status == 413
+
+
+def test_every_answer_has_the_headers(texts_served: Served) -> None:
+    for path, cookie in (("/", TOKEN), ("/", ""), ("/nothing", TOKEN), ("/static/explorer.js", TOKEN)):
+        answer = asked(texts_served, path, cookie=cookie)
+        assert {name: answer.headers[name] for name in HEADERS} == dict(HEADERS)
+
+
+@pytest.mark.parametrize("path", ["/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e/app.py", "/worklist/..%2F..%2Faudit.json",
+                                  "/worklist/x%00.csv", "/static//etc/passwd"])  # fmt: skip
+def test_no_path_leads_outside(texts_served: Served, path: str) -> None:
+    assert asked(texts_served, path).status in (400, 404)
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"name": "../x", "ids": '["r1"]'}, "a name has 1 to 60"), ({"name": "x", "ids": '["r1", "no such"]'}, "ids that this run has not"),
+        ({"name": "x", "ids": "[1]"}, "ids that this run has not"), ({"name": "x", "ids": "{}"}, "ids that this run has not"),
+        ({"name": "x", "ids": "[]"}, "no example is selected"), ({"name": "x", "ids": "["}, "Not saved"),
+        ({"name": "x", "note": "n" * 2001, "ids": '["r1"]'}, "at most 2,000"),
+        ({"name": "x", "every": "1", "source": "sort=-no"}, "no column"),
+    ],
+)  # fmt: skip
+def test_a_worklist_that_cannot_be_kept_is_told(texts_served: Served, form: Mapping[str, str], told: str) -> None:
+    answer = asked(
+        texts_served, "/worklist", method="POST", body=urlencode(form).encode(), headers={"Origin": texts_served.base}
+    )
+    assert answer.status == 400 and told in answer.body.decode()
+    assert not list(texts_served.shelf.folder.glob("explorer/*"))
+
+
+def test_a_worklist_is_saved_below_the_run_and_the_run_still_verifies(texts_served: Served, text_run: Run) -> None:
+    form = {"name": "Surest errors", "note": "=1+1", "ids": json.dumps(["r1", "r2", "r1"])}
+    answer = asked(
+        texts_served, "/worklist", method="POST", body=urlencode(form).encode(), headers={"Origin": texts_served.base}
+    )
+    assert answer.status == 303 and answer.headers["Location"] == "/worklists"
+    assert [path.name for path in (text_run.folder / "explorer").iterdir()] == ["Surest errors.json"]
+    table = asked(texts_served, "/worklist/Surest%20errors.csv").body.decode()
+    assert table.splitlines()[0].startswith("id,label,predicted") and table.count("\n") == 3
+    assert json.loads(asked(texts_served, "/worklist/Surest%20errors.json").body)["ids"] == ["r1", "r2"]
+    assert verify(text_run.folder) == []
+    (text_run.folder / "explorer" / "Surest errors.json").unlink()
+
+
+def test_below_the_path_of_a_proxy_every_link_stays_below_it(text_run: Run) -> None:
+    with served(text_run.folder, root="/user/ada/proxy/8888") as at:
+        answer = asked(at, f"/?token={TOKEN}", cookie="")
+        assert (
+            answer.headers["Location"] == "/user/ada/proxy/8888/"
+            and "Path=/user/ada/proxy/8888" in answer.headers["Set-Cookie"]
+        )
+        for path in ("/", "/examples", "/clusters", "/groups", "/runs", "/worklists"):
+            content = asked(at, path).body.decode()
+            links = [
+                part.partition('"')[0] for mark in ('href="', 'src="', 'action="') for part in content.split(mark)[1:]
+            ]
+            assert len(links) > 8 and all(
+                link.startswith(("/user/ada/proxy/8888/", "#", "data:,")) for link in links
+            ), links
+
+
+def test_nothing_of_the_run_is_written_by_looking(texts_served: Served, text_run: Run) -> None:
+    def state(folder: Path) -> list[tuple[str, int]]:
+        return sorted((path.name, path.stat().st_mtime_ns) for path in folder.rglob("*"))
+
+    before = state(text_run.folder)
+    for path in (
+        "/",
+        "/examples",
+        "/clusters",
+        "/groups",
+        "/runs",
+        "/worklists",
+        "/example/r1",
+        "/points.json",
+        "/live?text=she",
+    ):
+        assert asked(texts_served, path).status == 200
+    assert state(text_run.folder) == before
