@@ -11,10 +11,9 @@ from rich.text import Text
 
 from audit.files import write_atomically
 from audit.loading import LoadedConfig, load_config
-from audit.records import RegionShare, Token
+from audit.records import Explanation, RegionShare, Token
 from audit.report.text import clean
 from audit.tasks.image_explanation import one_photograph
-from audit.tasks.task import Explanation
 from audit.tasks.texts import one_text
 
 ONE: Final[Mapping[str, Callable[[LoadedConfig], Callable[..., Explanation]]]] = MappingProxyType(

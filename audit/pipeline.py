@@ -50,16 +50,18 @@ from audit.stats.rules import with_rules
 from audit.stats.signals import signals
 from audit.stats.validity import faults, validity_checks
 from audit.stats.verdicts import gate_state, withhold
+from audit.store.explanations import UNCHANGED, KeptRow, write_explanations
 from audit.store.manifest import write_manifest
 from audit.store.regression import write_checks
 from audit.store.runs import load_record, write_maps, write_record
 from audit.store.summaries import write_summary
+from audit.store.tables import ROWS, TABLE
 from audit.store.virelay import Portfolio, require_h5py, write_virelay
 from audit.store.worklists import write_worklist
 from audit.store.workplace import workplace
 from audit.tables import ExampleTable, ValidityTable
 from audit.tasks.resolving import resolve_data
-from audit.tasks.shown import errors_shown, others_shown, with_exhibits
+from audit.tasks.shown import errors_shown, kept_rows, kept_shown, others_shown, with_exhibits
 from audit.tasks.task import Gallery, Task, misclassified
 from audit.tracking import require_tracker, track
 
@@ -151,7 +153,8 @@ def _audited(task: Task[Any], start: Start, workers: Kept, folder: Path) -> Audi
     evidence = task.evidence(explained, examples, workers)
     with timed(task.seconds, "statistics"):
         answers = against_baseline(task, evidence, _answers(task, explained.common, evidence, validity))
-    shown = misclassified(examples, task.telling)[: loaded.config.report.examples]
+    wrong = misclassified(examples, task.telling)
+    shown = wrong[: loaded.config.report.examples]
     with timed(task.seconds, "debug"):
         found = debugged(evidence, shown, task.represent, _pushes(task, evidence), task.concepts)
     with timed(task.seconds, "exhibits"):
@@ -159,6 +162,7 @@ def _audited(task: Task[Any], start: Start, workers: Kept, folder: Path) -> Audi
         others = others_shown(examples, task.model.classes, found.record, task.explainer.target) if shown else []
         scale = next((each.scale for each in gallery.exhibits), None)
         beside = task.exhibits(others, scale).exhibits
+        kept = _kept(task, evidence, gallery, wrong, [each.row for each in others])
     record = make_record(
         start, task, explained, evidence, answers, gallery.exhibits, with_exhibits(found.record, beside)
     )
@@ -166,8 +170,23 @@ def _audited(task: Task[Any], start: Start, workers: Kept, folder: Path) -> Audi
         with _disk(folder), timed(task.seconds, "virelay"):
             portfolio = _portfolio(task, evidence, found)
             write_virelay(folder, record.name, task.model.classes, portfolio, evidence.composites[0])
-    _write(folder, record, task, evidence, gallery, found)
+    _write(folder, record, task, evidence, gallery, found, kept)
     return record
+
+
+def _kept(
+    task: Task[Any], evidence: Evidence, gallery: Gallery, wrong: Sequence[int], beside: Sequence[int]
+) -> list[KeptRow]:
+    """Explanations for whoever explores the run: those of the report, others, and all of them with something changed."""
+    examples, most = evidence.examples, task.loaded.config.debug.explained
+    every = kept_shown(examples, task.model.classes, kept_rows(evidence, wrong, beside, most))
+    known = {each.id for each in gallery.shown}
+    more = [*(each for each in every if each.id not in known), *task.changed(every)]
+    return [
+        (each.id, each.change.name if each.change else UNCHANGED, found)
+        for told in (gallery, task.exhibits(more, gallery.scale))
+        for each, found in zip(told.shown, told.explanations, strict=True)
+    ]
 
 
 def _portfolio(task: Task[Any], evidence: Evidence, found: Debugged) -> Portfolio:
@@ -254,16 +273,18 @@ def _answers(task: Task[Any], explained: Explained, evidence: Evidence, validity
 
 
 def _write(
-    folder: Path, record: AuditRecord, task: Task[Any], evidence: Evidence, gallery: Gallery, debug: Debugged
-) -> None:
+    folder: Path, record: AuditRecord, task: Task[Any], evidence: Evidence, gallery: Gallery, debug: Debugged,
+    kept: Sequence[KeptRow],
+) -> None:  # fmt: skip
     """Everything, the manifest last: a folder without one is incomplete and is refused by its readers."""
     with _disk(folder):
         shown = {**task.contents, **debug.columns}
-        example_frame(evidence, shown).to_parquet(folder / "examples.parquet", index=False)
+        example_frame(evidence, shown).to_parquet(folder / TABLE, index=False, row_group_size=ROWS)
         write_worklist(folder, debug.listed(evidence), debug.groups)
         write_checks(folder, record, task.loaded.folder, evidence.examples.id)
         write_quarantine(folder / "quarantine.jsonl", task.data.quarantined)
         write_maps(folder, gallery.maps)
+        write_explanations(folder, kept)
         write_record(folder, record)
         write_summary(folder, publication(record).record)
         render(record, folder, ("html", *task.loaded.config.report.formats))

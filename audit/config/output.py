@@ -28,6 +28,11 @@ class Report(Block):
 class Debug(Block):
     """How errors are summed up for whoever mends the model; no verdict depends on it."""
 
+    explained: Annotated[int, Field(ge=0, le=5000)] = Field(
+        100,
+        description="examples whose explanations are kept for lrp-audit explore, with their terms swapped or regions hidden too: "
+        "half of them errors, the rest those that drive findings; report.show_text and report.images hold for them",
+    )
     unsure: Annotated[int, Field(ge=0)] = Field(
         200,
         description="examples of the highest entropy that are asked what makes the model hesitate; at most a tenth of all",

@@ -15,11 +15,10 @@ from typing import Any, Final, final
 from audit.errors import DataError
 from audit.explanation import ONE
 from audit.loading import LoadedConfig
-from audit.records import Exhibit
+from audit.records import Exhibit, Explanation
 from audit.report import page
 from audit.reproduction import config_of
 from audit.store.runs import load_record
-from audit.tasks.task import Explanation
 
 KEPT: Final = 8
 MOST_TEXT: Final = 20_000  # characters

@@ -6,6 +6,7 @@ from audit.records.baseline import Baseline, Standing, Worsening
 from audit.records.described import (
     Distribution,
     Exhibit,
+    Explanation,
     LedgerSummary,
     Lexicon,
     MeanMap,
@@ -53,6 +54,7 @@ __all__ = [
     "Estimate",
     "Exhibit",
     "ExpectedMinimum",
+    "Explanation",
     "Finding",
     "Gate",
     "GatedFinding",

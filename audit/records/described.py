@@ -78,6 +78,23 @@ class Exhibit(Entry):
     scale: float | None = None
 
 
+class Explanation(Entry):
+    """One explained input: `ledger` maps an entry to its part of the explained logit, which is `output`.
+
+    A text has `tokens`, an image `regions` and `picture`, its map over the photograph as a file called `name`.
+    """
+
+    explained: str
+    composite: str
+    output: float
+    predicted: str
+    ledger: dict[str, float]
+    tokens: tuple[Token, ...] = ()
+    regions: tuple[RegionShare, ...] = ()
+    picture: bytes = b""
+    name: str = ""
+
+
 class LedgerSummary(Entry):
     """Where the explained logit went, median over examples per composite, as a share of the sum of |terms|: above 0 what
     pushed the logit to the side on which it lies, below 0 what pushed against it.

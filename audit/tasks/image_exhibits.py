@@ -1,43 +1,69 @@
 """Photographs that are shown: their maps, all drawn on one scale."""
 
-from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from audit.config import People, Preprocessing
 from audit.data.images import ImageRow, unchanged
+from audit.data.infill import hiding
 from audit.data.masks import drawn
-from audit.records import Exhibit
 from audit.relevance.explainer import Explainer
 from audit.relevance.images import explain_map
 from audit.report.heatmaps import common_scale, encoded, overlay
 from audit.tables import MaskTable
 from audit.tasks.image_explanation import look, normalised
 from audit.tasks.region_records import region_shares
-from audit.tasks.task import Gallery, Shown
+from audit.tasks.task import Change, Gallery, Shown, explanation
+
+FILL: Final = "mean"
 
 
 def exhibits(
-    explainer: Explainer[Preprocessing], photographs: Sequence[ImageRow], masks: MaskTable, names: Sequence[str], shown: Sequence[Shown],
-    *, people: People, scale: float | None,
+    explainer: Explainer[Preprocessing], classes: Sequence[str], photographs: Sequence[ImageRow], masks: MaskTable, names: Sequence[str],
+    shown: Sequence[Shown], *, people: People, scale: float | None,
 ) -> Gallery:  # fmt: skip
     """Maps of the first class minus the second; `people` says how photographs are shown, `scale` what the strongest colour stands for."""
     found = []
     for each in shown:
         with unchanged(photographs[each.row]):
             inputs, seen = look(photographs[each.row], explainer.reader)
+        if each.change:
+            inputs, seen = _hidden(inputs, seen, each.change.given)
         relevance, result = explain_map(
             explainer, inputs, target=each.target, composite=explainer.first, condition=each.condition
         )
-        found.append((relevance, float(result.ledger.output[0]), seen))
+        found.append((relevance, result, seen))
     scale = scale or common_scale([normalised(relevance) for relevance, _, _ in found])
-    made = []
-    for each, (relevance, margin, seen) in zip(shown, found, strict=True):
+    made, maps = [], {}
+    for each, (relevance, result, seen) in zip(shown, found, strict=True):
         own = drawn(masks, each.row)
-        picture = overlay(seen, normalised(relevance), own[:-1], scale=scale, people=people)
-        made.append(
-            Exhibit(
-                id=each.id, label=each.label, predicted=each.predicted, margin=margin,
-                regions=region_shares(names, relevance, own), picture=b64encode(encoded(picture, "JPEG")).decode(), scale=scale,
-            )
-        )  # fmt: skip
-    return Gallery(tuple(made), {each.id: relevance for each, (relevance, _, _) in zip(shown, found, strict=True)})
+        picture = encoded(overlay(seen, normalised(relevance), own[:-1], scale=scale, people=people), "JPEG")
+        told = {"regions": region_shares(names, relevance, own), "picture": picture}
+        made.append(explanation(result, each.explained(classes), classes, **told))
+        maps[each.id] = relevance
+    return Gallery(tuple(shown), tuple(made), maps, scale)
+
+
+def hidden(masks: MaskTable, names: Sequence[str], shown: Sequence[Shown]) -> list[Shown]:
+    """Each of the photographs once for every region that it holds, with that hidden by the mean of the rest."""
+    found = []
+    for each in shown:
+        own = drawn(masks, each.row)[:-1]
+        found += [
+            replace(each, change=Change(f"hidden.{name}@{FILL}", mask))
+            for name, mask in zip(names[:-1], own, strict=True)
+            if mask.any()
+        ]
+    return found
+
+
+def _hidden(
+    inputs: NDArray[np.float32], seen: NDArray[np.uint8], mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """The model's input `[1, channels, H, W]` and what is seen `[H, W, C]` with a region hidden."""
+    covered = hiding(seen.transpose(2, 0, 1).astype(float), FILL)(mask).round().astype(np.uint8)
+    return hiding(inputs[0], FILL)(mask)[np.newaxis], covered.transpose(1, 2, 0)

@@ -15,13 +15,14 @@ from audit.data.regions import Regions, build_regions
 from audit.errors import DataError
 from audit.loading import LoadedConfig
 from audit.models.image_models import ImageModel, load_image_model
+from audit.records import Explanation
 from audit.relevance.explainer import Explainer
 from audit.relevance.images import explain_map
 from audit.report.heatmaps import common_scale, encoded, overlay, with_colour_bar
 from audit.tables import FloatArray
 from audit.tasks.region_records import region_shares
 from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model, witnesses
-from audit.tasks.task import Explanation, named
+from audit.tasks.task import explanation, named
 
 
 @final
@@ -49,7 +50,7 @@ class OnePhotograph:
         shown = normalised(relevance)
         scale, people = common_scale([shown]), self.loaded.config.report.images
         picture = with_colour_bar(overlay(seen, shown, masks[:-1], scale=scale, people=people), scale)
-        return Explanation.of(
+        return explanation(
             result,
             explained,
             self.model.classes,

@@ -39,7 +39,7 @@ from audit.stats.signals import Signals, of_cells
 from audit.tables import EffectTable, ExampleTable, FloatArray, IntArray, MaskTable, ValidityTable
 from audit.tasks.image_cells import located
 from audit.tasks.image_effects import count_hidden, hidden_photographs
-from audit.tasks.image_exhibits import exhibits
+from audit.tasks.image_exhibits import exhibits, hidden
 from audit.tasks.image_explanation import load_explainer, look
 from audit.tasks.image_inputs import ModelInputs
 from audit.tasks.image_specimens import FILLS, ImageSpecimens
@@ -278,7 +278,12 @@ class ImageTask:
     def exhibits(self, shown: Sequence[Shown], scale: float | None = None) -> Gallery:
         """Photographs with their maps, drawn on one scale."""
         people, names = self.config.report.images, self.drawing.names
-        return exhibits(self.explainer, self.data.payload, self.masks, names, shown, people=people, scale=scale)
+        classes, rows = self.model.classes, self.data.payload
+        return exhibits(self.explainer, classes, rows, self.masks, names, shown, people=people, scale=scale)
+
+    def changed(self, shown: Sequence[Shown]) -> list[Shown]:
+        """With one region hidden."""
+        return hidden(self.masks, self.drawing.names, shown)
 
     def represent(self, rows: IntArray) -> FloatArray:
         """Of the network's last two linear layers."""

@@ -1,11 +1,16 @@
-"""Which examples are shown, and for which classes: errors, their neighbours, prototypes of strategies, and those of concepts."""
+"""Which examples are shown or kept, and for which classes: errors, neighbours, prototypes of strategies and concepts, driving examples."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
+import numpy as np
+
+from audit.debug.groups import told_features
 from audit.records import Exhibit
 from audit.records.debugging import ERRORS, Debugging
-from audit.tables import ExampleTable
+from audit.stats.cases import Evidence
+from audit.tables import ExampleTable, FloatArray, IntArray
 from audit.tasks.task import Shown
 
 STRATEGIES: Final = 6  # that show prototypes, flagged ones first
@@ -16,6 +21,41 @@ CONCEPTS: Final = 12
 def errors_shown(examples: ExampleTable, classes: Sequence[str], rows: Sequence[int]) -> list[Shown]:
     """Misclassified examples, for the predicted minus the true class."""
     return [_shown(examples, classes, i, (int(examples.predicted[i]), int(examples.label[i]))) for i in rows]
+
+
+def kept_rows(evidence: Evidence, errors: Sequence[int], beside: Sequence[int], most: int) -> list[int]:
+    """Rows whose explanations a run keeps: by turns the next error, and the next of what a report shows `beside` and of what drives
+    findings: for every declared group those whose relevance argues most for and most against the contrast, and those that swapped words
+    move most up and down."""
+    table, told = evidence.groups[evidence.composites[0]], told_features(evidence)
+    measured = [(np.arange(len(table.net)), table.net[:, k]) for k, name in enumerate(table.names) if name in told]
+    measured += [
+        (swaps.example[swaps.target == target], swaps.delta[swaps.target == target])
+        for swaps in evidence.swaps.values()
+        for target in dict.fromkeys(swaps.target.tolist())
+    ]
+    orders = [_ordered(*each, most)[::step] for each in measured for step in (1, -1)]
+    driving = [*beside, *(row for turn in zip_longest(*orders) for row in turn if row is not None)]
+    turns = [row for turn in zip_longest(errors[:most], driving) for row in turn if row is not None]
+    return list(dict.fromkeys(turns))[:most]
+
+
+def _ordered(rows: IntArray, values: FloatArray, most: int) -> list[int]:
+    """The rows with the largest values, from the largest, and those with the smallest, to the smallest; what is unknown is left out."""
+    known = np.flatnonzero(np.isfinite(values))
+    order: list[int] = rows[known[np.argsort(-values[known], kind="stable")]].tolist()
+    return order if len(order) <= 2 * most else order[:most] + order[-most:]
+
+
+def kept_shown(examples: ExampleTable, classes: Sequence[str], rows: Sequence[int]) -> list[Shown]:
+    """Each for the predicted minus the true class, or, where that is right, minus the second."""
+    found = []
+    for i in rows:
+        order, label = examples.scores[i].argsort(kind="stable")[::-1].tolist(), int(examples.label[i])
+        predicted = int(examples.predicted[i])
+        second = label if label != predicted else next(k for k in order if k != predicted)
+        found.append(_shown(examples, classes, i, (predicted, second)))
+    return found
 
 
 def others_shown(examples: ExampleTable, classes: Sequence[str], debug: Debugging, target: Any) -> list[Shown]:

@@ -1,7 +1,8 @@
 """What a kind of data adds to an audit: its own reading, relevance and pictures, in stages that are the same for all."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, final
 
 import numpy as np
@@ -11,7 +12,7 @@ from rich.table import Table
 from audit.data.examples import Examples
 from audit.loading import LoadedConfig
 from audit.parts import Advance, Engine
-from audit.records import Exhibit, RegionShare, Token
+from audit.records import Exhibit, Explanation
 from audit.relevance.explainer import Condition, Explainer
 from audit.relevance.sums import Explained
 from audit.stats.cases import Evidence
@@ -47,11 +48,11 @@ E = TypeVar("E", bound=Common)
 
 @final
 @dataclass(frozen=True, slots=True)
-class Gallery:
-    """What a report shows, and by id its relevance: a map `[H, W]`, or a value a token."""
+class Change:
+    """What was done to an example before it is explained: its column in the table of examples, and what the task makes of it."""
 
-    exhibits: tuple[Exhibit, ...]
-    maps: Mapping[str, FloatArray]
+    name: str
+    given: Any
 
 
 @final
@@ -68,6 +69,34 @@ class Shown:
     predicted: str
     target: tuple[int, int] | int
     condition: Condition = None
+    change: Change | None = None
+
+    def explained(self, classes: Sequence[str]) -> str:
+        """What is explained, by the names of its classes."""
+        pair = (self.target,) if isinstance(self.target, int) else self.target
+        return " - ".join(classes[i] for i in pair)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """What is shown, each with its explanation; `scale` is that of all pictures, `maps` hold a map `[H, W]` or a value a token by id."""
+
+    shown: tuple[Shown, ...] = ()
+    explanations: tuple[Explanation, ...] = ()
+    maps: Mapping[str, FloatArray] = field(default_factory=dict)
+    scale: float | None = None
+
+    @property
+    def exhibits(self) -> tuple[Exhibit, ...]:
+        """As a report shows them."""
+        return tuple(
+            Exhibit(
+                id=each.id, label=each.label, predicted=each.predicted, margin=found.output, tokens=found.tokens, regions=found.regions,
+                picture=b64encode(found.picture).decode(), scale=self.scale,
+            )
+            for each, found in zip(self.shown, self.explanations, strict=True)
+        )  # fmt: skip
 
 
 class Task(Protocol[E]):
@@ -176,6 +205,10 @@ class Task(Protocol[E]):
         """Some examples, each with the relevance of its pair of classes; none where the config hides them. `scale` of maps: a given one."""
         ...
 
+    def changed(self, shown: Sequence[Shown]) -> list[Shown]:
+        """The same examples with their terms swapped or a region hidden, as the interventions change them; none where nothing is there."""
+        ...
+
     def represent(self, rows: IntArray) -> FloatArray:
         """The model's own vectors `[m, d]` of some examples, before it decides; a forward pass each."""
         ...
@@ -201,36 +234,17 @@ class Task(Protocol[E]):
         ...
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """One explained input; `ledger` maps an entry to its part of the explained logit.
-
-    A text has `tokens`, an image `regions` and `picture`, its map over the photograph as a PNG file, called `name`.
-    """
-
-    explained: str
-    composite: str
-    output: float
-    predicted: str
-    ledger: Mapping[str, float]
-    tokens: tuple[Token, ...] = ()
-    regions: tuple[RegionShare, ...] = ()
-    picture: bytes = b""
-    name: str = ""
-
-    @classmethod
-    def of(cls, result: Any, explained: str, classes: Sequence[str], **shown: Any) -> "Explanation":
-        """From an `lrp.Relevance` of one input."""
-        return cls(
-            explained=explained,
-            composite=result.composite,
-            output=float(result.ledger.output[0]),
-            predicted=classes[int(result.output[0].argmax())],
-            ledger={name: float(value[0]) for name, value in result.ledger.entries.items()}
-            | {"residual": float(result.ledger.residual[0])},
-            **shown,
-        )
+def explanation(result: Any, explained: str, classes: Sequence[str], **shown: Any) -> Explanation:
+    """From an `lrp.Relevance` of one input; `shown` are its tokens, or its regions and picture."""
+    return Explanation(
+        explained=explained,
+        composite=result.composite,
+        output=float(result.ledger.output[0]),
+        predicted=classes[int(result.output[0].argmax())],
+        ledger={name: float(value[0]) for name, value in result.ledger.entries.items()}
+        | {"residual": float(result.ledger.residual[0])},
+        **shown,
+    )
 
 
 def named(explainer: Explainer[Any], classes: Sequence[str], target: str | None) -> tuple[Any, str]:

@@ -6,38 +6,44 @@ from typing import Any
 
 import numpy as np
 
-from audit.data.terms import words
+from audit.data.terms import Matcher, words
 from audit.parts import Here
-from audit.records import Exhibit
 from audit.relevance.concepts import Batch, by_channel
 from audit.relevance.representations import last_layers
 from audit.relevance.texts import TextExplainer, encode, explain_texts, explain_tokens, group_masks, score_texts
 from audit.stats.signals import Signals, of_words
 from audit.tables import FloatArray, IntArray, Match
-from audit.tasks.task import Gallery, Shown
+from audit.tasks.task import Change, Gallery, Shown, explanation
+from audit.tasks.text_effects import swapped_texts
 
 
 def exhibits(
-    explainer: TextExplainer, texts: Sequence[str], matches: Sequence[Sequence[Match]], shown: Sequence[Shown]
-) -> Gallery:
-    """Tokens of each text with the relevance of the first class minus the second."""
-    found = []
+    explainer: TextExplainer, classes: Sequence[str], texts: Sequence[str], matches: Sequence[Sequence[Match]], shown: Sequence[Shown]
+) -> Gallery:  # fmt: skip
+    """Tokens of each text, or of what it was changed to, with the relevance of the first class minus the second."""
+    found, relevance = [], {}
     for each in shown:
+        text, held = each.change.given if each.change else (texts[each.row], matches[each.row])
         tokens, result = explain_tokens(
-            explainer,
-            texts[each.row],
-            matches[each.row],
-            target=each.target,
-            composite=explainer.first,
-            condition=each.condition,
+            explainer, text, held, target=each.target, composite=explainer.first, condition=each.condition
         )
-        found.append(
-            Exhibit(
-                id=each.id, label=each.label, predicted=each.predicted, margin=float(result.ledger.output[0]), tokens=tokens
-            )
-        )  # fmt: skip
-    relevance = {each.id: np.array([token.relevance for token in each.tokens]) for each in found}
-    return Gallery(tuple(found), relevance)
+        found.append(explanation(result, each.explained(classes), classes, tokens=tokens))
+        relevance[each.id] = np.array([token.relevance for token in tokens])
+    return Gallery(tuple(shown), tuple(found), relevance)
+
+
+def swapped(
+    texts: Sequence[str], matches: Sequence[Sequence[Match]], matcher: Matcher, shown: Sequence[Shown]
+) -> list[Shown]:
+    """Each of the texts once for every attribute whose terms have counterparts, with those in their place."""
+    given, held = [texts[each.row] for each in shown], [matches[each.row] for each in shown]
+    found = []
+    for attribute, lexicon in matcher.data.items():
+        made = swapped_texts(given, held, lexicon)
+        for at, group, text in zip(made.example.tolist(), made.target.tolist(), made.texts, strict=True):
+            change = Change(f"swap.{attribute}.{group}", (text, matcher.find(text)))
+            found.append(replace(shown[at], change=change))
+    return found
 
 
 def column(texts: Sequence[str], chunk: int = 10_000) -> Any:

@@ -23,7 +23,7 @@ from audit.match_table import MatchTable
 from audit.models.huggingface import TextModel, load_text_model
 from audit.parts import Advance, Engine, Here
 from audit.progress import timed
-from audit.records import Lexicon, TermCount
+from audit.records import Explanation, Lexicon, TermCount
 from audit.relevance.explainer import Explainer, contrast_logit
 from audit.relevance.sums import Explained
 from audit.relevance.texts import (
@@ -44,9 +44,9 @@ from audit.stats.groupings import joined_columns
 from audit.stats.signals import Signals
 from audit.tables import ExampleTable, FeatureName, FloatArray, IntArray, Match, ValidityTable
 from audit.tasks.resolving import composites, contrast, data_block, resolve_data, resolve_model, witnesses
-from audit.tasks.task import Explanation, Gallery, Shown, named
+from audit.tasks.task import Gallery, Shown, explanation, named
 from audit.tasks.text_effects import HiddenTexts, Scorer, hidden_texts, swapped_texts, text_fills
-from audit.tasks.text_exhibits import column, concepts, exhibits, pairs, represent
+from audit.tasks.text_exhibits import column, concepts, exhibits, pairs, represent, swapped
 from audit.tasks.text_specimens import TextSpecimens
 
 CONCEPT_BATCH: Final = 16
@@ -227,7 +227,12 @@ class TextTask:
 
     def exhibits(self, shown: Sequence[Shown], scale: float | None = None) -> Gallery:
         """Texts with their tokens, each on its own scale."""
-        return exhibits(self.explainer, self.texts, self.matches, shown if self.config.report.show_text else ())
+        told = shown if self.config.report.show_text else ()
+        return exhibits(self.explainer, self.model.classes, self.texts, self.matches, told)
+
+    def changed(self, shown: Sequence[Shown]) -> list[Shown]:
+        """With the terms of one attribute swapped."""
+        return swapped(self.texts, self.matches, self.matcher, shown)
 
     def represent(self, rows: IntArray) -> FloatArray:
         """Of the classifier's last two layers."""
@@ -321,7 +326,7 @@ class OneText:
         chosen, explained = named(self.explainer, self.model.classes, target)
         rules = composite or self.explainer.first
         tokens, result = explain_tokens(self.explainer, text, self.matcher.find(text), target=chosen, composite=rules)
-        return Explanation.of(result, explained, self.model.classes, tokens=tokens)
+        return explanation(result, explained, self.model.classes, tokens=tokens)
 
 
 def one_text(loaded: LoadedConfig) -> OneText:
