@@ -29,9 +29,9 @@ class Debug(Block):
     """How errors are summed up for whoever mends the model; no verdict depends on it."""
 
     explained: Annotated[int, Field(ge=0, le=5000)] = Field(
-        100,
+        150,
         description="examples whose explanations are kept for lrp-audit explore, with their terms swapped or regions hidden too: "
-        "half of them errors, the rest those that drive findings; report.show_text and report.images hold for them",
+        "errors and those that drive findings; report.show_text and report.images hold for them",
     )
     unsure: Annotated[int, Field(ge=0)] = Field(
         200,

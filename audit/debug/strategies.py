@@ -47,13 +47,15 @@ def vectors(evidence: Evidence, found: Signals, share: FloatArray) -> FloatArray
 class Clustered:
     """A `number` for each example `[n]`, 0 for the largest cluster, -1 for none.
 
-    `rows` `[k]` made the graph; `embedding` `[k, d]` are the eigenvectors of its Laplacian below the gap, with their `eigenvalues` `[d]`.
+    `rows` `[k]` made the graph; `embedding` `[k, d]` are the eigenvectors of its Laplacian below the gap, with their `eigenvalues` `[d]`;
+    `principal` `[k, c]` are the principal components of their vectors.
     """
 
     number: IntArray
     rows: IntArray
     embedding: FloatArray
     eigenvalues: FloatArray
+    principal: FloatArray
 
 
 def clusters(points: FloatArray, *, most: int, smallest: int, seed: int) -> Clustered:
@@ -62,7 +64,7 @@ def clusters(points: FloatArray, *, most: int, smallest: int, seed: int) -> Clus
     known = np.flatnonzero(np.abs(points).sum(axis=1) > 0)
     found = np.full(n, -1)
     if min(len(known), most) < 2 * smallest:
-        return Clustered(found, np.zeros(0, dtype=np.int64), np.zeros((0, 0)), np.zeros(0))
+        return Clustered(found, np.zeros(0, dtype=np.int64), np.zeros((0, 0)), np.zeros(0), np.zeros((0, 0)))
     rng = np.random.default_rng([seed, DEBUG_SEED])
     chosen = np.sort(rng.permutation(known)[:most])
     embedded, eigenvalues = _spectral(_graph(points[chosen]), min(MOST_DIMENSIONS, len(chosen) - 2), seed)
@@ -76,7 +78,7 @@ def clusters(points: FloatArray, *, most: int, smallest: int, seed: int) -> Clus
 
         nearest = KNeighborsClassifier(NEIGHBOURS, algorithm="brute").fit(points[chosen], found[chosen])
         found[others] = nearest.predict(points[others])
-    return Clustered(_by_size(found), chosen, embedded, eigenvalues)
+    return Clustered(_by_size(found), chosen, embedded, eigenvalues, _principal(points[chosen]))
 
 
 def _graph(points: FloatArray) -> sparse.csr_array:
@@ -99,6 +101,13 @@ def _spectral(graph: sparse.csr_array, most: int, seed: int) -> tuple[FloatArray
     values, found = 2 - values[order], found[:, order]
     gap = int(np.argmax(np.diff(values)[1:])) + 2
     return np.asarray(found[:, :gap] / root[:, None]), np.asarray(values[:gap])
+
+
+def _principal(points: FloatArray) -> FloatArray:
+    """The first components `[k, c]`, each as long as it explains variance."""
+    centred = points - points.mean(axis=0)
+    left, size, _ = np.linalg.svd(centred, full_matrices=False)
+    return np.asarray((left * size)[:, :MOST_DIMENSIONS])
 
 
 def _by_size(found: IntArray) -> IntArray:

@@ -51,7 +51,7 @@ class Debugged:
     def columns(self) -> dict[str, NDArray[Any]]:
         """Of the table of examples, `debug.NAME`."""
         number, place = self.clustered.number, np.full(len(self.entropy), None, dtype=object)
-        place[self.clustered.rows] = self.clustered.embedding[:, 1:].tolist()  # the first is constant
+        place[self.clustered.rows] = self.clustered.principal.tolist()
         named = np.where(number >= 0, [strategy_key(int(k)) for k in number], "")
         return {
             "debug.strategy": named, "debug.entropy": self.entropy, "debug.label_looks_wrong": self.doubtful,

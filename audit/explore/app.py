@@ -11,7 +11,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import parse_qsl, quote, urlencode
 
 import numpy as np
@@ -25,14 +25,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from audit.errors import AuditError
 from audit.explore import query as queries
-from audit.explore.live import Asked, Box, Live, card
-from audit.explore.query import BadQuery
+from audit.explore.query import BadQuery, NotFound
 from audit.explore.selections import save, selection
 from audit.explore.shelf import Shelf
-from audit.explore.views import SHARED, VIEWS, NotFound, View, points
+from audit.explore.views import SHARED, VIEWS, View
+from audit.explore.views.clusters import points
 from audit.report.document import environment, style
+from audit.store.explanations import load_picture
+
+if TYPE_CHECKING:
+    from audit.explore.live import Live
 
 HERE: Final = Path(__file__).parent
+FORM: Final = frozenset({"column", "range", "search"})  # of the form for examples: its address says the same in one way
 COOKIE: Final = "lrp-audit-explorer"
 MOST_BODY: Final = 40_000_000  # bytes of a request
 POLICY: Final = (
@@ -46,7 +51,7 @@ HEADERS: Final = {
 
 
 def application(
-    shelf: Shelf, token: str, hosts: frozenset[str], *, root: str = "", live: Live | None = None
+    shelf: Shelf, token: str, hosts: frozenset[str], *, root: str = "", live: "Live | None" = None
 ) -> ASGIApp:
     """Of one run; `hosts` are the names under which it may be asked, with their ports; `root` is the path of a proxy before it."""
     site = Site(shelf, root, live)
@@ -54,6 +59,8 @@ def application(
     routes += [
         Route("/live", _live(site)),
         Route("/photograph", _photograph(site), methods=["POST"]),
+        Route("/photograph/{key:path}", _stage(site)),
+        Route("/picture/{identifier:path}", _picture(shelf)),
         Route("/points.json", lambda request: JSONResponse(points(shelf))),
         Route("/worklist", _save(site), methods=["POST"]),
         Route("/worklist/{name}.{form}", _export(shelf)),
@@ -73,12 +80,19 @@ class Site:
 
     shelf: Shelf
     root: str
-    live: Live | None
+    live: "Live | None"
 
     def page(self, template: str, given: Mapping[str, Any], status: int = 200) -> Response:
         """A template of this run."""
         made = environment(HERE / "templates").get_template(template)
-        basis = {"record": self.shelf.record, "shelf": self.shelf, "root": self.root, "live": self.live, "at": quote}
+        basis = {
+            "record": self.shelf.record,
+            "shelf": self.shelf,
+            "root": self.root,
+            "live": self.live,
+            "at": quote,
+            "encoded": _encoded,
+        }
         return HTMLResponse(made.render(**basis, **SHARED, **given), status)
 
     def problem(self, error: Exception, status: int = 400) -> Response:
@@ -86,13 +100,18 @@ class Site:
         return self.page("problem.html.j2", {"problem": str(error)}, status)
 
 
+def _encoded(picture: bytes) -> str:
+    return b64encode(picture).decode()
+
+
 def _page(site: Site, view: View) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         pairs = parse_qsl(request.url.query, keep_blank_values=True)
-        if asked := _added(pairs):
-            return RedirectResponse(f"{site.root}{request.url.path}?{asked}", 303)
+        if FORM & dict(pairs).keys():
+            return RedirectResponse(f"{site.root}{request.url.path}?{queries.asked(pairs)}", 303)
         try:
-            return site.page(view.template, view.given(site.shelf, pairs, **request.path_params))
+            given = view.given(site.shelf, pairs, **request.path_params)
+            return site.page(view.template, given | _explained_now(site.live, given))
         except BadQuery as error:
             return site.problem(error)
         except NotFound as error:
@@ -101,12 +120,26 @@ def _page(site: Site, view: View) -> Callable[[Request], Response]:
     return answer
 
 
+def _explained_now(live: "Live | None", given: Mapping[str, Any]) -> dict[str, Any]:
+    """An example whose explanation the run does not keep, as the model at hand explains it."""
+    if live is None or "own" not in given or given["own"] is not None:
+        return {}
+    from audit.explore.live import OF_DATA, Asked
+
+    try:
+        return {"own": live.explain(Asked(given["cells"].get("text") or "", f"{OF_DATA}{given['id']}")), "now": True}
+    except AuditError as error:
+        return {"problem": str(error)}
+
+
 def _live(site: Site) -> Callable[[Request], Response]:
     """The page, or, where `part` is asked for, what is explained alone."""
 
     def answer(request: Request) -> Response:
         if site.live is None:
             return site.problem(NotFound("the model is not at hand: start lrp-audit explore with --model"), 404)
+        from audit.explore.live import Asked
+
         asked = request.query_params
         wanted = Asked(
             asked.get("text", ""),
@@ -115,11 +148,11 @@ def _live(site: Site) -> Callable[[Request], Response]:
             asked.get("composite", ""),
             _box(asked.get("covered", "")),
         )
-        given: dict[str, Any] = {"asked": wanted, "found": None, "problem": "", "picture": ""}
+        given: dict[str, Any] = {"asked": wanted, "found": None, "problem": ""}
         if wanted.text.strip() or wanted.key:
             try:
                 found = site.live.explain(wanted)
-                given |= {"found": found, "card": card(found), "picture": b64encode(found.picture).decode()}
+                given["found"] = found
             except AuditError as error:
                 given["problem"] = str(error)
         return site.page("explained.html.j2" if asked.get("part") else "live.html.j2", given)
@@ -127,7 +160,7 @@ def _live(site: Site) -> Callable[[Request], Response]:
     return answer
 
 
-def _box(given: str) -> Box | None:
+def _box(given: str) -> tuple[int, int, int, int] | None:
     found = re.fullmatch(r"(\d{1,5}),(\d{1,5}),(\d{1,5}),(\d{1,5})", given)
     return (int(found[1]), int(found[2]), int(found[3]), int(found[4])) if found else None
 
@@ -144,14 +177,26 @@ def _photograph(site: Site) -> Callable[[Request], Any]:
     return answer
 
 
-def _added(pairs: list[tuple[str, str]]) -> str:
-    """The address with the condition that the form of a page names in three parts; "" where there is none."""
-    asked = dict(pairs)
-    if not asked.get("column"):
-        return ""
-    added = f"{asked['column']}:{asked.get('operation', '')}:{asked.get('value', '')}"
-    kept = [(name, value) for name, value in pairs if name in ("where", "sort")]
-    return urlencode([*kept, ("where", added)])
+def _stage(site: Site) -> Callable[[Request], Response]:
+    """A photograph as it is covered by hand."""
+
+    def answer(request: Request) -> Response:
+        if site.live is None or site.live.task != "image":
+            return Response(status_code=404)
+        try:
+            return Response(site.live.picture(request.path_params["key"]), media_type="image/png")
+        except AuditError as error:
+            return _plain(str(error), 404)
+
+    return answer
+
+
+def _picture(shelf: Shelf) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        found = load_picture(shelf.folder, request.path_params["identifier"], request.query_params.get("change", ""))
+        return Response(found, 200 if found else 404, media_type="image/jpeg")
+
+    return answer
 
 
 def _save(site: Site) -> Callable[[Request], Any]:

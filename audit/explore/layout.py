@@ -1,4 +1,4 @@
-"""Where explanations lie on a flat map: t-SNE (van der Maaten and Hinton 2008) of their spectral embedding (SpRAy, Lapuschkin et al. 2019).
+"""Where explanations lie on a flat map: t-SNE (van der Maaten and Hinton 2008) of the principal components of where their evidence lies.
 
 Neighbours stay neighbours; distances between far clusters and their sizes on the map say nothing. Cost: some seconds for 2,000 examples.
 """
@@ -12,6 +12,7 @@ from audit.tables import FloatArray
 FLAT: Final = 2
 FEWEST: Final = 10  # examples, below which the embedding itself is the map
 SEED: Final = 0
+STEPS: Final = 500
 NEAR: Final = 30.0  # perplexity: about how many neighbours count
 
 
@@ -22,6 +23,8 @@ def layout(embedding: FloatArray) -> FloatArray:
         return np.column_stack([embedding, np.zeros((k, FLAT))])[:, :FLAT]
     from sklearn.manifold import TSNE
 
-    scaled = embedding / np.maximum(embedding.std(axis=0), 1e-12)
-    found = TSNE(FLAT, perplexity=min(NEAR, (k - 1) / 3), init="pca", random_state=SEED, n_jobs=1).fit_transform(scaled)
+    near = min(NEAR, (k - 1) / 3)
+    found = TSNE(FLAT, perplexity=near, init="pca", max_iter=STEPS, random_state=SEED, n_jobs=1).fit_transform(
+        embedding
+    )
     return np.asarray(found, dtype=float)

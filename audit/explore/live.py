@@ -3,25 +3,31 @@
 One explanation at a time. A photograph that is sent is decoded as carefully as a dataset's, and kept in memory only, the last eight.
 """
 
-import io
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.data.examples import BadRow
+from audit.data.images import ImageRow, read_image
 from audit.errors import DataError
 from audit.explanation import ONE
-from audit.loading import LoadedConfig
-from audit.records import Exhibit, Explanation
-from audit.report import page
+from audit.records import Explanation
+from audit.report.heatmaps import encoded, seen_by
 from audit.reproduction import config_of
 from audit.store.runs import load_record
 
 KEPT: Final = 8
 MOST_TEXT: Final = 20_000  # characters
+OF_DATA: Final = "id:"  # begins the key of a photograph of the run's data
 Box = tuple[int, int, int, int]  # left, top, width, height, in pixels of the photograph
 
 
@@ -46,10 +52,13 @@ class Live:
 
     def __init__(self, run: Path, folder: Path | None = None) -> None:
         record = load_record(run)
-        loaded = config_of(run, record, folder)
-        self.task, self.one = loaded.config.task, _made(loaded)
+        self.loaded = config_of(run, record, folder)
+        self.task = self.loaded.config.task
+        one: Any = ONE[self.task](self.loaded)
+        self.one = one
         self.other = self.one.model.sha256 != record.model.sha256
-        self._photographs: OrderedDict[str, bytes] = OrderedDict()
+        self._sent: OrderedDict[str, bytes] = OrderedDict()
+        self._rows: OrderedDict[str, ImageRow] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -66,11 +75,21 @@ class Live:
         """A key for a photograph that was sent; DataError where it cannot be read."""
         key = sha256(photograph).hexdigest()[:16]
         with self._lock:
-            self._photographs[key] = photograph
-            while len(self._photographs) > KEPT:
-                self._photographs.popitem(last=False)
-        self.explain(Asked(key=key))
+            self._sent[key] = photograph
+            _shorten(self._sent)
+        try:
+            with self._lock, self._row(key) as row:
+                _read(row)
+        except DataError:
+            self._sent.pop(key, None)
+            raise
         return key
+
+    def picture(self, key: str) -> bytes:
+        """A photograph as a PNG, those of the data as `report.images` shows them; DataError like `explain`."""
+        with self._lock, self._row(key) as row:
+            people = self.loaded.config.report.images if key.startswith(OF_DATA) else "show"
+            return encoded(seen_by(_read(row), people), "PNG")
 
     def explain(self, asked: Asked) -> Explanation:
         """DataError for a text that is too long, a photograph that is not kept, or a class or composite that there is not."""
@@ -78,47 +97,56 @@ class Live:
         if asked.composite and asked.composite not in rules:
             raise DataError(f"{asked.composite!r:.60} is none of the run's rules: {', '.join(rules)}")
         more = asked.target or None, rules.get(asked.composite)
-        with self._lock:
-            if self.task == "text":
-                if len(asked.text) > MOST_TEXT:
-                    raise DataError(f"a text has at most {MOST_TEXT:,} characters here")
-                return _explained(self.one, asked.text, *more)
-            if asked.key not in self._photographs:
-                raise DataError("the photograph is no longer kept; send it again")
-            with TemporaryDirectory() as folder:
-                file = Path(folder) / "photograph"
-                file.write_bytes(_covered(self._photographs[asked.key], asked.covered))
-                return _explained(self.one, str(file), *more)
+        found: Explanation
+        if self.task == "text":
+            if len(asked.text) > MOST_TEXT:
+                raise DataError(f"a text has at most {MOST_TEXT:,} characters here")
+            with self._lock:
+                found = self.one(asked.text, *more)
+            return found
+        with self._lock, self._row(asked.key) as row, _covered(row, asked.covered) as seen:
+            found = self.one.explain(seen, *more)
+        return found
+
+    @contextmanager
+    def _row(self, key: str) -> Iterator[ImageRow]:
+        """What was sent as a file that lives this long, or a photograph of the data where it lies."""
+        if key.startswith(OF_DATA):
+            if key not in self._rows:
+                self._rows[key] = self.one.row(key.removeprefix(OF_DATA))
+                _shorten(self._rows)
+            yield self._rows[key]
+            return
+        if key not in self._sent:
+            raise DataError("the photograph is no longer kept; send it again")
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "photograph"
+            file.write_bytes(self._sent[key])
+            yield ImageRow(file, tuple(None for _ in self.one.drawing.columns))
 
 
-def card(explanation: Explanation) -> page.Card:
-    """As the pages of a report show an example."""
-    tokens = explanation.tokens
-    return page.card(
-        Exhibit(id="this text", label="", predicted=explanation.predicted, margin=explanation.output, tokens=tokens)
-    )
+def _shorten(kept: OrderedDict[str, Any]) -> None:
+    while len(kept) > KEPT:
+        kept.popitem(last=False)
 
 
-def _explained(one: Any, given: str, target: str | None, composite: Any) -> Explanation:
-    found: Explanation = one(given, target, composite)
-    return found
+def _read(row: ImageRow) -> NDArray[np.uint8]:
+    try:
+        return read_image(row.path)
+    except BadRow as problem:
+        raise DataError(f"{row.path.name}: {problem.reason}: {problem.detail}") from None
 
 
-def _made(loaded: LoadedConfig) -> Any:
-    return ONE[loaded.config.task](loaded)
-
-
-def _covered(photograph: bytes, box: Box | None) -> bytes:
-    """With a box in the mean colour of all; the header decides before anything is decoded."""
+@contextmanager
+def _covered(row: ImageRow, box: Box | None) -> Iterator[ImageRow]:
+    """The photograph with a box in the mean colour of all, as a file that lives this long."""
     if box is None:
-        return photograph
-    from PIL import Image, ImageStat
-
-    with Image.open(io.BytesIO(photograph), formats=("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")) as image:
-        seen = image.convert("RGB")
-    mean = tuple(round(each) for each in ImageStat.Stat(seen).mean)
+        yield row
+        return
+    pixels = _read(row).copy()
     left, top, width, height = box
-    seen.paste(mean, (left, top, left + max(1, width), top + max(1, height)))
-    made = io.BytesIO()
-    seen.save(made, "PNG")
-    return made.getvalue()
+    pixels[top : top + max(1, height), left : left + max(1, width)] = pixels.mean(axis=(0, 1)).round()
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "covered.png"
+        file.write_bytes(encoded(pixels, "PNG"))
+        yield replace(row, path=file)

@@ -9,13 +9,19 @@ from urllib.parse import urlencode
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.explore.shelf import CHOICE, NUMBER, TEXT, YES_NO, Shelf
+from audit.explore.selections import selection
+from audit.explore.shelf import CHOICE, NAME, NUMBER, TEXT, YES_NO, Shelf
 
 PAGE: Final = 50
+Pairs = Sequence[tuple[str, str]]
 
 
 class BadQuery(ValueError):
     """An address that asks for what the run has not; its text says what it may ask for."""
+
+
+class NotFound(Exception):
+    """An address of a finding or an example that the run has not."""
 
 
 @final
@@ -26,6 +32,11 @@ class Condition:
     column: str
     operation: str
     value: str = ""
+
+    @property
+    def address(self) -> str:
+        """As an address says it."""
+        return f"{self.column}:{self.operation}:{self.value}"
 
     @property
     def words(self) -> str:
@@ -70,10 +81,22 @@ def _number(condition: Condition) -> float:
         raise BadQuery(f"{condition.column}: {condition.value!r:.60} is no number") from None
 
 
+def _saved(shelf: Shelf, condition: Condition) -> Any:
+    import pyarrow
+    from pyarrow import compute
+
+    found = selection(shelf.folder, condition.value)
+    if found is None:
+        raise BadQuery(f"{condition.value!r:.80} is no worklist of this run")
+    ids = shelf.column(condition.column)
+    return compute.is_in(ids, pyarrow.array(found.ids, ids.type))
+
+
 OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType({
-    "is": Operation("is", (CHOICE, TEXT), lambda shelf, c: _array(_equal(shelf, c))),
-    "not": Operation("is not", (CHOICE, TEXT), lambda shelf, c: ~_array(_equal(shelf, c))),
-    "contains": Operation("contains", (TEXT,), lambda shelf, c: _array(_holds(shelf, c))),
+    "is": Operation("is", (CHOICE, TEXT, NAME), lambda shelf, c: _array(_equal(shelf, c))),
+    "not": Operation("is not", (CHOICE, TEXT, NAME), lambda shelf, c: ~_array(_equal(shelf, c))),
+    "contains": Operation("contains", (TEXT, NAME), lambda shelf, c: _array(_holds(shelf, c))),
+    "listed": Operation("is in the worklist", (NAME,), lambda shelf, c: _array(_saved(shelf, c))),
     "least": Operation("is at least", (NUMBER,), lambda shelf, c: shelf.numbers(c.column) >= _number(c)),
     "most": Operation("is at most", (NUMBER,), lambda shelf, c: shelf.numbers(c.column) <= _number(c)),
     "true": Operation("is true", (YES_NO,), lambda shelf, c: shelf.numbers(c.column) == 1),
@@ -98,7 +121,7 @@ class Query:
     @property
     def address(self) -> str:
         """What stands behind the ? of an address; `read` of it is this query."""
-        pairs = [("where", f"{c.column}:{c.operation}:{c.value}") for c in self.conditions]
+        pairs = [("where", each.address) for each in self.conditions]
         pairs += [("sort", self.sort)] if self.sort else []
         return urlencode([*pairs, *([("page", str(self.page))] if self.page > 1 else [])])
 
@@ -115,9 +138,9 @@ class Query:
         return replace(self, sort=column if self.sort == f"-{column}" else f"-{column}", page=1)
 
 
-def read(shelf: Shelf, given: Sequence[tuple[str, str]]) -> Query:
+def read(shelf: Shelf, given: Pairs) -> Query:
     """The query of an address's pairs; BadQuery for a column, an operation or a number that there is not."""
-    conditions = tuple(_condition(shelf, value) for name, value in given if name == "where")
+    conditions = tuple(_condition(shelf, value) for name, value in given if name == "where" and value)
     last = dict(given)
     sort, page = last.get("sort", ""), last.get("page", "1")
     if sort and sort.removeprefix("-") not in shelf.names:
@@ -173,3 +196,19 @@ def _sorted(values: Any, order: str) -> NDArray[np.int64]:
 
     table = pyarrow.table({"value": values})
     return np.asarray(compute.sort_indices(table, sort_keys=[("value", order)])).astype(np.int64)
+
+
+def asked(given: Pairs) -> str:
+    """The address that a form asks for: its `column`, `operation` and `value`, its `range` from `low` to `high`, and its `search` are
+    conditions, and empty fields are none. The same address again where no form was sent."""
+    fields = dict(given)
+    conditions = [value for name, value in given if name == "where" and value]
+    if fields.get("search"):
+        conditions.append(f"text:contains:{fields['search']}")
+    for end, operation in (("low", "least"), ("high", "most")):
+        if fields.get("range") and fields.get(end):
+            conditions.append(f"{fields['range']}:{operation}:{fields[end]}")
+    if fields.get("column"):
+        conditions.append(f"{fields['column']}:{fields.get('operation', '')}:{fields.get('value', '')}")
+    others = [(name, fields[name]) for name in ("sort", "page") if fields.get(name)]
+    return urlencode([*(("where", each) for each in conditions), *others])

@@ -2,14 +2,19 @@
 
 import secrets
 import socket
+import threading
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audit.errors import OutputError
 from audit.explore.app import application
-from audit.explore.live import Live
 from audit.explore.shelf import Shelf
+from audit.explore.views.clusters import points
+
+if TYPE_CHECKING:
+    from audit.explore.live import Live
 
 
 def explore(
@@ -20,7 +25,7 @@ def explore(
     import uvicorn
 
     shelf, token = Shelf(folder), secrets.token_urlsafe(24)
-    live = Live(folder, config_folder) if model else None
+    live = _loaded(folder, config_folder) if model else None
     sock = listener(port)
     port = sock.getsockname()[1]
     names = frozenset([f"127.0.0.1:{port}", f"localhost:{port}", *hosts])
@@ -28,10 +33,17 @@ def explore(
     print(f"{folder}: open {address}\nCtrl-C ends it; only this computer can reach it.", flush=True)
     if browser:
         webbrowser.open(address)
+    threading.Thread(target=points, args=(shelf,), daemon=True).start()  # the map takes seconds, and is asked for soon
     served = application(shelf, token, names, root=root, live=live)
     config = uvicorn.Config(served, log_level="warning", access_log=False, server_header=False)
     with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has stopped
         uvicorn.Server(config).run(sockets=[sock])
+
+
+def _loaded(folder: Path, config_folder: Path | None) -> "Live":
+    from audit.explore.live import Live
+
+    return Live(folder, config_folder)
 
 
 def listener(port: int) -> socket.socket:

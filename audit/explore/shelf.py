@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -9,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.errors import OutputError
+from audit.store.explanations import explained_ids
 from audit.store.runs import read_record
 from audit.store.tables import TABLE
 
 MOST_BYTES: Final = 400_000_000  # of columns in memory
 MOST_VALUES: Final = 200  # of a column that is a choice, among its first rows
 FIRST: Final = 5_000
-WORDS: Final = ("id", "text", "file")  # are searched in, however few there are
-CHOICE, NUMBER, YES_NO, TEXT = "choice", "number", "yes or no", "text"
+WORDS: Final = ("text", "file")  # are searched in, however few there are
+CHOICE, NUMBER, YES_NO, TEXT, NAME = "choice", "number", "yes or no", "text", "id"
 
 
 @final
@@ -31,6 +33,7 @@ class Shelf:
 
         self.folder, self.record, self.most_bytes = folder, read_record(folder), most_bytes
         self._columns: OrderedDict[str, Any] = OrderedDict()
+        self._values: dict[str, list[str]] = {}
         self._lock = threading.Lock()
         try:
             file = parquet.ParquetFile(folder / TABLE, memory_map=True)
@@ -52,8 +55,15 @@ class Shelf:
         return tuple(self.kinds)
 
     def values(self, name: str) -> list[str]:
-        """What occurs in a choice, in order."""
-        return sorted(filter(None, self.column(name).dictionary.to_pylist()))
+        """What occurs in a choice, in order; remembered, as every form offers it."""
+        if name not in self._values:
+            self._values[name] = sorted(filter(None, self.column(name).dictionary.to_pylist()))
+        return self._values[name]
+
+    @cached_property
+    def explained(self) -> frozenset[str]:
+        """Ids of examples whose explanation the run keeps."""
+        return explained_ids(self.folder)
 
     def column(self, name: str) -> Any:
         """A pyarrow array `[n]`; choices are coded. KeyError for a column that the table lacks."""
@@ -122,6 +132,8 @@ def _kind(file: Any, name: str, held: Any) -> str:
     """What a column holds; "" where it is no single value. Of words its first rows tell whether they are a choice."""
     from pyarrow import types
 
+    if name == "id":
+        return NAME
     if types.is_boolean(held):
         return YES_NO
     if types.is_integer(held) or types.is_floating(held):

@@ -43,7 +43,7 @@ def overlay(
 
     height, width = relevance.shape
     factor = max(1, round(PANEL / max(height, width)))
-    seen = _shown(photograph, people)
+    seen = seen_by(photograph, people)
     colours = colormaps[COLOURS](0.5 + 0.5 * np.clip(relevance / scale, -1, 1))[:, :, :3]
     zero = np.array(colormaps[COLOURS](0.5)[:3])
     grey = DIMMED * seen.mean(axis=2, keepdims=True) / 255
@@ -87,7 +87,8 @@ def encoded(picture: NDArray[np.uint8], kind: Literal["PNG", "JPEG"]) -> bytes:
     return buffer.getvalue()
 
 
-def _shown(photograph: NDArray[np.uint8], people: Photograph) -> NDArray[np.uint8]:
+def seen_by(photograph: NDArray[np.uint8], people: Photograph) -> NDArray[np.uint8]:
+    """RGB `[H, W, 3]`, blurred or grey where people are not to be shown."""
     from PIL import Image, ImageFilter
 
     colour = np.broadcast_to(photograph, (*photograph.shape[:2], 3))

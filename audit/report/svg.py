@@ -6,6 +6,7 @@ palette is seaborn's `colorblind`. Cost: about 0.2 s a figure.
 
 import io
 import re
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any, Final
@@ -44,10 +45,12 @@ STYLE: Final[dict[str, Any]] = {
     "path.simplify": True,
 }
 
+_ONE: Final = threading.Lock()  # matplotlib's settings are those of the whole process
+
 
 def draw_svg(name: str, size: tuple[float, float], draw: Callable[[Sheet], None]) -> str:
     """What `draw` puts on a sheet of `size` inches, as one `<svg>` element; the same bytes for the same input."""
-    with rc_context(), warnings.catch_warnings():
+    with _ONE, rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         rcdefaults()
         settings: Any = {**STYLE, "svg.hashsalt": name}  # matplotlib types each key as a literal

@@ -34,17 +34,32 @@ def write_explanations(folder: Path, kept: Sequence[KeptRow]) -> None:
 
 def load_explanations(folder: Path, name: str) -> dict[str, Explanation]:
     """Those of one example by what it was changed by; empty where none is kept, `OutputError` for a file that cannot be read."""
+    return {row["change"]: _explanation(row) for row in _read(folder, filters=[("id", "==", name)])}
+
+
+def explained_ids(folder: Path) -> frozenset[str]:
+    """Of which examples one is kept, read like `load_explanations`."""
+    return frozenset(row["id"] for row in _read(folder, columns=["id"]))
+
+
+def load_picture(folder: Path, name: str, change: str = UNCHANGED) -> bytes:
+    """The JPEG of one photograph beside its map; empty where none is kept."""
+    rows = _read(folder, columns=["picture"], filters=[("id", "==", name), ("change", "==", change)])
+    return rows[0]["picture"] if rows else b""
+
+
+def _read(folder: Path, **wanted: Any) -> list[dict[str, Any]]:
     import pyarrow
     from pyarrow import parquet
 
     path = folder / EXPLANATIONS
     if not path.is_file():
-        return {}
+        return []
     try:
-        rows = parquet.read_table(path, filters=[("id", "==", name)]).to_pylist()
-        return {row["change"]: _explanation(row) for row in rows}
-    except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
+        rows: list[dict[str, Any]] = parquet.read_table(path, **wanted).to_pylist()
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise OutputError(f"{path}: cannot be read ({error}); explore a run that is as it was written") from None
+    return rows
 
 
 def _explanation(row: dict[str, Any]) -> Explanation:

@@ -38,7 +38,15 @@ class OnePhotograph:
     def __call__(self, given: str, target: str | None = None, composite: Any = None) -> Explanation:
         """By its id or path in the data or any other file, as a text; in a file that the data do not name only regions without columns
         are drawn."""
-        steps, row = self.model.preprocessing, _row(self.loaded, self.drawing, self.model, given)
+        return self.explain(self.row(given), target, composite)
+
+    def row(self, given: str) -> ImageRow:
+        """Of an id or path in the data, or of any other file; the data are looked through."""
+        return _row(self.loaded, self.drawing, self.model, given)
+
+    def explain(self, row: ImageRow, target: str | None = None, composite: Any = None) -> Explanation:
+        """One that was found already."""
+        steps = self.model.preprocessing
         chosen, explained = named(self.explainer, self.model.classes, target)
         try:
             (inputs, seen), masks = look(row, steps), read_masks(row, self.drawing, steps)

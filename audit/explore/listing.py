@@ -1,0 +1,32 @@
+"""Lists of examples: cells by column, with what an example holds to read."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.explore.query import Query, rows
+from audit.explore.shelf import Shelf
+
+LEADING: Final = ("label", "predicted", "correct", "contrast")
+
+
+def listed(shelf: Shelf, query: Query, most: int) -> tuple[list[dict[str, Any]], int, list[str]]:
+    """The first rows of a query, how many there are, and the column that they are ordered by, if a list has it not anyway."""
+    found, extra = rows(shelf, query), sorted_by(query)
+    return cells(shelf, found[:most], extra), len(found), extra
+
+
+def sorted_by(query: Query) -> list[str]:
+    """The column of the order, where a list has it not anyway."""
+    sort = query.sort.removeprefix("-")
+    return [sort] if sort and sort not in (*LEADING, "id") else []
+
+
+def cells(shelf: Shelf, wanted: NDArray[np.int64], extra: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """A mapping a row."""
+    readable = [name for name in ("text", "file") if name in shelf.types]
+    names = list(dict.fromkeys(["id", *LEADING, *extra, *readable]))
+    columns = [shelf.cells(name, wanted) for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

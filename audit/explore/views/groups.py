@@ -1,0 +1,67 @@
+"""Two groups of one column side by side: means with intervals, how they spread, and the surest errors of each."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.explore.listing import listed
+from audit.explore.query import BadQuery, Condition, Pairs, Query, rows
+from audit.explore.shelf import NUMBER, Shelf
+from audit.explore.spread import Side, spread
+from audit.explore.views.examples import LEADING, choices
+from audit.report.figures import Figure
+from audit.stats.intervals import difference_interval, mean_interval
+
+SHOWN: Final = 5  # errors of a side
+MOST_CURVES: Final = 3
+FEWEST: Final = 20  # examples of a side that hold what is compared
+LEVEL: Final = 0.95
+
+
+def groups(shelf: Shelf, pairs: Pairs) -> dict[str, Any]:
+    """`?by=COLUMN&a=GROUP&b=GROUP`; BadQuery for what the run has not."""
+    offered, asked = choices(shelf), dict(pairs)
+    by = asked.get("by") or next((name for name in offered if name not in LEADING), offered[0] if offered else "")
+    if not by:
+        return {"offered": {}, "by": ""}
+    if by not in offered:
+        raise BadQuery(f"{by!r:.80} is no column of groups; there are {', '.join(offered)}")
+    values = sorted(shelf.values(by), key=lambda value: value.startswith("("))  # "(none)" and "(several)" are no groups
+    sides = [asked.get(name) or value for name, value in zip("ab", values[:2], strict=True)]
+    if unknown := [value for value in sides if value not in values]:
+        raise BadQuery(f"{by} has no group {unknown[0]!r:.80}; it has {', '.join(values)}")
+    queries = [Query((Condition(by, "is", value),)) for value in sides]
+    members = [rows(shelf, query) for query in queries]
+    measures, left = _measures(shelf, members)
+    wrong = [Query((*query.conditions, Condition("correct", "false")), "-confidence") for query in queries]
+    return {
+        "offered": {name: shelf.values(name) for name in offered}, "by": by, "sides": sides, "n": [len(each) for each in members],
+        "told": [_told(shelf, name, members) for name in measures], "left": left, "fewest": FEWEST, "queries": queries,
+        "figures": _curves(shelf, [name for name in measures if not name.startswith("share.")], sides, members),
+        "errors": [(side, query, *listed(shelf, query, SHOWN)) for side, query in zip(sides, wrong, strict=True)],
+    }  # fmt: skip
+
+
+def _measures(shelf: Shelf, members: list[NDArray[np.int64]]) -> tuple[list[str], int]:
+    """What is compared: correctness, the contrast, and share and net of what enough examples of a side hold; how much is left out."""
+    sums = [name for name in shelf.names if name.startswith(("share.", "net.")) and "@" not in name]
+    known = [name for name in sums if max(np.isfinite(shelf.numbers(name)[each]).sum() for each in members) >= FEWEST]
+    return ["correct", "contrast", *known], len(sums) - len(known)
+
+
+def _told(shelf: Shelf, name: str, members: list[NDArray[np.int64]]) -> tuple[Any, ...]:
+    """The mean of each side, and the difference of the first and the second, with 95 % intervals by cluster."""
+    values, cluster = shelf.numbers(name), np.asarray(shelf.column("cluster"))
+    means = [mean_interval(values[each], cluster=cluster[each], level=LEVEL) for each in members]
+    both, first = np.concatenate(members), np.repeat([True, False], [len(each) for each in members])
+    return name, *means, difference_interval(values[both], first, cluster=cluster[both], level=LEVEL)
+
+
+def _curves(shelf: Shelf, measures: list[str], sides: list[str], members: list[NDArray[np.int64]]) -> list[Figure]:
+    """Of the first measures that are no yes or no."""
+    made = []
+    for name in [name for name in measures if shelf.kinds[name] == NUMBER][:MOST_CURVES]:
+        both = [Side.of(shelf, name, each, label=side) for side, each in zip(sides, members, strict=True)]
+        made.append(spread(both, unit=name))
+    return [each for each in made if each]
