@@ -59,8 +59,8 @@ def application(
     routes += [
         Route("/live", _live(site)),
         Route("/photograph", _photograph(site), methods=["POST"]),
-        Route("/photograph/{key:path}", _stage(site)),
-        Route("/picture/{identifier:path}", _picture(shelf)),
+        Route("/photograph", _stage(site)),
+        Route("/picture", _picture(shelf)),
         Route("/points.json", lambda request: JSONResponse(points(shelf))),
         Route("/worklist", _save(site), methods=["POST"]),
         Route("/worklist/{name}.{form}", _export(shelf)),
@@ -110,7 +110,7 @@ def _page(site: Site, view: View) -> Callable[[Request], Response]:
         if FORM & dict(pairs).keys():
             return RedirectResponse(f"{site.root}{request.url.path}?{queries.asked(pairs)}", 303)
         try:
-            given = view.given(site.shelf, pairs, **request.path_params)
+            given = view.given(site.shelf, pairs)
             return site.page(view.template, given | _explained_now(site.live, given))
         except BadQuery as error:
             return site.problem(error)
@@ -184,7 +184,7 @@ def _stage(site: Site) -> Callable[[Request], Response]:
         if site.live is None or site.live.task != "image":
             return Response(status_code=404)
         try:
-            return Response(site.live.picture(request.path_params["key"]), media_type="image/png")
+            return Response(site.live.picture(request.query_params.get("key", "")), media_type="image/png")
         except AuditError as error:
             return _plain(str(error), 404)
 
@@ -193,7 +193,8 @@ def _stage(site: Site) -> Callable[[Request], Response]:
 
 def _picture(shelf: Shelf) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
-        found = load_picture(shelf.folder, request.path_params["identifier"], request.query_params.get("change", ""))
+        asked = request.query_params
+        found = load_picture(shelf.folder, asked.get("id", ""), asked.get("change", ""))
         return Response(found, 200 if found else 404, media_type="image/jpeg")
 
     return answer
@@ -221,7 +222,7 @@ def _save(site: Site) -> Callable[[Request], Any]:
             save(shelf.folder, form.get("name", "").strip(), form.get("note", ""), ids, source)
         except (ValueError, BadQuery, AuditError) as error:
             return site.problem(ValueError(f"Not saved: {error}"))
-        return RedirectResponse(f"{site.root}/worklists", 303)
+        return RedirectResponse(f"{site.root}/worklists?saved", 303)
 
     return answer
 

@@ -4,9 +4,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlencode
 
 import pytest
 
@@ -14,16 +14,19 @@ from audit.config.output import Format
 from audit.pipeline import Run, run
 from audit.report.formats import FORMATS
 from audit.store.runs import verify
+from tests.audit.explore.served import served
+from tests.audit.explore.visits import Visit
 from tests.audit.report.hostile import LONG, strings
 from tests.audit.report.test_browser import browser, opened  # noqa: F401 - a fixture
-from tests.conftest import texts
+from tests.conftest import project_in, texts
 
 GROUPS = 6  # of hostile names, which must be large enough to be tested
 
 
-@pytest.fixture
-def finished(project: Callable[..., Path], tmp_path: Path) -> Run:
-    odd = strings()
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Run:
+    odd, tmp_path = strings(), tmp_path_factory.mktemp("hostile")
+    project = project_in(tmp_path, model_folder)
     short = [each for each in odd if each not in LONG]
     rows: list[dict[str, Any]] = [
         {
@@ -67,6 +70,46 @@ def test_a_hostile_dataset_is_audited_and_breaks_no_file_of_the_run(finished: Ru
         assert not [cell for row in rows for cell in row if re.match(r"\s*[=+@]", cell)], name
     kept = [json.loads(line) for line in (folder / "quarantine.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(kept) == sum(record.data.excluded.values())
+
+
+def test_the_explorer_shows_every_hostile_string_as_text(finished: Run, browser: Any) -> None:  # noqa: F811
+    with served(finished.folder) as at:
+        visit, shelf = Visit(browser, at), at.shelf
+        names, shown = shelf.column("id").to_pylist(), 0
+        held = [
+            each
+            for each in strings()
+            if any(each.strip() in one for one in (*names, *shelf.column("text").to_pylist()))
+        ]
+        assert len(held) >= 200
+        paths = [f"/examples?page={page}" for page in range(1, len(names) // 50 + 2)]
+        paths += [f"/groups?{urlencode({'by': 'place', 'a': one})}" for one in shelf.values("place")]
+        paths += [f"/examples?{urlencode({'where': f'place:is:{one}'})}" for one in shelf.values("place")]
+        paths += [
+            "/",
+            "/clusters",
+            *(f"/finding?{urlencode({'id': each.id})}" for each in finished.record.findings[:8]),
+        ]
+        for path in (*paths, *(f"/example?{urlencode({'id': name})}" for name in names[:210:3])):
+            page = visit.to(path)
+            shown += page.locator("table.examples tbody a").count() if path.startswith("/examples?page") else 0
+            assert page.locator("h1").count() == 1 and page.title().endswith(" - lrp-audit explorer"), path
+            assert page.locator("iframe, object, base, form[action^=http], main script").count() == 0, path
+            assert page.evaluate("getComputedStyle(document.querySelector('main')).display") != "none", path
+        assert shown == len(names)
+        visit.to("/examples").locator("tbody .pick").nth(3).check()
+        visit.page.locator("#keep summary").click()
+        visit.page.locator("[name=note]").fill("\r\n".join(strings()[:20]))
+        visit.page.locator("[name=name]").fill("hostile")
+        visit.page.locator("[name=every]").check()
+        visit.page.get_by_role("button", name="Save").click()
+        visit.page.wait_for_url("**/worklists**")
+        with visit.page.expect_download() as got:
+            visit.page.get_by_role("link", name="CSV").click()
+        rows = list(csv.reader(io.StringIO(Path(got.value.path()).read_text(encoding="utf-8"), newline="")))
+        assert len(rows) == len(names) + 1 and len({len(row) for row in rows}) == 1
+        assert not [cell for row in rows for cell in row if re.match(r"\s*[=+@]", cell)]
+        assert visit.is_quiet(), visit.told
 
 
 def test_file_names_that_leave_the_data_folder_or_hold_markup_are_quarantined_or_shown_as_text(

@@ -107,7 +107,7 @@ const live = find("#live");
 if (live) {
   let waiting = null, asked = 0;
   const stage = find("#stage"), staged = find("#staged"), box = find("#box");
-  const tell = (words) => { const p = document.createElement("p"); p.className = "warning"; p.textContent = words; find("#explained").replaceChildren(p); };
+  const tell = (words) => { asked++; clearTimeout(waiting); const p = document.createElement("p"); p.className = "warning"; p.textContent = words; find("#explained").replaceChildren(p); };
   async function explain() {
     const mine = ++asked, query = new URLSearchParams(new FormData(live));
     query.delete("photograph");
@@ -128,7 +128,7 @@ if (live) {
     if (!told.key) { tell(told.problem); return; }
     live.elements.key.value = told.key;
     live.elements.covered.value = "";
-    staged.src = `${root}/photograph/${told.key}`;
+    staged.src = `${root}/photograph?key=${told.key}`;
     stage.hidden = false;
     place();
     explain();

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, final
 
-from audit.explore.query import operations
+from audit.explore.query import Pairs, operations
+from audit.explore.shelf import Shelf
 from audit.explore.views.clusters import clusters
 from audit.explore.views.example import card, example
 from audit.explore.views.examples import examples
@@ -25,14 +26,14 @@ class View:
     """The template, and what it is given."""
 
     template: str
-    given: Callable[..., dict[str, Any]]
+    given: Callable[[Shelf, Pairs], dict[str, Any]]
 
 
 VIEWS: Final[Mapping[str, View]] = MappingProxyType({
     "/": View("overview.html.j2", overview),
-    "/finding/{identifier:path}": View("finding.html.j2", finding),
+    "/finding": View("finding.html.j2", finding),
     "/examples": View("examples.html.j2", examples),
-    "/example/{identifier:path}": View("example.html.j2", example),
+    "/example": View("example.html.j2", example),
     "/clusters": View("clusters.html.j2", clusters),
     "/groups": View("groups.html.j2", groups),
     "/runs": View("runs.html.j2", runs),

@@ -13,7 +13,7 @@ from audit.explore.shelf import Shelf
 from audit.report import page
 
 POINTS: Final = 2_000  # of the map
-LOOKS, MIDDLE = 5, 3
+LOOKS, MIDDLE = 5, 2
 EMBEDDING: Final = "debug.embedding"
 _ONE: Final = threading.Lock()
 

@@ -26,8 +26,9 @@ class Place:
     after: str | None
 
 
-def example(shelf: Shelf, pairs: Pairs, identifier: str) -> dict[str, Any]:
-    """NotFound for an id that the run lacks; the address of a list (`?where=…&sort=…`) gives the neighbours in it."""
+def example(shelf: Shelf, pairs: Pairs) -> dict[str, Any]:
+    """`?id=…`; NotFound for one that the run lacks. The address of a list (`&where=…&sort=…`) gives the neighbours in it."""
+    identifier = dict(pairs).get("id", "")
     at = shelf.place(identifier)
     if at is None:
         raise NotFound(f"this run has no example {identifier!r:.120}")
@@ -96,14 +97,16 @@ def _groups(cells: Mapping[str, Any]) -> list[tuple[str, Any, Any, Any, list[tup
 
 
 def _changes(cells: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """What was tried on it, the change of the contrast logit in its sd, and what is predicted then."""
+    """What was tried on it, the contrast logit after it less before, and what is predicted then; the table has what hiding takes away."""
     made = []
     for name, value in cells.items():
         kind, _, rest = name.partition(".")
         if kind not in ("swap", "hidden", "hidden_control") or value is None or value != value:
             continue
         told = words(name) if kind != "hidden_control" else f"as much elsewhere as {words(f'hidden.{rest}')}"
-        made.append((told, value, cells.get(f"swap_predicted.{rest}") if kind == "swap" else None))
+        made.append(
+            (told, value if kind == "swap" else -value, cells.get(f"swap_predicted.{rest}") if kind == "swap" else None)
+        )
     return made
 
 

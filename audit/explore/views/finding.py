@@ -17,9 +17,9 @@ MENTIONED: Final = " (mentioned)"
 Lead = tuple[str, tuple[Condition, ...], str]  # words, conditions, order
 
 
-def finding(shelf: Shelf, pairs: Pairs, identifier: str) -> dict[str, Any]:
-    """NotFound for an id that the record lacks."""
-    record = shelf.record
+def finding(shelf: Shelf, pairs: Pairs) -> dict[str, Any]:
+    """`?id=…`; NotFound for one that the record lacks."""
+    record, identifier = shelf.record, dict(pairs).get("id", "")
     found = next((each for each in record.findings if each.id == identifier), None)
     if found is None:
         raise NotFound(f"this run has no finding {identifier!r:.120}")
@@ -54,11 +54,10 @@ def _leads(shelf: Shelf, found: Finding, group: str) -> Sequence[Lead]:
             (f"moved {words} most by the swap", (Condition(f"swap.{name}", "known"),), f"{sign}swap.{name}")
             for sign, words in (("-", "up"), ("", "down"))
         ]
-        hidden = [each for each in shelf.names if each.startswith(f"hidden.{name}@")][:1]
         return swapped + [
             (f"moved {words} most when it is hidden", (Condition(column, "known"),), f"{sign}{column}")
-            for column in hidden
-            for sign, words in (("-", "up"), ("", "down"))
+            for column in _hidden(shelf, name)[:1]
+            for sign, words in (("-", "down"), ("", "up"))  # the column has what hiding takes away
         ]
     of = () if found.question != "disparity" else member
     return [
@@ -94,19 +93,26 @@ def _spread(shelf: Shelf, found: Finding) -> Figure | None:
         if found.question in ("outcome", "link", "errors", "unexplained"):
             column, of = "contrast", Query(member)
         elif found.question == "intervention":
-            hidden = [each for each in shelf.names if each.startswith(f"hidden.{name}@")]
-            column = next((each for each in (f"swap.{name}", *hidden) if each in shelf.kinds), "")
+            column = next((each for each in (f"swap.{name}", *_hidden(shelf, name)) if each in shelf.kinds), "")
             of = Query()
         else:
             column, of = f"net.{name}", Query(member if found.question == "disparity" else ())
         if shelf.kinds.get(column) == NUMBER:
             sides.append(Side.of(shelf, column, rows(shelf, of), label=group))
-    return spread(sides, unit=_unit(found))
+    return spread(sides, unit=_unit(found, column))
 
 
-def _unit(found: Finding) -> str:
+def _hidden(shelf: Shelf, name: str) -> list[str]:
+    return [each for each in shelf.names if each.startswith(f"hidden.{name}@")]
+
+
+def _unit(found: Finding, column: str) -> str:
     if found.question == "intervention":
-        return "change of the contrast logit, in its sd"
+        return (
+            "contrast logit, after the swap less before"
+            if column.startswith("swap.")
+            else "what hiding takes off the contrast logit"
+        )
     if found.question in ("outcome", "link", "errors", "unexplained"):
         return "contrast logit"
     return "net R over |R|"

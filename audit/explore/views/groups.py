@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from audit.explore.listing import listed
 from audit.explore.query import BadQuery, Condition, Pairs, Query, rows
-from audit.explore.shelf import NUMBER, Shelf
+from audit.explore.shelf import NUMBER, YES_NO, Shelf
 from audit.explore.spread import Side, spread
 from audit.explore.views.examples import LEADING, choices
 from audit.report.figures import Figure
 from audit.stats.intervals import difference_interval, mean_interval
+from audit.stats.rates import newcombe, wilson
 
 SHOWN: Final = 5  # errors of a side
 MOST_CURVES: Final = 3
@@ -51,10 +52,13 @@ def _measures(shelf: Shelf, members: list[NDArray[np.int64]]) -> tuple[list[str]
 
 
 def _told(shelf: Shelf, name: str, members: list[NDArray[np.int64]]) -> tuple[Any, ...]:
-    """The mean of each side, and the difference of the first and the second, with 95 % intervals by cluster."""
+    """The mean or rate of each side, and the difference of the first and the second, with 95 % intervals by cluster."""
     values, cluster = shelf.numbers(name), np.asarray(shelf.column("cluster"))
-    means = [mean_interval(values[each], cluster=cluster[each], level=LEVEL) for each in members]
     both, first = np.concatenate(members), np.repeat([True, False], [len(each) for each in members])
+    if shelf.kinds[name] == YES_NO:
+        rates = [wilson(values[each] == 1, cluster=cluster[each], level=LEVEL) for each in members]
+        return name, *rates, newcombe(values[both] == 1, first, cluster=cluster[both], level=LEVEL)
+    means = [mean_interval(values[each], cluster=cluster[each], level=LEVEL) for each in members]
     return name, *means, difference_interval(values[both], first, cluster=cluster[both], level=LEVEL)
 
 

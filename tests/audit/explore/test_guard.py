@@ -104,7 +104,7 @@ def test_a_worklist_is_saved_below_the_run_and_the_run_still_verifies(texts_serv
     answer = asked(
         texts_served, "/worklist", method="POST", body=urlencode(form).encode(), headers={"Origin": texts_served.base}
     )
-    assert answer.status == 303 and answer.headers["Location"] == "/worklists"
+    assert answer.status == 303 and answer.headers["Location"] == "/worklists?saved"
     assert [path.name for path in (text_run.folder / "explorer").iterdir()] == ["Surest errors.json"]
     table = asked(texts_served, "/worklist/Surest%20errors.csv").body.decode()
     assert table.splitlines()[0].startswith("id,label,predicted") and table.count("\n") == 3
@@ -142,7 +142,7 @@ def test_nothing_of_the_run_is_written_by_looking(texts_served: Served, text_run
         "/groups",
         "/runs",
         "/worklists",
-        "/example/r1",
+        "/example?id=r1",
         "/points.json",
         "/live?text=she",
     ):

@@ -12,14 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.errors import OutputError
-from audit.explore.query import OPERATIONS, BadQuery, Condition, Query, operations, read, rows
-from audit.explore.shelf import CHOICE, NUMBER, TEXT, YES_NO, Shelf
+from audit.explore.query import OPERATIONS, BadQuery, Condition, Query, asked, operations, read, rows
+from audit.explore.selections import save
+from audit.explore.shelf import CHOICE, NAME, NUMBER, TEXT, YES_NO, Shelf
 from audit.pipeline import Run
 
 SLOW: dict[str, Callable[[Any, str], Any]] = {
     "is": lambda column, value: column == value,
     "not": lambda column, value: ~(column == value),
     "contains": lambda column, value: column.str.lower().str.contains(value.lower(), regex=False),
+    "listed": lambda column, value: column.isin(["r1", "r5"]),
     "least": lambda column, value: column.astype(float) >= float(value),
     "most": lambda column, value: column.astype(float) <= float(value),
     "true": lambda column, value: column.astype(bool),
@@ -29,13 +31,18 @@ SLOW: dict[str, Callable[[Any, str], Any]] = {
 VALUES = {
     CHOICE: ["fresh", "rotten", "female", "none"],
     TEXT: ["she", "R1", "", "x.", "%"],
+    NAME: ["r1", "R1", "", "0"],
     NUMBER: ["0", "-0.1", "0.05", "1e9"],
     YES_NO: [""],
 }
 
 
+WORKLIST = "two of them"
+
+
 @pytest.fixture(scope="module")
 def shelf(text_run: Run) -> Shelf:
+    save(text_run.folder, WORKLIST, "", ["r1", "r5"])
     return Shelf(text_run.folder)
 
 
@@ -56,7 +63,8 @@ def test_rows_are_those_of_pandas_and_addresses_are_read_as_they_are_written(
     for _ in range(data.draw(st.integers(0, 3))):
         column = data.draw(st.sampled_from(shelf.names))
         operation = data.draw(st.sampled_from(operations(shelf, column)))
-        conditions.append(Condition(column, operation, data.draw(st.sampled_from(VALUES[shelf.kinds[column]]))))
+        values = [WORKLIST] if operation == "listed" else VALUES[shelf.kinds[column]]
+        conditions.append(Condition(column, operation, data.draw(st.sampled_from(values))))
     sort = data.draw(st.sampled_from(["", *shelf.names, *(f"-{name}" for name in shelf.names)]))
     query = Query(tuple(dict.fromkeys(conditions)), sort, data.draw(st.integers(1, 9)))
     assert read(shelf, parse_qsl(query.address, keep_blank_values=True)) == query
@@ -75,7 +83,8 @@ def test_rows_are_those_of_pandas_and_addresses_are_read_as_they_are_written(
     [
         ([("where", "nothing:is:1")], "names no column"), ([("where", "label:least:1")], "cannot be asked of it; it can be asked is, not"),
         ([("where", "contrast:least:much")], "is no number"), ([("sort", "-nothing")], "no column to sort by"),
-        ([("page", "0")], "no number of a page"), ([("page", "²")], "no number of a page"),
+        ([("page", "0")], "no number of a page"),
+        ([("where", "id:listed:none such")], "is no worklist of this run"), ([("page", "²")], "no number of a page"),
     ],
 )  # fmt: skip
 def test_what_the_run_has_not_is_told(shelf: Shelf, given_: list[tuple[str, str]], told: str) -> None:
@@ -107,3 +116,20 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, text_run: Run) -> No
         (tmp_path / name).write_bytes((text_run.folder / name).read_bytes())
     with pytest.raises(OutputError, match=r"examples\.parquet: cannot be read"):
         Shelf(tmp_path)
+
+
+def test_what_a_form_asks_for_is_an_address() -> None:
+    given = [
+        ("search", "a&b"),
+        ("where", ""),
+        ("where", "label:is:fresh"),
+        ("range", "contrast"),
+        ("low", "1"),
+        ("high", ""),
+        ("sort", ""),
+    ]
+    assert asked(given) == "where=label%3Ais%3Afresh&where=text%3Acontains%3Aa%26b&where=contrast%3Aleast%3A1"
+    assert (
+        asked([("column", "correct"), ("operation", "true"), ("value", ""), ("sort", "-id")])
+        == "where=correct%3Atrue%3A&sort=-id"
+    )
