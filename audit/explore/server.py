@@ -12,6 +12,7 @@ from audit.errors import OutputError
 from audit.explore.app import application
 from audit.explore.shelf import Shelf
 from audit.explore.views.clusters import points
+from audit.explore.views.examples import examples
 
 if TYPE_CHECKING:
     from audit.explore.live import Live
@@ -33,11 +34,17 @@ def explore(
     print(f"{folder}: open {address}\nCtrl-C ends it; only this computer can reach it.", flush=True)
     if browser:
         webbrowser.open(address)
-    threading.Thread(target=points, args=(shelf,), daemon=True).start()  # the map takes seconds, and is asked for soon
+    threading.Thread(target=_ahead, args=(shelf,), daemon=True).start()
     served = application(shelf, token, names, root=root, live=live)
     config = uvicorn.Config(served, log_level="warning", access_log=False, server_header=False)
     with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has stopped
         uvicorn.Server(config).run(sockets=[sock])
+
+
+def _ahead(shelf: Shelf) -> None:
+    """What is asked for soon, and takes seconds."""
+    examples(shelf, ())
+    points(shelf)
 
 
 def _loaded(folder: Path, config_folder: Path | None) -> "Live":

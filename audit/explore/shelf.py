@@ -14,7 +14,7 @@ from audit.store.explanations import explained_ids
 from audit.store.runs import read_record
 from audit.store.tables import TABLE
 
-MOST_BYTES: Final = 400_000_000  # of columns in memory
+MOST_BYTES: Final = 200_000_000  # of columns in memory
 MOST_VALUES: Final = 200  # of a column that is a choice, among its first rows
 FIRST: Final = 5_000
 WORDS: Final = ("text", "file")  # are searched in, however few there are
@@ -36,11 +36,11 @@ class Shelf:
         self._values: dict[str, list[str]] = {}
         self._lock = threading.Lock()
         try:
-            file = parquet.ParquetFile(folder / TABLE, memory_map=True)
+            file = parquet.ParquetFile(folder / TABLE)
             self.types = {field.name: field.type for field in file.schema_arrow}
             self.kinds = {name: kind for name, held in self.types.items() if (kind := _kind(file, name, held))}
             choices = [name for name, kind in self.kinds.items() if kind == CHOICE]
-            self._file = parquet.ParquetFile(folder / TABLE, memory_map=True, read_dictionary=choices)
+            self._file = parquet.ParquetFile(folder / TABLE, metadata=file.metadata, read_dictionary=choices)
         except (OSError, ArrowException) as error:
             raise OutputError(
                 f"{folder / TABLE}: cannot be read ({error}); explore a run that is as it was written"
@@ -53,6 +53,11 @@ class Shelf:
     def names(self) -> tuple[str, ...]:
         """Columns that can be filtered by, in the order of the table."""
         return tuple(self.kinds)
+
+    @property
+    def sortable(self) -> tuple[str, ...]:
+        """All of them but texts, whose order says nothing."""
+        return tuple(name for name, kind in self.kinds.items() if kind != TEXT)
 
     def values(self, name: str) -> list[str]:
         """What occurs in a choice, in order; remembered, as every form offers it."""
@@ -95,20 +100,6 @@ class Shelf:
                 }
             first += size
         raise IndexError(at)
-
-    def lowered(self, name: str) -> Any:
-        """Words in small letters, to be searched in."""
-        from pyarrow import compute
-
-        key = f"{name} in small letters"
-        with self._lock:
-            known = self._columns.get(key)
-        if known is None:
-            known = compute.utf8_lower(self.column(name))
-            with self._lock:
-                self._columns[key] = known
-                self._shed()
-        return known
 
     def place(self, identifier: str) -> int | None:
         """The row of an example, None for an id that the run lacks."""

@@ -10,7 +10,7 @@ from audit.errors import OutputError
 from audit.store.manifest import altered, refusal
 
 TABLE: Final = "examples.parquet"
-ROWS: Final = 50_000  # of a part of it: whoever wants one example reads one part
+ROWS: Final = 20_000  # of a part of it: whoever wants one example reads one part
 LOST: Final = "is missing"
 
 

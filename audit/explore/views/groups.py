@@ -16,6 +16,7 @@ from audit.stats.rates import newcombe, wilson
 
 SHOWN: Final = 5  # errors of a side
 MOST_CURVES: Final = 3
+MOST: Final = 16  # sums of relevance
 FEWEST: Final = 20  # examples of a side that hold what is compared
 LEVEL: Final = 0.95
 
@@ -47,7 +48,10 @@ def groups(shelf: Shelf, pairs: Pairs) -> dict[str, Any]:
 def _measures(shelf: Shelf, members: list[NDArray[np.int64]]) -> tuple[list[str], int]:
     """What is compared: correctness, the contrast, and share and net of what enough examples of a side hold; how much is left out."""
     sums = [name for name in shelf.names if name.startswith(("share.", "net.")) and "@" not in name]
-    known = [name for name in sums if max(np.isfinite(shelf.numbers(name)[each]).sum() for each in members) >= FEWEST]
+    known = list[str]()
+    for name in sums:
+        if len(known) < MOST and max(np.isfinite(shelf.numbers(name)[each]).sum() for each in members) >= FEWEST:
+            known.append(name)
     return ["correct", "contrast", *known], len(sums) - len(known)
 
 

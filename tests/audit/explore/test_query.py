@@ -65,7 +65,7 @@ def test_rows_are_those_of_pandas_and_addresses_are_read_as_they_are_written(
         operation = data.draw(st.sampled_from(operations(shelf, column)))
         values = [WORKLIST] if operation == "listed" else VALUES[shelf.kinds[column]]
         conditions.append(Condition(column, operation, data.draw(st.sampled_from(values))))
-    sort = data.draw(st.sampled_from(["", *shelf.names, *(f"-{name}" for name in shelf.names)]))
+    sort = data.draw(st.sampled_from(["", *shelf.sortable, *(f"-{name}" for name in shelf.sortable)]))
     query = Query(tuple(dict.fromkeys(conditions)), sort, data.draw(st.integers(1, 9)))
     assert read(shelf, parse_qsl(query.address, keep_blank_values=True)) == query
     kept = np.ones(len(table), dtype=bool)
@@ -83,6 +83,7 @@ def test_rows_are_those_of_pandas_and_addresses_are_read_as_they_are_written(
     [
         ([("where", "nothing:is:1")], "names no column"), ([("where", "label:least:1")], "cannot be asked of it; it can be asked is, not"),
         ([("where", "contrast:least:much")], "is no number"), ([("sort", "-nothing")], "no column to sort by"),
+        ([("sort", "text")], "no column to sort by"),
         ([("page", "0")], "no number of a page"),
         ([("where", "id:listed:none such")], "is no worklist of this run"), ([("page", "²")], "no number of a page"),
     ],
