@@ -24,8 +24,8 @@ def errors_shown(examples: ExampleTable, classes: Sequence[str], rows: Sequence[
 
 
 def kept_rows(evidence: Evidence, errors: Sequence[int], beside: Sequence[int], most: int) -> list[int]:
-    """Rows whose explanations a run keeps, by turns: the next of `errors`, the next error in the order of confidence, and the next of
-    what a report shows `beside` and of what drives findings: for every declared group those whose relevance argues most for and most
+    """Rows whose explanations a run keeps, by turns: the next of `errors`, the next error in the order of confidence, the next of what a
+    report shows `beside`, and of what drives findings: for every declared group those whose relevance argues most for and most
     against the contrast, and those that swapped words move most up and down."""
     table, told = evidence.groups[evidence.composites[0]], told_features(evidence)
     measured = [(np.arange(len(table.net)), table.net[:, k]) for k, name in enumerate(table.names) if name in told]
@@ -36,7 +36,7 @@ def kept_rows(evidence: Evidence, errors: Sequence[int], beside: Sequence[int], 
     ]
     driving = _by_turns(*(_ordered(*each, most)[::step] for each in measured for step in (1, -1)))
     surest = sorted(errors, key=lambda i: -evidence.examples.confidence[i])
-    return _by_turns(errors[:most], surest[:most], [*beside, *driving])[:most]
+    return _by_turns(errors[:most], surest[:most], beside, driving)[:most]
 
 
 def _by_turns(*orders: Sequence[int]) -> list[int]:
