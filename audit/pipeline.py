@@ -177,14 +177,19 @@ def _audited(task: Task[Any], start: Start, workers: Kept, folder: Path) -> Audi
 def _kept(
     task: Task[Any], evidence: Evidence, gallery: Gallery, wrong: Sequence[int], beside: Sequence[int]
 ) -> list[KeptRow]:
-    """Explanations for whoever explores the run: those of the report, others, and all of them with something changed."""
-    examples, most = evidence.examples, task.loaded.config.debug.explained
+    """Explanations for whoever explores the run: those of the report, others, and all of them with something changed.
+
+    None where the config shows no contents.
+    """
+    examples, most = evidence.examples, task.loaded.config.debug.explained if task.contents else 0
     every = kept_shown(examples, task.model.classes, kept_rows(evidence, wrong, beside, most))
     known = {each.id for each in gallery.shown}
     more = [*(each for each in every if each.id not in known), *task.changed(every)]
+    with progress("examples explained", len(more)) as advance:
+        others = task.exhibits(more, gallery.scale, advance)
     return [
         (each.id, each.change.name if each.change else UNCHANGED, found)
-        for told in (gallery, task.exhibits(more, gallery.scale))
+        for told in (gallery, others)
         for each, found in zip(told.shown, told.explanations, strict=True)
     ]
 

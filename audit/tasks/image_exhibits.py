@@ -11,6 +11,7 @@ from audit.config import People, Preprocessing
 from audit.data.images import ImageRow, unchanged
 from audit.data.infill import hiding
 from audit.data.masks import drawn
+from audit.parts import Advance
 from audit.relevance.explainer import Explainer
 from audit.relevance.images import explain_map
 from audit.report.heatmaps import common_scale, encoded, overlay
@@ -24,7 +25,7 @@ FILL: Final = "mean"
 
 def exhibits(
     explainer: Explainer[Preprocessing], classes: Sequence[str], photographs: Sequence[ImageRow], masks: MaskTable, names: Sequence[str],
-    shown: Sequence[Shown], *, people: People, scale: float | None,
+    shown: Sequence[Shown], *, people: People, scale: float | None, advance: Advance,
 ) -> Gallery:  # fmt: skip
     """Maps of the first class minus the second; `people` says how photographs are shown, `scale` what the strongest colour stands for."""
     found = []
@@ -37,6 +38,7 @@ def exhibits(
             explainer, inputs, target=each.target, composite=explainer.first, condition=each.condition
         )
         found.append((relevance, result, seen))
+        advance(1)
     scale = scale or common_scale([normalised(relevance) for relevance, _, _ in found])
     made, maps = [], {}
     for each, (relevance, result, seen) in zip(shown, found, strict=True):

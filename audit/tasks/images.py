@@ -275,11 +275,15 @@ class ImageTask:
         """None of the photographs before the others."""
         return np.zeros(len(self.data), dtype=np.bool_)
 
-    def exhibits(self, shown: Sequence[Shown], scale: float | None = None) -> Gallery:
+    def exhibits(
+        self, shown: Sequence[Shown], scale: float | None = None, advance: Advance = lambda n: None
+    ) -> Gallery:
         """Photographs with their maps, drawn on one scale."""
         people, names = self.config.report.images, self.drawing.names
         classes, rows = self.model.classes, self.data.payload
-        return exhibits(self.explainer, classes, rows, self.masks, names, shown, people=people, scale=scale)
+        return exhibits(
+            self.explainer, classes, rows, self.masks, names, shown, people=people, scale=scale, advance=advance
+        )
 
     def changed(self, shown: Sequence[Shown]) -> list[Shown]:
         """With one region hidden."""

@@ -201,7 +201,7 @@ class Task(Protocol[E]):
         """What the statistics are asked of, with this task's interventions and references."""
         ...
 
-    def exhibits(self, shown: Sequence[Shown], scale: float | None = None) -> Gallery:
+    def exhibits(self, shown: Sequence[Shown], scale: float | None = None, advance: Advance = ...) -> Gallery:
         """Some examples, each with the relevance of its pair of classes; none where the config hides them. `scale` of maps: a given one."""
         ...
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from audit.data.terms import Matcher, words
-from audit.parts import Here
+from audit.parts import Advance, Here
 from audit.relevance.concepts import Batch, by_channel
 from audit.relevance.representations import last_layers
 from audit.relevance.texts import TextExplainer, encode, explain_texts, explain_tokens, group_masks, score_texts
@@ -18,7 +18,8 @@ from audit.tasks.text_effects import swapped_texts
 
 
 def exhibits(
-    explainer: TextExplainer, classes: Sequence[str], texts: Sequence[str], matches: Sequence[Sequence[Match]], shown: Sequence[Shown]
+    explainer: TextExplainer, classes: Sequence[str], texts: Sequence[str], matches: Sequence[Sequence[Match]], shown: Sequence[Shown],
+    advance: Advance,
 ) -> Gallery:  # fmt: skip
     """Tokens of each text, or of what it was changed to, with the relevance of the first class minus the second."""
     found, relevance = [], {}
@@ -29,6 +30,7 @@ def exhibits(
         )
         found.append(explanation(result, each.explained(classes), classes, tokens=tokens))
         relevance[each.id] = np.array([token.relevance for token in tokens])
+        advance(1)
     return Gallery(tuple(shown), tuple(found), relevance)
 
 

@@ -225,10 +225,12 @@ class TextTask:
         """Texts that mention a declared term."""
         return self.matches.held
 
-    def exhibits(self, shown: Sequence[Shown], scale: float | None = None) -> Gallery:
+    def exhibits(
+        self, shown: Sequence[Shown], scale: float | None = None, advance: Advance = lambda n: None
+    ) -> Gallery:
         """Texts with their tokens, each on its own scale."""
         told = shown if self.config.report.show_text else ()
-        return exhibits(self.explainer, self.model.classes, self.texts, self.matches, told)
+        return exhibits(self.explainer, self.model.classes, self.texts, self.matches, told, advance)
 
     def changed(self, shown: Sequence[Shown]) -> list[Shown]:
         """With the terms of one attribute swapped."""

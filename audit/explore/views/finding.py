@@ -13,6 +13,7 @@ from audit.report.figures import Figure
 
 DRIVING: Final = 6  # examples of a list
 MOST_GROUPS: Final = 4
+UP: Final = (("-", "up"), ("", "down"))  # order, and where the contrast logit goes
 MENTIONED: Final = " (mentioned)"
 Lead = tuple[str, tuple[Condition, ...], str]  # words, conditions, order
 
@@ -50,14 +51,15 @@ def _leads(shelf: Shelf, found: Finding, group: str) -> Sequence[Lead]:
     if found.question in ("outcome", "link", "errors", "unexplained"):
         return [("errors, the surest first", (*member, Condition("correct", "false")), "-confidence")]
     if found.question == "intervention":
-        swapped: list[Lead] = [
-            (f"moved {words} most by the swap", (Condition(f"swap.{name}", "known"),), f"{sign}swap.{name}")
-            for sign, words in (("-", "up"), ("", "down"))
-        ]
-        return swapped + [
+        if f"swap.{name}" in shelf.kinds:
+            swapped, done = f"swap.{name}", f"when words are swapped to {group}"
+            return [
+                (f"moved {words} most {done}", (Condition(swapped, "known"),), f"{sign}{swapped}") for sign, words in UP
+            ]
+        return [
             (f"moved {words} most when it is hidden", (Condition(column, "known"),), f"{sign}{column}")
             for column in _hidden(shelf, name)[:1]
-            for sign, words in (("-", "down"), ("", "up"))  # the column has what hiding takes away
+            for (sign, _), (_, words) in zip(UP, reversed(UP), strict=True)  # the column has what hiding takes away
         ]
     of = () if found.question != "disparity" else member
     return [

@@ -29,5 +29,5 @@ def runs(shelf: Shelf, pairs: Pairs) -> dict[str, Any]:
             problem = str(error)
     return {
         "steps": found.steps[::-1] if found else (), "others": others, "other": other, "made": made, "problem": problem,
-        "broken": found.broken if found else {},
+        "broken": found.broken if found else {}, "named": {each.id: each for each in shelf.record.findings},
     }  # fmt: skip
