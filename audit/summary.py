@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 from rich.table import Table
@@ -54,7 +55,10 @@ def print_summary(record: AuditRecord, folder: Path) -> None:
         )
     console.print(Text(exit_sentence(record.exit_code)))
     console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
-    console.print(Text(f"debugging, internal: {folder / 'debug.html'}"), soft_wrap=True)
+    console.print(
+        Text(f"debugging, internal: {folder / 'debug.html'}, or: lrp-audit explore {quote(str(folder))}"),
+        soft_wrap=True,
+    )
 
 
 def _untested(findings: Sequence[Finding]) -> str:
