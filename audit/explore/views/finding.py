@@ -61,7 +61,7 @@ def _leads(shelf: Shelf, found: Finding, group: str) -> Sequence[Lead]:
             for column in _hidden(shelf, name)[:1]
             for (sign, _), (_, words) in zip(UP, reversed(UP), strict=True)  # the column has what hiding takes away
         ]
-    of = () if found.question != "disparity" else member
+    of = (*_true_class(found), *(member if found.question == "disparity" else ()))
     return [
         (f"argues most {words} the contrast", (*of, Condition(f"present.{name}", "true")), f"{sign}net.{name}")
         for sign, words in (("-", "for"), ("", "against"))
@@ -77,6 +77,12 @@ def _member(shelf: Shelf, found: Finding, group: str) -> tuple[Condition, ...]:
     attribute = _attribute(found)
     names = [f"mentions.{attribute}"] if found.attribute.endswith(MENTIONED) else [attribute, f"mentions.{attribute}"]
     return next(((Condition(name, "is", group),) for name in names if name in shelf.kinds), ())
+
+
+def _true_class(found: Finding) -> tuple[Condition, ...]:
+    """The true class that a direction is of; none where the finding is about all."""
+    label = found.details.get("true class")
+    return (Condition("label", "is", label),) if isinstance(label, str) else ()
 
 
 def _feature(shelf: Shelf, found: Finding, group: str) -> str:
@@ -98,7 +104,7 @@ def _spread(shelf: Shelf, found: Finding) -> Figure | None:
             column = next((each for each in (f"swap.{name}", *_hidden(shelf, name)) if each in shelf.kinds), "")
             of = Query()
         else:
-            column, of = f"net.{name}", Query(member if found.question == "disparity" else ())
+            column, of = f"net.{name}", Query((*_true_class(found), *(member if found.question == "disparity" else ())))
         if shelf.kinds.get(column) == NUMBER:
             sides.append(Side.of(shelf, column, rows(shelf, of), label=group))
     return spread(sides, unit=_unit(found, column))
