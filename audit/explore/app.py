@@ -10,11 +10,11 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 HERE: Final = Path(__file__).parent
 FORM: Final = frozenset({"column", "range", "search"})  # of the form for examples: its address says the same in one way
-COOKIE: Final = "lrp-audit-explorer"
 MOST_BODY: Final = 40_000_000  # bytes of a request
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
@@ -70,7 +69,9 @@ def application(
         ),
     ]
     routes.append(Mount("/static", StaticFiles(directory=HERE / "static")))
-    return _Guard(Starlette(routes=routes), token, hosts, root)
+    inner = Starlette(routes=routes)
+    inner.router.redirect_slashes = False  # its redirects would leave the path of the proxy
+    return _Guard(inner, token, hosts, root)
 
 
 @final
@@ -116,6 +117,8 @@ def _page(site: Site, view: View) -> Callable[[Request], Response]:
             return site.problem(error)
         except NotFound as error:
             return site.problem(error, 404)
+        except AuditError as error:
+            return site.problem(error, 500)
 
     return answer
 
@@ -194,37 +197,38 @@ def _stage(site: Site) -> Callable[[Request], Response]:
 def _picture(shelf: Shelf) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         asked = request.query_params
-        found = load_picture(shelf.folder, asked.get("id", ""), asked.get("change", ""))
+        try:
+            found = load_picture(shelf.folder, asked.get("id", ""), asked.get("change", ""))
+        except AuditError as error:
+            return _plain(str(error), 500)
         return Response(found, 200 if found else 404, media_type="image/jpeg")
 
     return answer
 
 
 def _save(site: Site) -> Callable[[Request], Any]:
-    shelf = site.shelf
 
     async def answer(request: Request) -> Response:
-        form = dict(
-            parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
-        )
+        sent = (await request.body()).decode("utf-8", "replace")
         try:
-            ids = json.loads(form.get("ids") or "[]")
-            source = form.get("source", "")
-            if form.get("every") and source:
-                ids = shelf.cells(
-                    "id", queries.rows(shelf, queries.read(shelf, parse_qsl(source, keep_blank_values=True)))
-                )
-            if not (
-                isinstance(ids, list)
-                and all(isinstance(each, str) and shelf.place(each) is not None for each in ids[:1000])
-            ):
-                raise ValueError("ids that this run has not were sent")
-            save(shelf.folder, form.get("name", "").strip(), form.get("note", ""), ids, source)
-        except (ValueError, BadQuery, AuditError) as error:
+            await run_in_threadpool(_keep, site.shelf, sent)
+        except (ValueError, RecursionError, AuditError) as error:
             return site.problem(ValueError(f"Not saved: {error}"))
         return RedirectResponse(f"{site.root}/worklists?saved", 303)
 
     return answer
+
+
+def _keep(shelf: Shelf, sent: str) -> None:
+    """Save the worklist of a form; ValueError for what cannot be kept."""
+    form = dict(parse_qsl(sent, keep_blank_values=True, max_num_fields=100))
+    ids, source = json.loads(form.get("ids") or "[]"), form.get("source", "")
+    if form.get("every") and source:
+        ids = shelf.cells("id", queries.rows(shelf, queries.read(shelf, parse_qsl(source, keep_blank_values=True))))
+    known = isinstance(ids, list) and all(isinstance(each, str) for each in ids)
+    if not known or len(shelf.places(ids)) < len(ids):
+        raise ValueError("ids that this run has not were sent")
+    save(shelf.folder, form.get("name", "").strip(), form.get("note", ""), ids, source)
 
 
 def _export(shelf: Shelf) -> Callable[[Request], Response]:
@@ -236,8 +240,7 @@ def _export(shelf: Shelf) -> Callable[[Request], Response]:
         if form == "json":
             content, kind = found.as_json(), "application/json"
         else:
-            places = [(each, shelf.place(each)) for each in found.ids]
-            at = np.array([place for _, place in places if place is not None], dtype=np.int64)
+            at = shelf.places(found.ids)
             names = [
                 "id",
                 *(
@@ -260,6 +263,7 @@ class _Guard:
 
     def __init__(self, inner: ASGIApp, token: str, hosts: frozenset[str], root: str) -> None:
         self.inner, self.token, self.hosts, self.root = inner, token, hosts, root
+        self.cookie = cookie_of(token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -276,7 +280,7 @@ class _Guard:
                 message = {**message, "headers": [*message["headers"], *extra]}
             await send(message)
 
-        scope = {**scope, "root_path": "", "path": scope["path"].removeprefix(self.root) or "/"}
+        scope = {**scope, "root_path": "", "path": self._below(scope["path"])}
         await (refused or self.inner)(scope, receive, with_headers)
 
     def _refused(self, request: Request) -> Response | None:
@@ -290,25 +294,36 @@ class _Guard:
                 if self._is_token(given)
                 else _plain("another token than the one that was printed", 403)
             )
-        if not self._is_token(request.cookies.get(COOKIE, "")):
+        if not self._is_token(request.cookies.get(self.cookie, "")):
             return _plain("open the address that lrp-audit explore printed: it holds the token", 403)
         if request.method not in ("GET", "HEAD"):
             origin = request.headers.get("origin", "").partition("://")[2]
             if origin not in self.hosts:
                 return _plain("only the explorer's own pages may change something", 403)
-            if int(request.headers.get("content-length") or MOST_BODY + 1) > MOST_BODY:
-                return _plain(f"more than {MOST_BODY:,} bytes", 413)
+            length = request.headers.get("content-length", "")
+            if "transfer-encoding" in request.headers or not length.isdecimal() or int(length) > MOST_BODY:
+                return _plain(f"more than {MOST_BODY:,} bytes, or it does not say how many", 413)
         return None
 
     def _admitted(self, request: Request) -> Response:
         kept = [(name, value) for name, value in request.query_params.multi_items() if name != "token"]
-        path = request.url.path + (f"?{urlencode(kept)}" if kept else "")
-        answer = RedirectResponse(path, 303)
-        answer.set_cookie(COOKIE, self.token, httponly=True, samesite="strict", path=self.root or "/")
+        path = f"{self.root}/{quote(self._below(request.scope['path']).lstrip('/'))}"
+        answer = RedirectResponse(f"{path}?{urlencode(kept)}" if kept else path, 303)
+        answer.set_cookie(self.cookie, self.token, httponly=True, samesite="strict", path=self.root or "/")
         return answer
+
+    def _below(self, path: str) -> str:
+        """A path as the application has it, whether the proxy took its own from it or not."""
+        root = unquote(self.root)
+        return path.removeprefix(root) if path.startswith(f"{root}/") else "/" if path == root else path
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.token.encode())
+
+
+def cookie_of(token: str) -> str:
+    """The name of its cookie: of its own, because one browser sends the cookies of every port of this computer."""
+    return f"lrp-audit-explorer-{sha256(token.encode()).hexdigest()[:8]}"
 
 
 def _plain(words: str, status: int) -> Response:

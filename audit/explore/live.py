@@ -113,7 +113,7 @@ class Live:
         """What was sent as a file that lives this long, or a photograph of the data where it lies."""
         if key.startswith(OF_DATA):
             if key not in self._rows:
-                self._rows[key] = self.one.row(key.removeprefix(OF_DATA))
+                self._rows[key] = self.one.of_data(key.removeprefix(OF_DATA))
                 _shorten(self._rows)
             yield self._rows[key]
             return

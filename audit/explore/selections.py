@@ -36,7 +36,7 @@ class Selection:
         return f"{json.dumps(asdict(self), indent=1, ensure_ascii=False)}\n".encode()
 
     def as_csv(self, columns: Sequence[tuple[str, Sequence[Any]]]) -> bytes:
-        """A row an example with the given columns, the note before none: cells are no formulas."""
+        """A row an example with the given columns; cells are no formulas."""
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\r\n")
         writer.writerow([inert(name) for name, _ in columns])
@@ -55,6 +55,8 @@ def save(folder: Path, name: str, note: str, ids: Sequence[str], source: str = "
     if not 0 < len(ids) <= MOST_IDS:
         raise ValueError("no example is selected" if not ids else f"at most {MOST_IDS:,} examples can be saved")
     made = Selection(name, note, tuple(dict.fromkeys(ids)), source, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    if (folder / EXPLORER).is_symlink():
+        raise OutputError(f"{folder / EXPLORER}: is a link, and worklists stay in the run folder; remove it")
     try:
         (folder / EXPLORER).mkdir(exist_ok=True)
     except OSError as error:
@@ -79,11 +81,11 @@ def _path(folder: Path, name: str) -> Path:
 
 
 def _read(path: Path) -> Selection | None:
+    if path.is_symlink() or path.parent.is_symlink() or not NAME.fullmatch(path.stem):
+        return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         ids = tuple(str(each) for each in found["ids"])
-        return Selection(
-            str(found["name"]), str(found["note"]), ids, str(found.get("source", "")), str(found.get("saved", ""))
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        return Selection(path.stem, str(found["note"]), ids, str(found.get("source", "")), str(found.get("saved", "")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

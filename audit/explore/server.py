@@ -1,12 +1,13 @@
 """`lrp-audit explore`: the explorer on this computer, until it is stopped."""
 
+import re
 import secrets
 import socket
 import threading
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from audit.errors import OutputError
 from audit.explore.app import application
@@ -15,7 +16,13 @@ from audit.explore.views.clusters import points
 from audit.explore.views.examples import examples
 
 if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp
+
     from audit.explore.live import Live
+
+ROOT: Final = re.compile(r"(/[A-Za-z0-9._~%@+-]+)*")
+MOST_ADDRESS: Final = 400_000  # bytes of an address with its headers
 
 
 def explore(
@@ -25,20 +32,31 @@ def explore(
     """Serve one run on 127.0.0.1 and print its address; `port` 0 is any free one, `root` the path and `hosts` the names of a proxy."""
     import uvicorn
 
+    if not ROOT.fullmatch(root):
+        raise OutputError(f"--root-path {root!r:.80}: is no path; give one such as /user/ada/proxy/8888")
     shelf, token = Shelf(folder), secrets.token_urlsafe(24)
     live = _loaded(folder, config_folder) if model else None
     sock = listener(port)
     port = sock.getsockname()[1]
-    names = frozenset([f"127.0.0.1:{port}", f"localhost:{port}", *hosts])
+    names = frozenset([f"127.0.0.1:{port}", f"localhost:{port}", *(name.lower() for name in hosts if name)])
     address = f"http://127.0.0.1:{port}{root}/?token={token}"
     print(f"{folder}: open {address}\nCtrl-C ends it; only this computer can reach it.", flush=True)
     if browser:
         webbrowser.open(address)
     threading.Thread(target=_ahead, args=(shelf,), daemon=True).start()
     served = application(shelf, token, names, root=root, live=live)
-    config = uvicorn.Config(served, log_level="warning", access_log=False, server_header=False)
     with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has stopped
-        uvicorn.Server(config).run(sockets=[sock])
+        uvicorn.Server(configured(served)).run(sockets=[sock])
+
+
+def configured(served: "ASGIApp") -> "uvicorn.Config":
+    """How uvicorn serves it: no sockets but HTTP, and addresses as long as the longest text of a live explanation."""
+    import uvicorn
+
+    return uvicorn.Config(
+        served, log_level="warning", access_log=False, server_header=False, http="h11", ws="none",
+        h11_max_incomplete_event_size=MOST_ADDRESS,
+    )  # fmt: skip
 
 
 def _ahead(shelf: Shelf) -> None:

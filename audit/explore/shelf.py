@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, final
@@ -94,10 +95,9 @@ class Shelf:
         for k in range(self._file.num_row_groups):
             size = self._file.metadata.row_group(k).num_rows
             if at < first + size:
-                return {
-                    name: cells[0]
-                    for name, cells in self._file.read_row_group(k).slice(at - first, 1).to_pydict().items()
-                }
+                with self._lock:
+                    part = self._file.read_row_group(k)
+                return {name: cells[0] for name, cells in part.slice(at - first, 1).to_pydict().items()}
             first += size
         raise IndexError(at)
 
@@ -107,6 +107,14 @@ class Shelf:
 
         found = compute.index(self.column("id"), identifier).as_py()
         return None if found < 0 else int(found)
+
+    def places(self, identifiers: Sequence[str]) -> NDArray[np.int64]:
+        """The rows of many examples in their order; ids that the run lacks are left out."""
+        import pyarrow
+        from pyarrow import compute
+
+        ids = self.column("id")
+        return np.asarray(compute.index_in(pyarrow.array(identifiers, ids.type), ids).drop_null(), dtype=np.int64)
 
     def _read(self, name: str) -> Any:
         if name not in self.types:

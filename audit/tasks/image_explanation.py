@@ -1,5 +1,6 @@
 """One photograph explained and drawn, and what a whole audit needs for it too: the model with its composites, and what it sees."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -42,7 +43,35 @@ class OnePhotograph:
 
     def row(self, given: str) -> ImageRow:
         """Of an id or path in the data, or of any other file; the data are looked through."""
-        return _row(self.loaded, self.drawing, self.model, given)
+        file, config = Path(given), self.loaded.config
+        here = file.is_file()
+        if not here or not config.requires or (self.loaded.folder / config.data.path).exists():
+            found = self._among(lambda name, row: name == given or (here and row.path.resolve() == file.resolve()))
+            if found:
+                return found
+        if not here:
+            raise DataError(
+                f"{given}: is no file, and no id in {config.data.path}; give the id or the path of a photograph"
+            )
+        return ImageRow(file, tuple(None for _ in self.drawing.columns))
+
+    def of_data(self, identifier: str) -> ImageRow:
+        """Of an id in the data, never of another file; DataError for an id that the data lack."""
+        found = self._among(lambda name, row: name == identifier)
+        if found is None:
+            raise DataError(f"{identifier!r:.120} is no id in {self.loaded.config.data.path}")
+        return found
+
+    def _among(self, wanted: Callable[[str, ImageRow], bool]) -> ImageRow | None:
+        """The first wanted row of the data."""
+        loaded = self.loaded
+        data = load_images(
+            loaded.config.data.model_copy(update={"limit": None, "ids": None}), resolve_data(loaded), self.drawing,
+            self.model.preprocessing, classes=self.model.classes, labels=loaded.config.model.labels, seed=loaded.config.seed,
+            inspect=False,
+        )  # fmt: skip
+        rows = zip(data.id.tolist(), data.payload, strict=True)
+        return next((row for name, row in rows if wanted(name, row)), None)
 
     def explain(self, row: ImageRow, target: str | None = None, composite: Any = None) -> Explanation:
         """One that was found already."""
@@ -71,24 +100,6 @@ class OnePhotograph:
 def one_photograph(loaded: LoadedConfig) -> OnePhotograph:
     """The model and the regions: no data."""
     return OnePhotograph(loaded, build_regions(loaded.config.regions, loaded.folder), *load_explainer(loaded))
-
-
-def _row(loaded: LoadedConfig, drawing: Regions, model: ImageModel, given: str) -> ImageRow:
-    """The row of the data with this id or file, else the file itself."""
-    file, config = Path(given), loaded.config
-    if not file.is_file() or not config.requires or (loaded.folder / config.data.path).exists():
-        data = load_images(
-            config.data.model_copy(update={"limit": None, "ids": None}), resolve_data(loaded), drawing, model.preprocessing,
-            classes=model.classes, labels=config.model.labels, seed=config.seed, inspect=False,
-        )  # fmt: skip
-        for name, row in zip(data.id.tolist(), data.payload, strict=True):
-            if name == given or (file.is_file() and row.path.resolve() == file.resolve()):
-                return row
-    if not file.is_file():
-        raise DataError(
-            f"{given}: is no file, and no id in {config.data.path}; give the id or the path of a photograph"
-        )
-    return ImageRow(file, tuple(None for _ in drawing.columns))
 
 
 def load_explainer(loaded: LoadedConfig) -> tuple[ImageModel, Explainer[Preprocessing]]:

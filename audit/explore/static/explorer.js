@@ -82,7 +82,7 @@ if (map) fetch(`${root}/points.json`).then((answer) => answer.json()).then((poin
     const [id] = around(...at(event), 7);
     if (id !== undefined) near.textContent = `${id}: ${points.strategy[points.ids.indexOf(id)] || "in no strategy"}.`;
   });
-  map.addEventListener("pointerup", () => { const ids = loop.length > 2 ? points.ids.filter((_, i) => inside(places[i])) : around(...loop[0], 8).slice(0, 1); loop.length = 0; add(ids); });
+  map.addEventListener("pointerup", () => { if (!loop.length) return; const ids = loop.length > 2 ? points.ids.filter((_, i) => inside(places[i])) : around(...loop[0], 8).slice(0, 1); loop.length = 0; add(ids); });
   map.addEventListener("pointercancel", () => { loop.length = 0; draw(); });
   map.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-12, 0], ArrowRight: [12, 0], ArrowUp: [0, -12], ArrowDown: [0, 12] }[event.key], grow = { "+": 1.25, "-": 0.8 }[event.key];

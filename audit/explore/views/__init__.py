@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, final
 
-from audit.explore.query import Pairs, operations
+from audit.explore.query import Pairs
 from audit.explore.shelf import Shelf
 from audit.explore.views.clusters import clusters
 from audit.explore.views.example import card, example
@@ -15,7 +15,7 @@ from audit.explore.views.groups import groups
 from audit.explore.views.overview import overview
 from audit.explore.views.runs import runs
 from audit.explore.views.worklists import worklists
-from audit.report import backing, debugging, outline, page, plain, text, wording
+from audit.report import backing, debugging, page, text, wording
 
 SNIPPET: Final = 160  # characters of a text in a list
 
@@ -40,6 +40,5 @@ VIEWS: Final[Mapping[str, View]] = MappingProxyType({
     "/worklists": View("worklists.html.j2", worklists),
 })  # fmt: skip
 SHARED: Final[Mapping[str, Any]] = MappingProxyType({
-    "page": page, "text": text, "wording": wording, "outline": outline, "backing": backing, "plain": plain, "lists": debugging,
-    "card": card, "snippet_length": SNIPPET, "operations_of": operations,
+    "page": page, "text": text, "wording": wording, "backing": backing, "lists": debugging, "card": card, "snippet_length": SNIPPET,
 })  # fmt: skip

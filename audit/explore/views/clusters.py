@@ -29,8 +29,7 @@ def clusters(shelf: Shelf, pairs: Pairs) -> dict[str, Any]:
 
 
 def _prototypes(shelf: Shelf, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    places = [place for name in names if (place := shelf.place(name)) is not None]
-    return cells(shelf, np.array(places, dtype=np.int64))
+    return cells(shelf, shelf.places(names))
 
 
 def points(shelf: Shelf) -> dict[str, Any]:

@@ -30,9 +30,12 @@ def groups(shelf: Shelf, pairs: Pairs) -> dict[str, Any]:
     if by not in offered:
         raise BadQuery(f"{by!r:.80} is no column of groups; there are {', '.join(offered)}")
     values = sorted(shelf.values(by), key=lambda value: value.startswith("("))  # "(none)" and "(several)" are no groups
-    sides = [asked.get(name) or value for name, value in zip("ab", values[:2], strict=True)]
+    first = asked.get("a") or next(value for value in values if value != asked.get("b"))
+    sides = [first, asked.get("b") or next(value for value in values if value != first)]
     if unknown := [value for value in sides if value not in values]:
         raise BadQuery(f"{by} has no group {unknown[0]!r:.80}; it has {', '.join(values)}")
+    if sides[0] == sides[1]:
+        raise BadQuery(f"{sides[0]!r:.80} was given twice; choose two groups")
     queries = [Query((Condition(by, "is", value),)) for value in sides]
     members = [rows(shelf, query) for query in queries]
     measures, left = _measures(shelf, members)

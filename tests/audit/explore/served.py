@@ -11,7 +11,7 @@ import uvicorn
 
 from audit.explore.app import application
 from audit.explore.live import Live
-from audit.explore.server import listener
+from audit.explore.server import configured, listener
 from audit.explore.shelf import Shelf
 
 TOKEN = "a-token-of-the-tests"
@@ -32,7 +32,7 @@ def served(run: Path, *, root: str = "", live: Live | None = None) -> Iterator[S
     shelf, sock = Shelf(run), listener(0)
     port = sock.getsockname()[1]
     asked = application(shelf, TOKEN, frozenset([f"127.0.0.1:{port}"]), root=root, live=live)
-    server = uvicorn.Server(uvicorn.Config(asked, log_level="warning"))
+    server = uvicorn.Server(configured(asked))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
     while not server.started:

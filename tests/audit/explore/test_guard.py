@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import shutil
+import socket
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,8 +12,11 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from PIL import Image
 
-from audit.explore.app import COOKIE, HEADERS
+from audit.errors import OutputError
+from audit.explore.app import HEADERS, cookie_of
+from audit.explore.server import explore
 from audit.pipeline import Run
 from audit.store.runs import verify
 from tests.audit.explore.served import TOKEN, Served, served
@@ -29,7 +34,7 @@ def asked(
 ) -> Answer:  # fmt: skip
     place = urlsplit(at.base)
     with closing(http.client.HTTPConnection(place.netloc, timeout=30)) as connection:
-        sent = {"Cookie": f"{COOKIE}={cookie}", **headers}
+        sent = {"Cookie": f"{cookie_of(TOKEN)}={cookie}", **headers}
         connection.request(method, path if path.startswith(place.path) else place.path + path, body, sent)
         found = connection.getresponse()
         return Answer(found.status, found.headers, found.read())
@@ -48,6 +53,20 @@ def test_the_token_is_changed_for_a_cookie_and_leaves_the_address(texts_served: 
     assert answer.status == 303 and answer.headers["Location"] == "/examples?page=1"
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=strict" in cookie
+
+
+def test_two_explorers_in_one_browser_keep_their_own_cookies(texts_served: Served) -> None:
+    assert cookie_of(TOKEN) != cookie_of("of another run")
+    cookies = f"{cookie_of('of another run')}=of another run; {cookie_of(TOKEN)}={TOKEN}"
+    assert asked(texts_served, "/", headers={"Cookie": cookies}).status == 200
+    assert asked(texts_served, f"/?token={TOKEN}").headers["Set-Cookie"].startswith(f"{cookie_of(TOKEN)}={TOKEN};")
+
+
+def test_showing_the_token_never_leads_to_another_host(texts_served: Served) -> None:
+    place = urlsplit(texts_served.base)
+    with closing(http.client.HTTPConnection(place.netloc, timeout=30)) as connection:
+        connection.request("GET", f"//evil.example/?token={TOKEN}")
+        assert connection.getresponse().headers["Location"] == "/evil.example/"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "localhost:1", ""])
@@ -69,6 +88,25 @@ def test_too_much_is_refused_before_it_is_read(texts_served: Served) -> None:
     assert asked(texts_served, "/worklist", method="POST", headers=headers).status == 413
 
 
+@pytest.mark.parametrize("length", [None, "5"])
+def test_a_body_in_chunks_that_does_not_say_how_long_it_is_is_refused(texts_served: Served, length: str | None) -> None:
+    lines = [
+        "POST /worklist HTTP/1.1",
+        f"Host: {urlsplit(texts_served.base).netloc}",
+        f"Cookie: {cookie_of(TOKEN)}={TOKEN}",
+    ]
+    lines += [f"Origin: {texts_served.base}", "Transfer-Encoding: chunked", "Connection: close"]
+    lines += [f"Content-Length: {length}"] if length else []
+    with socket.create_connection(("127.0.0.1", urlsplit(texts_served.base).port or 0), timeout=30) as sent:
+        sent.sendall("\r\n".join([*lines, "", "5", "name=", "0", "", ""]).encode())
+        assert sent.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def test_an_address_may_be_as_long_as_the_longest_text(texts_served: Served) -> None:
+    answer = asked(texts_served, f"/live?{urlencode({'part': '1', 'text': chr(0x4E2D) * 20_000})}")
+    assert answer.status == 200 and b"at most" not in answer.body
+
+
 def test_every_answer_has_the_headers(texts_served: Served) -> None:
     for path, cookie in (("/", TOKEN), ("/", ""), ("/nothing", TOKEN), ("/static/explorer.js", TOKEN)):
         answer = asked(texts_served, path, cookie=cookie)
@@ -85,6 +123,8 @@ def test_no_path_leads_outside(texts_served: Served, path: str) -> None:
     ("form", "told"),
     [
         ({"name": "../x", "ids": '["r1"]'}, "a name has 1 to 60"), ({"name": "x", "ids": '["r1", "no such"]'}, "ids that this run has not"),
+        ({"name": "x", "ids": json.dumps([f"r{k % 500}" for k in range(2000)] + ["no such"])}, "ids that this run has not"),
+        ({"name": "x", "ids": "[" * 100_000}, "Not saved"), ({str(k): "" for k in range(200)}, "Not saved"),
         ({"name": "x", "ids": "[1]"}, "ids that this run has not"), ({"name": "x", "ids": "{}"}, "ids that this run has not"),
         ({"name": "x", "ids": "[]"}, "no example is selected"), ({"name": "x", "ids": "["}, "Not saved"),
         ({"name": "x", "note": "n" * 2001, "ids": '["r1"]'}, "at most 2,000"),
@@ -111,6 +151,62 @@ def test_a_worklist_is_saved_below_the_run_and_the_run_still_verifies(texts_serv
     assert json.loads(asked(texts_served, "/worklist/Surest%20errors.json").body)["ids"] == ["r1", "r2"]
     assert verify(text_run.folder) == []
     (text_run.folder / "explorer" / "Surest errors.json").unlink()
+
+
+def test_worklists_never_leave_the_run_folder_by_a_link(texts_served: Served, text_run: Run, tmp_path: Path) -> None:
+    link = text_run.folder / "explorer"
+    (tmp_path / "secret.json").write_text(json.dumps({"name": "secret", "note": "told", "ids": []}), encoding="utf-8")
+    if link.is_dir():
+        link.rmdir()
+    link.symlink_to(tmp_path)
+    try:
+        form = urlencode({"name": "x", "ids": '["r1"]'}).encode()
+        answer = asked(texts_served, "/worklist", method="POST", body=form, headers={"Origin": texts_served.base})
+        assert answer.status == 400 and b"is a link" in answer.body
+        assert [path.name for path in tmp_path.iterdir()] == ["secret.json"]
+        assert asked(texts_served, "/worklist/secret.json").status == 404
+        assert b"secret" not in asked(texts_served, "/worklists").body
+    finally:
+        link.unlink()
+
+
+def test_a_photograph_of_the_data_is_asked_for_by_its_id_alone(images_served: Served, tmp_path: Path) -> None:
+    private = tmp_path / "private.png"
+    Image.new("RGB", (25, 25)).save(private)
+    for path in ("/photograph", "/live"):
+        answer = asked(images_served, f"{path}?{urlencode({'key': f'id:{private}'})}")
+        assert b"is no id in" in answer.body and b"PNG" not in answer.body
+    known = images_served.shelf.column("id")[0].as_py()
+    assert asked(images_served, f"/photograph?key=id:{known}").body.startswith(b"\x89PNG")
+
+
+def test_a_damaged_file_of_explanations_is_told(text_run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / text_run.folder.name
+    shutil.copytree(text_run.folder, folder)
+    (folder / "explanations.parquet").write_bytes(b"PAR1 no table")
+    with served(folder) as at:
+        for path in ("/example?id=r1", "/picture?id=r1"):
+            answer = asked(at, path)
+            assert answer.status == 500 and b"explanations.parquet: cannot be read" in answer.body
+
+
+@pytest.mark.parametrize("root", ["x", "//evil.example", "@evil.example", '/"x', "/a/../b c"])
+def test_a_path_of_a_proxy_that_is_none_is_refused(text_run: Run, root: str) -> None:
+    with pytest.raises(OutputError, match=r"--root-path .* is no path"):
+        explore(text_run.folder, root=root, browser=False)
+
+
+def test_a_proxy_may_take_its_path_from_the_address_or_leave_it_encoded(text_run: Run) -> None:
+    root = "/user/ada%40home/proxy/8888"
+    with served(text_run.folder, root=root) as at:
+        port = urlsplit(at.base).netloc
+        for path in ("/examples", f"{root}/examples"):
+            with closing(http.client.HTTPConnection(port, timeout=30)) as connection:
+                connection.request("GET", f"{path}?token={TOKEN}")
+                assert connection.getresponse().headers["Location"] == f"{root}/examples"
+            with closing(http.client.HTTPConnection(port, timeout=30)) as connection:
+                connection.request("GET", path, headers={"Cookie": f"{cookie_of(TOKEN)}={TOKEN}"})
+                assert connection.getresponse().status == 200
 
 
 def test_below_the_path_of_a_proxy_every_link_stays_below_it(text_run: Run) -> None:

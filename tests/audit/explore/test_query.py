@@ -15,6 +15,7 @@ from audit.errors import OutputError
 from audit.explore.query import OPERATIONS, BadQuery, Condition, Query, asked, operations, read, rows
 from audit.explore.selections import save
 from audit.explore.shelf import CHOICE, NAME, NUMBER, TEXT, YES_NO, Shelf
+from audit.explore.views.groups import groups
 from audit.pipeline import Run
 
 SLOW: dict[str, Callable[[Any, str], Any]] = {
@@ -86,6 +87,7 @@ def test_rows_are_those_of_pandas_and_addresses_are_read_as_they_are_written(
         ([("sort", "text")], "no column to sort by"),
         ([("page", "0")], "no number of a page"),
         ([("where", "id:listed:none such")], "is no worklist of this run"), ([("page", "²")], "no number of a page"),
+        ([("page", "1" * 5000)], "no number of a page"),
     ],
 )  # fmt: skip
 def test_what_the_run_has_not_is_told(shelf: Shelf, given_: list[tuple[str, str]], told: str) -> None:
@@ -100,6 +102,21 @@ def test_columns_that_take_too_much_memory_are_dropped_and_read_again(text_run: 
         small.column(name)
     assert sum(each.nbytes for each in small._columns.values()) <= max(10_000, small.column("text").nbytes)
     np.testing.assert_array_equal(small.numbers("contrast"), before)
+
+
+def test_places_are_in_the_order_of_the_ids_and_leave_out_unknown_ones(shelf: Shelf, table: Any) -> None:
+    names = ["r5", "no such", "r1", "r5"]
+    assert table["id"][shelf.places(names)].tolist() == ["r5", "r1", "r5"] and len(shelf.places([])) == 0
+
+
+@pytest.mark.parametrize(("given_", "sides"), [({}, "ab"), ({"a": "b"}, "ba"), ({"b": "a"}, "ba")])
+def test_two_groups_are_never_one(shelf: Shelf, given_: dict[str, str], sides: str) -> None:
+    one, other = shelf.values("label")
+    named = {"a": one, "b": other}
+    shown = groups(shelf, [("by", "label"), *((name, named[value]) for name, value in given_.items())])
+    assert shown["sides"] == [named[each] for each in sides]
+    with pytest.raises(BadQuery, match="given twice"):
+        groups(shelf, [("by", "label"), ("a", one), ("b", one)])
 
 
 def test_a_row_is_that_of_the_table(shelf: Shelf, table: Any) -> None:
