@@ -36,7 +36,7 @@ from audit.preparation import (
 from audit.progress import progress, timed
 from audit.questions import QUESTIONS
 from audit.recording import Answers, Start, example_frame, make_record
-from audit.records import AuditRecord
+from audit.records import AuditRecord, Finding
 from audit.relevance.explainer import contrast_logit
 from audit.relevance.sums import Explained
 from audit.report.publication import publication
@@ -162,7 +162,7 @@ def _audited(task: Task[Any], start: Start, workers: Kept, folder: Path) -> Audi
         others = others_shown(examples, task.model.classes, found.record, task.explainer.target) if shown else []
         scale = next((each.scale for each in gallery.exhibits), None)
         beside = task.exhibits(others, scale).exhibits
-        kept = _kept(task, evidence, gallery, wrong, [each.row for each in others])
+        kept = _kept(task, evidence, answers.findings, gallery, (wrong, [each.row for each in others]))
     record = make_record(
         start, task, explained, evidence, answers, gallery.exhibits, with_exhibits(found.record, beside)
     )
@@ -175,22 +175,22 @@ def _audited(task: Task[Any], start: Start, workers: Kept, folder: Path) -> Audi
 
 
 def _kept(
-    task: Task[Any], evidence: Evidence, gallery: Gallery, wrong: Sequence[int], beside: Sequence[int]
-) -> list[KeptRow]:
+    task: Task[Any], evidence: Evidence, findings: Sequence[Finding], gallery: Gallery, told: tuple[Sequence[int], Sequence[int]]
+) -> list[KeptRow]:  # fmt: skip
     """Explanations for whoever explores the run: those of the report, others, and all of them with something changed.
 
-    None where the config shows no contents.
+    `told` are rows of errors, and of what a report shows beside them. None where the config shows no contents.
     """
     examples, most = evidence.examples, task.loaded.config.debug.explained if task.contents else 0
-    every = kept_shown(examples, task.model.classes, kept_rows(evidence, wrong, beside, most))
+    every = kept_shown(examples, task.model.classes, kept_rows(evidence, findings, *told, most))
     known = {each.id for each in gallery.shown}
     more = [*(each for each in every if each.id not in known), *task.changed(every)]
     with progress("examples explained", len(more)) as advance:
         others = task.exhibits(more, gallery.scale, advance)
     return [
         (each.id, each.change.name if each.change else UNCHANGED, found)
-        for told in (gallery, others)
-        for each, found in zip(told.shown, told.explanations, strict=True)
+        for made in (gallery, others)
+        for each, found in zip(made.shown, made.explanations, strict=True)
     ]
 
 

@@ -1,19 +1,13 @@
-"""The explorer as an application: who may ask, which address is which view, and nothing that leaves this computer.
+"""The explorer as an application: which address is which view, what is sent to it, and the run's own reports."""
 
-Every request needs the token that the printed address holds, once, then a cookie; its Host must be one of ours; what changes something
-must come from our own page. Pages may load their own style sheet and script alone.
-"""
-
-import hmac
 import json
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import parse_qsl, quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -21,15 +15,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from audit.errors import AuditError
 from audit.explore import query as queries
+from audit.explore.guard import Door, Guard, plain
 from audit.explore.query import BadQuery, NotFound
-from audit.explore.selections import save, selection
+from audit.explore.selections import remove, save, selection
 from audit.explore.shelf import Shelf
 from audit.explore.views import SHARED, VIEWS, View
 from audit.explore.views.clusters import points
+from audit.explore.views.example import told_change
 from audit.report.document import environment, style
 from audit.store.explanations import load_picture
 
@@ -37,20 +33,16 @@ if TYPE_CHECKING:
     from audit.explore.live import Live
 
 HERE: Final = Path(__file__).parent
-FORM: Final = frozenset({"column", "range", "search"})  # of the form for examples: its address says the same in one way
-MOST_BODY: Final = 40_000_000  # bytes of a request
-POLICY: Final = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
+REPORTS: Final = ("report.html", "debug.html")
+OF_REPORT: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
-HEADERS: Final = {
-    "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
-}  # fmt: skip
+FORM: Final = frozenset({"column", "range", "search"})  # of the form for examples: its address says the same in one way
 
 
 def application(
-    shelf: Shelf, token: str, hosts: frozenset[str], *, root: str = "", live: "Live | None" = None
+    shelf: Shelf, door: Door, hosts: frozenset[str], *, root: str = "", live: "Live | None" = None
 ) -> ASGIApp:
     """Of one run; `hosts` are the names under which it may be asked, with their ports; `root` is the path of a proxy before it."""
     site = Site(shelf, root, live)
@@ -61,7 +53,9 @@ def application(
         Route("/photograph", _stage(site)),
         Route("/picture", _picture(shelf)),
         Route("/points.json", lambda request: JSONResponse(points(shelf))),
+        *(Route(f"/{name}", _report(shelf.folder / name)) for name in REPORTS),
         Route("/worklist", _save(site), methods=["POST"]),
+        Route("/worklist/remove", _remove(site), methods=["POST"]),
         Route("/worklist/{name}.{form}", _export(shelf)),
         Route(
             "/style.css",
@@ -71,7 +65,7 @@ def application(
     routes.append(Mount("/static", StaticFiles(directory=HERE / "static")))
     inner = Starlette(routes=routes)
     inner.router.redirect_slashes = False  # its redirects would leave the path of the proxy
-    return _Guard(inner, token, hosts, root)
+    return Guard(inner, door, hosts, root)
 
 
 @final
@@ -129,10 +123,12 @@ def _explained_now(live: "Live | None", given: Mapping[str, Any]) -> dict[str, A
         return {}
     from audit.explore.live import OF_DATA, Asked
 
+    asked = Asked(given["cells"].get("text") or "", f"{OF_DATA}{given['id']}")
     try:
-        return {"own": live.explain(Asked(given["cells"].get("text") or "", f"{OF_DATA}{given['id']}")), "now": True}
+        own, changed = live.explain(asked), live.changed(asked)
     except AuditError as error:
         return {"problem": str(error)}
+    return {"own": own, "changed": [told_change(own, name, each) for name, each in changed.items()], "now": True}
 
 
 def _live(site: Site) -> Callable[[Request], Response]:
@@ -151,7 +147,7 @@ def _live(site: Site) -> Callable[[Request], Response]:
             asked.get("composite", ""),
             _box(asked.get("covered", "")),
         )
-        given: dict[str, Any] = {"asked": wanted, "found": None, "problem": ""}
+        given: dict[str, Any] = {"asked": wanted, "found": None, "problem": "", "of": asked.get("of", "")}
         if wanted.text.strip() or wanted.key:
             try:
                 found = site.live.explain(wanted)
@@ -189,7 +185,7 @@ def _stage(site: Site) -> Callable[[Request], Response]:
         try:
             return Response(site.live.picture(request.query_params.get("key", "")), media_type="image/png")
         except AuditError as error:
-            return _plain(str(error), 404)
+            return plain(str(error), 404)
 
     return answer
 
@@ -200,14 +196,33 @@ def _picture(shelf: Shelf) -> Callable[[Request], Response]:
         try:
             found = load_picture(shelf.folder, asked.get("id", ""), asked.get("change", ""))
         except AuditError as error:
-            return _plain(str(error), 500)
+            return plain(str(error), 500)
         return Response(found, 200 if found else 404, media_type="image/jpeg")
 
     return answer
 
 
-def _save(site: Site) -> Callable[[Request], Any]:
+def _report(path: Path) -> Callable[[Request], Response]:
+    """A page of the run as it was written: it has its own style, and no script."""
 
+    def answer(request: Request) -> Response:
+        if not path.is_file():
+            return plain(f"this run has no {path.name}", 404)
+        return HTMLResponse(path.read_bytes(), headers={"Content-Security-Policy": OF_REPORT})
+
+    return answer
+
+
+def _remove(site: Site) -> Callable[[Request], Any]:
+    async def answer(request: Request) -> Response:
+        sent = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+        remove(site.shelf.folder, sent.get("name", ""))
+        return RedirectResponse(f"{site.root}/worklists", 303)
+
+    return answer
+
+
+def _save(site: Site) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
         sent = (await request.body()).decode("utf-8", "replace")
         try:
@@ -228,7 +243,10 @@ def _keep(shelf: Shelf, sent: str) -> None:
     known = isinstance(ids, list) and all(isinstance(each, str) for each in ids)
     if not known or len(shelf.places(ids)) < len(ids):
         raise ValueError("ids that this run has not were sent")
-    save(shelf.folder, form.get("name", "").strip(), form.get("note", ""), ids, source)
+    name = form.get("name", "").strip()
+    if not form.get("replace") and selection(shelf.folder, name):
+        raise ValueError(f"there is a worklist {name!r} already; give another name, or say that it is to be replaced")
+    save(shelf.folder, name, form.get("note", ""), ids, source)
 
 
 def _export(shelf: Shelf) -> Callable[[Request], Response]:
@@ -256,75 +274,3 @@ def _export(shelf: Shelf) -> Callable[[Request], Response]:
         )
 
     return answer
-
-
-class _Guard:
-    """Before everything: host, token, origin, size; and the headers of every answer."""
-
-    def __init__(self, inner: ASGIApp, token: str, hosts: frozenset[str], root: str) -> None:
-        self.inner, self.token, self.hosts, self.root = inner, token, hosts, root
-        self.cookie = cookie_of(token)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self.inner(scope, receive, send)
-            return
-        if scope["type"] != "http":
-            return
-        request = Request(scope)
-        refused = self._refused(request)
-
-        async def with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                extra = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-                message = {**message, "headers": [*message["headers"], *extra]}
-            await send(message)
-
-        scope = {**scope, "root_path": "", "path": self._below(scope["path"])}
-        await (refused or self.inner)(scope, receive, with_headers)
-
-    def _refused(self, request: Request) -> Response | None:
-        """The answer to who may not ask, or who has just shown the token."""
-        if request.headers.get("host", "") not in self.hosts:
-            return _plain("this address is not one of the explorer's", 421)
-        given = request.query_params.get("token")
-        if given is not None and request.method == "GET":
-            return (
-                self._admitted(request)
-                if self._is_token(given)
-                else _plain("another token than the one that was printed", 403)
-            )
-        if not self._is_token(request.cookies.get(self.cookie, "")):
-            return _plain("open the address that lrp-audit explore printed: it holds the token", 403)
-        if request.method not in ("GET", "HEAD"):
-            origin = request.headers.get("origin", "").partition("://")[2]
-            if origin not in self.hosts:
-                return _plain("only the explorer's own pages may change something", 403)
-            length = request.headers.get("content-length", "")
-            if "transfer-encoding" in request.headers or not length.isdecimal() or int(length) > MOST_BODY:
-                return _plain(f"more than {MOST_BODY:,} bytes, or it does not say how many", 413)
-        return None
-
-    def _admitted(self, request: Request) -> Response:
-        kept = [(name, value) for name, value in request.query_params.multi_items() if name != "token"]
-        path = f"{self.root}/{quote(self._below(request.scope['path']).lstrip('/'))}"
-        answer = RedirectResponse(f"{path}?{urlencode(kept)}" if kept else path, 303)
-        answer.set_cookie(self.cookie, self.token, httponly=True, samesite="strict", path=self.root or "/")
-        return answer
-
-    def _below(self, path: str) -> str:
-        """A path as the application has it, whether the proxy took its own from it or not."""
-        root = unquote(self.root)
-        return path.removeprefix(root) if path.startswith(f"{root}/") else "/" if path == root else path
-
-    def _is_token(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self.token.encode())
-
-
-def cookie_of(token: str) -> str:
-    """The name of its cookie: of its own, because one browser sends the cookies of every port of this computer."""
-    return f"lrp-audit-explorer-{sha256(token.encode()).hexdigest()[:8]}"
-
-
-def _plain(words: str, status: int) -> Response:
-    return Response(f"{words}\n", status, media_type="text/plain")

@@ -1,5 +1,6 @@
 """Lists of examples: cells by column, with what an example holds to read."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -30,3 +31,15 @@ def cells(shelf: Shelf, wanted: NDArray[np.int64], extra: Sequence[str] = ()) ->
     names = list(dict.fromkeys(["id", *LEADING, *extra, *readable]))
     columns = [shelf.cells(name, wanted) for name in names]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def marked(text: str, wanted: re.Pattern[str] | None, most: int) -> list[tuple[str, bool]]:
+    """The text in pieces, and whether each is a wanted word; cut to about `most` characters around the first of these."""
+    first = wanted.search(text) if wanted else None
+    start = max(0, first.start() - most // 3) if first and first.end() > most else 0
+    shown = text[start : start + most]
+    pieces, end = [("…", False)] if start else [], 0
+    for hit in wanted.finditer(shown) if wanted else ():
+        pieces += [(shown[end : hit.start()], False), (hit[0], True)]
+        end = hit.end()
+    return [*pieces, (shown[end:], False), *([("…", False)] if start + most < len(text) else [])]

@@ -58,7 +58,7 @@ class Live:
         self.one = one
         self.other = self.one.model.sha256 != record.model.sha256
         self._sent: OrderedDict[str, bytes] = OrderedDict()
-        self._rows: OrderedDict[str, ImageRow] = OrderedDict()
+        self._data: dict[str, ImageRow] | None = None
         self._lock = threading.Lock()
 
     @property
@@ -74,15 +74,14 @@ class Live:
     def keep(self, photograph: bytes) -> str:
         """A key for a photograph that was sent; DataError where it cannot be read."""
         key = sha256(photograph).hexdigest()[:16]
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "photograph"
+            file.write_bytes(photograph)
+            _read(ImageRow(file))
         with self._lock:
             self._sent[key] = photograph
-            _shorten(self._sent)
-        try:
-            with self._lock, self._row(key) as row:
-                _read(row)
-        except DataError:
-            self._sent.pop(key, None)
-            raise
+            while len(self._sent) > KEPT:
+                self._sent.popitem(last=False)
         return key
 
     def picture(self, key: str) -> bytes:
@@ -108,14 +107,24 @@ class Live:
             found = self.one.explain(seen, *more)
         return found
 
+    def changed(self, asked: Asked) -> dict[str, Explanation]:
+        """The contrast of the same with its terms swapped or a region hidden, by the column of the table of examples; errors as above."""
+        with self._lock:
+            if self.task == "text":
+                return dict(self.one.changed(asked.text))
+            with self._row(asked.key) as row:
+                return dict(self.one.changed(row))
+
     @contextmanager
     def _row(self, key: str) -> Iterator[ImageRow]:
         """What was sent as a file that lives this long, or a photograph of the data where it lies."""
         if key.startswith(OF_DATA):
-            if key not in self._rows:
-                self._rows[key] = self.one.of_data(key.removeprefix(OF_DATA))
-                _shorten(self._rows)
-            yield self._rows[key]
+            if self._data is None:
+                self._data = self.one.rows()
+            name = key.removeprefix(OF_DATA)
+            if name not in self._data:
+                raise DataError(f"{name!r:.120} is no id in {self.loaded.config.data.path}")
+            yield self._data[name]
             return
         if key not in self._sent:
             raise DataError("the photograph is no longer kept; send it again")
@@ -123,11 +132,6 @@ class Live:
             file = Path(folder) / "photograph"
             file.write_bytes(self._sent[key])
             yield ImageRow(file, tuple(None for _ in self.one.drawing.columns))
-
-
-def _shorten(kept: OrderedDict[str, Any]) -> None:
-    while len(kept) > KEPT:
-        kept.popitem(last=False)
 
 
 def _read(row: ImageRow) -> NDArray[np.uint8]:
@@ -145,6 +149,8 @@ def _covered(row: ImageRow, box: Box | None) -> Iterator[ImageRow]:
         return
     pixels = _read(row).copy()
     left, top, width, height = box
+    if left >= pixels.shape[1] or top >= pixels.shape[0]:
+        raise DataError(f"the box lies outside the photograph, which has {pixels.shape[1]} x {pixels.shape[0]} pixels")
     pixels[top : top + max(1, height), left : left + max(1, width)] = pixels.mean(axis=(0, 1)).round()
     with TemporaryDirectory() as folder:
         file = Path(folder) / "covered.png"

@@ -43,7 +43,8 @@ class Condition:
     @property
     def words(self) -> str:
         """As a person reads it."""
-        return f"{self.column} {OPERATIONS[self.operation].words} {self.value}".strip()
+        value = self.value or ("(none)" if self.operation in ("is", "not") else "")
+        return f"{self.column} {OPERATIONS[self.operation].words} {value}".strip()
 
 
 @final
@@ -167,6 +168,11 @@ def _condition(shelf: Shelf, given: str) -> Condition:
                 raise BadQuery(f"{column}: {operation!r:.40} cannot be asked of it; it can be asked {offered}")
             return Condition(column, operation, value)
     raise BadQuery(f"{given!r:.80} names no column of this run")
+
+
+def of_group(shelf: Shelf, column: str, value: str) -> Condition:
+    """The condition that a choice has this value, or that a yes or no is so."""
+    return Condition(column, value) if shelf.kinds[column] == YES_NO else Condition(column, "is", value)
 
 
 def operations(shelf: Shelf, column: str) -> list[str]:

@@ -76,6 +76,12 @@ def selection(folder: Path, name: str) -> Selection | None:
     return _read(_path(folder, name)) if NAME.fullmatch(name) else None
 
 
+def remove(folder: Path, name: str) -> None:
+    """Nothing where there is none of this name."""
+    if selection(folder, name):
+        _path(folder, name).unlink(missing_ok=True)
+
+
 def _path(folder: Path, name: str) -> Path:
     return folder / EXPLORER / f"{name}.json"
 

@@ -1,8 +1,8 @@
 """`lrp-audit explore`: the explorer on this computer, until it is stopped."""
 
 import re
-import secrets
 import socket
+import sys
 import threading
 import webbrowser
 from contextlib import suppress
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from audit.errors import OutputError
 from audit.explore.app import application
+from audit.explore.guard import Door
 from audit.explore.shelf import Shelf
 from audit.explore.views.clusters import points
 from audit.explore.views.examples import examples
@@ -34,17 +35,22 @@ def explore(
 
     if not ROOT.fullmatch(root):
         raise OutputError(f"--root-path {root!r:.80}: is no path; give one such as /user/ada/proxy/8888")
-    shelf, token = Shelf(folder), secrets.token_urlsafe(24)
+    print(f"reading {folder}{' and its model' if model else ''}", file=sys.stderr, flush=True)
+    shelf = Shelf(folder)
     live = _loaded(folder, config_folder) if model else None
     sock = listener(port)
     port = sock.getsockname()[1]
     names = frozenset([f"127.0.0.1:{port}", f"localhost:{port}", *(name.lower() for name in hosts if name)])
-    address = f"http://127.0.0.1:{port}{root}/?token={token}"
-    print(f"{folder}: open {address}\nCtrl-C ends it; only this computer can reach it.", flush=True)
+    address = f"http://127.0.0.1:{port}{root}/?token="
+    door = Door(lambda token: print(f"another browser can open {address}{token}", flush=True))
+    print(
+        f"{folder}: open {address}{door.token}\nIt opens once. Ctrl-C ends it; only this computer can reach it.",
+        flush=True,
+    )
     if browser:
-        webbrowser.open(address)
+        webbrowser.open(f"{address}{door.token}")
     threading.Thread(target=_ahead, args=(shelf,), daemon=True).start()
-    served = application(shelf, token, names, root=root, live=live)
+    served = application(shelf, door, names, root=root, live=live)
     with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has stopped
         uvicorn.Server(configured(served)).run(sockets=[sock])
 

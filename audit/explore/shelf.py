@@ -35,11 +35,15 @@ class Shelf:
         self.folder, self.record, self.most_bytes = folder, read_record(folder), most_bytes
         self._columns: OrderedDict[str, Any] = OrderedDict()
         self._values: dict[str, list[str]] = {}
+        self._known: dict[str, int] = {}
         self._lock = threading.Lock()
         try:
             file = parquet.ParquetFile(folder / TABLE)
             self.types = {field.name: field.type for field in file.schema_arrow}
             self.kinds = {name: kind for name, held in self.types.items() if (kind := _kind(file, name, held))}
+            self._places = {
+                file.metadata.row_group(0).column(k).path_in_schema: k for k in range(file.metadata.num_columns)
+            }
             choices = [name for name, kind in self.kinds.items() if kind == CHOICE]
             self._file = parquet.ParquetFile(folder / TABLE, metadata=file.metadata, read_dictionary=choices)
         except (OSError, ArrowException) as error:
@@ -61,10 +65,22 @@ class Shelf:
         return tuple(name for name, kind in self.kinds.items() if kind != TEXT)
 
     def values(self, name: str) -> list[str]:
-        """What occurs in a choice, in order; remembered, as every form offers it."""
+        """What occurs in a choice, in order, "" included; remembered, as every form offers it. Of yes and no: both."""
+        if self.kinds[name] == YES_NO:
+            return ["true", "false"]
         if name not in self._values:
-            self._values[name] = sorted(filter(None, self.column(name).dictionary.to_pylist()))
+            self._values[name] = sorted(each for each in self.column(name).dictionary.to_pylist() if each is not None)
         return self._values[name]
+
+    def known(self, name: str) -> int:
+        """How many examples have a value; told by the file, without a look at them."""
+        if name not in self._known:
+            parts = [self._file.metadata.row_group(k) for k in range(self._file.num_row_groups)]
+            held = [part.column(self._places[name]) for part in parts]
+            self._known[name] = sum(
+                each.num_values - (each.statistics.null_count or 0 if each.statistics else 0) for each in held
+            )
+        return self._known[name]
 
     @cached_property
     def explained(self) -> frozenset[str]:

@@ -32,9 +32,9 @@ class Side:
     mean: Estimate
 
     @classmethod
-    def of(cls, shelf: Shelf, column: str, wanted: NDArray[np.int64], *, label: str) -> "Side":
-        """Of some rows of a column."""
-        values, cluster = shelf.numbers(column)[wanted], np.asarray(shelf.column("cluster"))[wanted]
+    def of(cls, shelf: Shelf, column: str, wanted: NDArray[np.int64], *, label: str, factor: float = 1.0) -> "Side":
+        """Of some rows of a column, times a factor."""
+        values, cluster = factor * shelf.numbers(column)[wanted], np.asarray(shelf.column("cluster"))[wanted]
         known = values[np.isfinite(values)]
         quantiles = np.quantile(known, np.linspace(0, 1, STEPS + 1)) if len(known) else np.zeros(0)
         return cls(label, quantiles, mean_interval(values, cluster=cluster, level=LEVEL))

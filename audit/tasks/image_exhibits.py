@@ -2,25 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from audit.config import People, Preprocessing
 from audit.data.images import ImageRow, unchanged
-from audit.data.infill import hiding
 from audit.data.masks import drawn
 from audit.parts import Advance
 from audit.relevance.explainer import Explainer
 from audit.relevance.images import explain_map
 from audit.report.heatmaps import common_scale, encoded, overlay
 from audit.tables import MaskTable
-from audit.tasks.image_explanation import look, normalised
+from audit.tasks.image_explanation import FILL, covered, look, normalised
 from audit.tasks.region_records import region_shares
 from audit.tasks.task import Change, Gallery, Shown, explanation
-
-FILL: Final = "mean"
 
 
 def exhibits(
@@ -33,7 +26,7 @@ def exhibits(
         with unchanged(photographs[each.row]):
             inputs, seen = look(photographs[each.row], explainer.reader)
         if each.change:
-            inputs, seen = _hidden(inputs, seen, each.change.given)
+            inputs, seen = covered(inputs, seen, each.change.given)
         relevance, result = explain_map(
             explainer, inputs, target=each.target, composite=explainer.first, condition=each.condition
         )
@@ -61,11 +54,3 @@ def hidden(masks: MaskTable, names: Sequence[str], shown: Sequence[Shown]) -> li
             if mask.any()
         ]
     return found
-
-
-def _hidden(
-    inputs: NDArray[np.float32], seen: NDArray[np.uint8], mask: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """The model's input `[1, channels, H, W]` and what is seen `[H, W, C]` with a region hidden."""
-    covered = hiding(seen.transpose(2, 0, 1).astype(float), FILL)(mask).round().astype(np.uint8)
-    return hiding(inputs[0], FILL)(mask)[np.newaxis], covered.transpose(1, 2, 0)

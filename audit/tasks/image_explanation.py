@@ -1,9 +1,8 @@
 """One photograph explained and drawn, and what a whole audit needs for it too: the model with its composites, and what it sees."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from audit.config import Preprocessing
 from audit.data.examples import BadRow
 from audit.data.geometry import map_pixels, normalise
 from audit.data.images import ImageRow, load_images, read_image, read_masks
+from audit.data.infill import hiding
 from audit.data.regions import Regions, build_regions
 from audit.errors import DataError
 from audit.loading import LoadedConfig
@@ -24,6 +24,8 @@ from audit.tables import FloatArray
 from audit.tasks.region_records import region_shares
 from audit.tasks.resolving import composites, contrast, resolve_data, resolve_model, witnesses
 from audit.tasks.task import explanation, named
+
+FILL: Final = "mean"  # hides what is shown hidden
 
 
 @final
@@ -46,55 +48,59 @@ class OnePhotograph:
         file, config = Path(given), self.loaded.config
         here = file.is_file()
         if not here or not config.requires or (self.loaded.folder / config.data.path).exists():
-            found = self._among(lambda name, row: name == given or (here and row.path.resolve() == file.resolve()))
-            if found:
-                return found
+            for name, row in self.rows().items():
+                if name == given or (here and row.path.resolve() == file.resolve()):
+                    return row
         if not here:
             raise DataError(
                 f"{given}: is no file, and no id in {config.data.path}; give the id or the path of a photograph"
             )
         return ImageRow(file, tuple(None for _ in self.drawing.columns))
 
-    def of_data(self, identifier: str) -> ImageRow:
-        """Of an id in the data, never of another file; DataError for an id that the data lack."""
-        found = self._among(lambda name, row: name == identifier)
-        if found is None:
-            raise DataError(f"{identifier!r:.120} is no id in {self.loaded.config.data.path}")
-        return found
-
-    def _among(self, wanted: Callable[[str, ImageRow], bool]) -> ImageRow | None:
-        """The first wanted row of the data."""
+    def rows(self) -> dict[str, ImageRow]:
+        """Of the data, by id."""
         loaded = self.loaded
         data = load_images(
             loaded.config.data.model_copy(update={"limit": None, "ids": None}), resolve_data(loaded), self.drawing,
             self.model.preprocessing, classes=self.model.classes, labels=loaded.config.model.labels, seed=loaded.config.seed,
             inspect=False,
         )  # fmt: skip
-        rows = zip(data.id.tolist(), data.payload, strict=True)
-        return next((row for name, row in rows if wanted(name, row)), None)
+        return dict(zip(data.id.tolist(), data.payload, strict=True))
 
     def explain(self, row: ImageRow, target: str | None = None, composite: Any = None) -> Explanation:
         """One that was found already."""
+        return self._explained(*self._seen(row), row.path.stem, target, composite)
+
+    def changed(self, row: ImageRow) -> dict[str, Explanation]:
+        """The contrast with each region hidden that is there, by the name of its column in the table of examples."""
+        inputs, seen, masks = self._seen(row)
+        held = [(name, mask) for name, mask in zip(self.drawing.names[:-1], masks[:-1], strict=True) if mask.any()]
+        return {
+            f"hidden.{name}@{FILL}": self._explained(*covered(inputs, seen, mask), masks, row.path.stem)
+            for name, mask in held
+        }
+
+    def _seen(self, row: ImageRow) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]:
+        """As the model and people see it, and its regions."""
         steps = self.model.preprocessing
-        chosen, explained = named(self.explainer, self.model.classes, target)
         try:
-            (inputs, seen), masks = look(row, steps), read_masks(row, self.drawing, steps)
+            return *look(row, steps), read_masks(row, self.drawing, steps)
         except BadRow as problem:
             raise DataError(f"{row.path}: {problem.reason}: {problem.detail}") from None
-        relevance, result = explain_map(
-            self.explainer, inputs, target=chosen, composite=composite or self.explainer.first
-        )
+
+    def _explained(
+        self, inputs: NDArray[np.float32], seen: NDArray[np.uint8], masks: NDArray[np.bool_], name: str, target: str | None = None,
+        composite: Any = None,
+    ) -> Explanation:  # fmt: skip
+        chosen, explained = named(self.explainer, self.model.classes, target)
+        rules = composite or self.explainer.first
+        relevance, result = explain_map(self.explainer, inputs, target=chosen, composite=rules)
         shown = normalised(relevance)
         scale, people = common_scale([shown]), self.loaded.config.report.images
         picture = with_colour_bar(overlay(seen, shown, masks[:-1], scale=scale, people=people), scale)
-        return explanation(
-            result,
-            explained,
-            self.model.classes,
-            regions=region_shares(self.drawing.names, relevance, masks),
-            picture=encoded(picture, "PNG"),
-            name=row.path.stem,
-        )
+        sums = region_shares(self.drawing.names, relevance, masks)
+        told = {"regions": sums, "picture": encoded(picture, "PNG"), "name": name}
+        return explanation(result, explained, self.model.classes, **told)
 
 
 def one_photograph(loaded: LoadedConfig) -> OnePhotograph:
@@ -125,6 +131,14 @@ def look(row: ImageRow, steps: Preprocessing) -> tuple[NDArray[np.float32], NDAr
     pixels = map_pixels(photograph, steps)
     seen = pixels[:, :, ::-1] if steps.channels == "bgr" else pixels
     return normalise(pixels[np.newaxis], steps), seen
+
+
+def covered(
+    inputs: NDArray[np.float32], seen: NDArray[np.uint8], mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """The model's input `[1, channels, H, W]` and what is seen `[H, W, C]` with a region hidden by the mean of the rest."""
+    grey = hiding(seen.transpose(2, 0, 1).astype(float), FILL)(mask).round().astype(np.uint8)
+    return hiding(inputs[0], FILL)(mask)[np.newaxis], grey.transpose(1, 2, 0)
 
 
 def normalised(relevance: FloatArray) -> FloatArray:

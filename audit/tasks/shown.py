@@ -1,13 +1,13 @@
 """Which examples are shown or kept, and for which classes: errors, neighbours, prototypes of strategies and concepts, driving examples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any, Final
 
 import numpy as np
 
 from audit.debug.groups import told_features
-from audit.records import Exhibit
+from audit.records import Exhibit, Finding, Verdict
 from audit.records.debugging import ERRORS, Debugging
 from audit.stats.cases import Evidence
 from audit.tables import ExampleTable, FloatArray, IntArray
@@ -16,6 +16,7 @@ from audit.tasks.task import Shown
 STRATEGIES: Final = 6  # that show prototypes, flagged ones first
 EACH: Final = 2  # prototypes of a strategy, and examples of a concept
 CONCEPTS: Final = 12
+DRIVING: Final = 6  # examples of an end that drive a finding which shows a difference
 
 
 def errors_shown(examples: ExampleTable, classes: Sequence[str], rows: Sequence[int]) -> list[Shown]:
@@ -23,20 +24,41 @@ def errors_shown(examples: ExampleTable, classes: Sequence[str], rows: Sequence[
     return [_shown(examples, classes, i, (int(examples.predicted[i]), int(examples.label[i]))) for i in rows]
 
 
-def kept_rows(evidence: Evidence, errors: Sequence[int], beside: Sequence[int], most: int) -> list[int]:
-    """Rows whose explanations a run keeps, by turns: the next of `errors`, the next error in the order of confidence, the next of what a
-    report shows `beside`, and of what drives findings: for every declared group those whose relevance argues most for and most
-    against the contrast, and those that swapped words move most up and down."""
-    table, told = evidence.groups[evidence.composites[0]], told_features(evidence)
-    measured = [(np.arange(len(table.net)), table.net[:, k]) for k, name in enumerate(table.names) if name in told]
-    measured += [
-        (swaps.example[swaps.target == target], swaps.delta[swaps.target == target])
-        for swaps in evidence.swaps.values()
-        for target in dict.fromkeys(swaps.target.tolist())
-    ]
-    driving = _by_turns(*(_ordered(*each, most)[::step] for each in measured for step in (1, -1)))
+def kept_rows(
+    evidence: Evidence, findings: Sequence[Finding], errors: Sequence[int], beside: Sequence[int], most: int
+) -> list[int]:
+    """Rows whose explanations a run keeps. First what drives the `findings` that show a difference; then by turns the next of `errors`,
+    the next error in the order of confidence, the next of what a report shows `beside`, and what drives all that was summed up.
+
+    What drives: for a declared group the examples whose relevance argues most for and most against the contrast, and those that swapped
+    words move most up and down.
+    """
+    every = _measured(evidence)
+    clear = [each.groups for each in findings if each.verdict in (Verdict.BREACH, Verdict.DIFFERENT)]
+    first = [values for (_, group), values in every.items() if any(group in groups for groups in clear)]
     surest = sorted(errors, key=lambda i: -evidence.examples.confidence[i])
-    return _by_turns(errors[:most], surest[:most], beside, driving)[:most]
+    rest = _by_turns(errors[:most], surest[:most], beside, _ends(every.values(), most))
+    return list(dict.fromkeys([*_ends(first, DRIVING), *rest]))[:most]
+
+
+def _measured(evidence: Evidence) -> dict[tuple[str, str], tuple[IntArray, FloatArray]]:
+    """Rows and values of net relevance of each declared group or region, and of what each swap does, by kind and group."""
+    table, told = evidence.groups[evidence.composites[0]], told_features(evidence)
+    found: dict[tuple[str, str], tuple[IntArray, FloatArray]] = {
+        (f"net.{name}", name.rpartition(".")[2]): (np.arange(len(table.net)), table.net[:, k])
+        for k, name in enumerate(table.names)
+        if name in told
+    }
+    for attribute, swaps in evidence.swaps.items():
+        for target in dict.fromkeys(swaps.target.tolist()):
+            rows = swaps.target == target
+            found[f"swap.{attribute}.{target}", target] = swaps.example[rows], swaps.delta[rows]
+    return found
+
+
+def _ends(measured: Iterable[tuple[IntArray, FloatArray]], most: int) -> list[int]:
+    """By turns the rows with the largest and the smallest values of each, at most so many of an end."""
+    return _by_turns(*(_ordered(*each, most)[::step][:most] for each in measured for step in (1, -1)))
 
 
 def _by_turns(*orders: Sequence[int]) -> list[int]:

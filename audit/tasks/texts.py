@@ -330,6 +330,16 @@ class OneText:
         tokens, result = explain_tokens(self.explainer, text, self.matcher.find(text), target=chosen, composite=rules)
         return explanation(result, explained, self.model.classes, tokens=tokens)
 
+    def changed(self, text: str) -> dict[str, Explanation]:
+        """The contrast with the terms of each attribute swapped that has counterparts, by the name of its column in the table of
+        examples."""
+        found = {}
+        for attribute, lexicon in self.matcher.data.items():
+            made = swapped_texts([text], [self.matcher.find(text)], lexicon)
+            for group, other in zip(made.target.tolist(), made.texts, strict=True):
+                found[f"swap.{attribute}.{group}"] = self(other)
+        return found
+
 
 def one_text(loaded: LoadedConfig) -> OneText:
     """The model and the lexicons: no data."""

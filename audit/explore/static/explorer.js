@@ -10,12 +10,15 @@ function show() {
   const shown = find("#selected"), ids = find("#ids");
   sessionStorage.setItem(store, JSON.stringify([...chosen]));
   for (const box of all(".pick")) box.checked = chosen.has(box.value);
+  for (const box of all(".every")) { const mine = [...box.closest("table").querySelectorAll(".pick")]; box.checked = mine.length > 0 && mine.every((each) => each.checked); }
+  find("#keep")?.classList.toggle("some", chosen.size > 0);
   if (ids) ids.value = JSON.stringify([...chosen]);
   if (shown) shown.textContent = chosen.size === 1 ? ": 1 example is selected" : chosen.size ? `: ${chosen.size.toLocaleString("en")} examples are selected` : ": nothing is selected";
   draw();
 }
 
 for (const box of all(".pick")) box.addEventListener("change", () => { box.checked ? chosen.add(box.value) : chosen.delete(box.value); show(); });
+for (const box of all(".every")) box.addEventListener("change", () => { for (const each of box.closest("table").querySelectorAll(".pick")) box.checked ? chosen.add(each.value) : chosen.delete(each.value); show(); });
 find("#clear")?.addEventListener("click", () => { chosen.clear(); show(); });
 if (new URLSearchParams(location.search).has("saved")) { chosen.clear(); history.replaceState(null, "", location.pathname); }
 
@@ -29,10 +32,10 @@ if (column) { column.addEventListener("change", offer); offer(); }
 
 const map = find("#map");
 if (map) fetch(`${root}/points.json`).then((answer) => answer.json()).then((points) => {
-  const pen = map.getContext("2d"), edge = 24, loop = [], legend = find("#legend"), near = find("#near");
-  const names = [...new Set(points.strategy)].sort(), marks = ["circle", "square", "diamond", "triangle", "cross"];
+  const pen = map.getContext("2d"), edge = 24, loop = [], near = find("#near");
+  const names = [...new Set(points.strategy)].filter((name) => name).sort((a, b) => a.localeCompare(b, "en", { numeric: true })), marks = ["circle", "square", "diamond", "triangle", "cross"];
   const colours = ["--blue", "--orange", "--green", "--purple", "--vermillion", "--grey"];
-  const page = () => getComputedStyle(document.body), colour = (k) => page().getPropertyValue(colours[k % colours.length]);
+  const page = () => getComputedStyle(document.body), colour = (k) => page().getPropertyValue(k < 0 ? "--line" : colours[k % (colours.length - 1)]);
   const range = (values) => [values.reduce((a, b) => Math.min(a, b), Infinity), values.reduce((a, b) => Math.max(a, b), -Infinity)];
   const [left, right] = range(points.x), [low, high] = range(points.y);
   const places = points.ids.map((_, i) => [
@@ -41,9 +44,10 @@ if (map) fetch(`${root}/points.json`).then((answer) => answer.json()).then((poin
   ]);
   const kind = points.strategy.map((name) => names.indexOf(name)), circle = { x: map.width / 2, y: map.height / 2, r: 40, on: false };
 
-  function mark(x, y, k) {
-    const r = 4;
+  function mark(pen, x, y, k) {
+    const r = k < 0 ? 3 : 4;
     pen.beginPath();
+    if (k < 0) { pen.arc(x, y, r, 0, 7); return; }
     if (marks[k % 5] === "square") pen.rect(x - r, y - r, 2 * r, 2 * r);
     else if (marks[k % 5] === "diamond") { pen.moveTo(x, y - r - 1); pen.lineTo(x + r + 1, y); pen.lineTo(x, y + r + 1); pen.lineTo(x - r - 1, y); pen.closePath(); }
     else if (marks[k % 5] === "triangle") { pen.moveTo(x, y - r - 1); pen.lineTo(x + r, y + r); pen.lineTo(x - r, y + r); pen.closePath(); }
@@ -57,11 +61,18 @@ if (map) fetch(`${root}/points.json`).then((answer) => answer.json()).then((poin
       const [x, y] = places[i];
       pen.strokeStyle = pen.fillStyle = colour(kind[i]);
       pen.lineWidth = 1.4;
-      mark(x, y, kind[i]);
+      mark(pen, x, y, kind[i]);
       points.correct[i] ? pen.fill() : pen.stroke();
       if (chosen.has(id)) ring(x, y, 8, 2);
     });
     if (loop.length) { pen.strokeStyle = page().color; pen.lineWidth = 1.5; pen.beginPath(); loop.forEach((at, i) => i ? pen.lineTo(...at) : pen.moveTo(...at)); pen.stroke(); }
+    for (const each of all("canvas.mark")) {
+      const small = each.getContext("2d"), k = names.indexOf(each.dataset.key);
+      small.clearRect(0, 0, 18, 18);
+      small.fillStyle = colour(k);
+      mark(small, 9, 9, k);
+      if (k >= 0) small.fill();
+    }
     if (circle.on) ring(circle.x, circle.y, circle.r, 2.5);
   };
   const at = (event) => { const box = map.getBoundingClientRect(); return [(event.clientX - box.left) * map.width / box.width, (event.clientY - box.top) * map.height / box.height]; };
@@ -76,17 +87,25 @@ if (map) fetch(`${root}/points.json`).then((answer) => answer.json()).then((poin
   const around = (x, y, r) => points.ids.filter((_, i) => Math.hypot(places[i][0] - x, places[i][1] - y) <= r);
   const add = (ids) => { ids.forEach((id) => chosen.add(id)); show(); };
 
+  let told = null;
+  function tell(id) {
+    const open = document.createElement("a");
+    open.href = `${root}/example?id=${encodeURIComponent(id)}`;
+    open.textContent = id;
+    near.replaceChildren(open, `: ${points.strategy[points.ids.indexOf(id)] || "in no strategy"}, ${points.correct[points.ids.indexOf(id)] ? "right" : "an error"}.`);
+  }
+  map.addEventListener("dblclick", (event) => { const [id] = around(...at(event), 8); if (id !== undefined) location.href = `${root}/example?id=${encodeURIComponent(id)}`; });
   map.addEventListener("pointerdown", (event) => { map.setPointerCapture(event.pointerId); loop.splice(0, loop.length, at(event)); circle.on = false; });
   map.addEventListener("pointermove", (event) => {
     if (loop.length) { loop.push(at(event)); draw(); return; }
     const [id] = around(...at(event), 7);
-    if (id !== undefined) near.textContent = `${id}: ${points.strategy[points.ids.indexOf(id)] || "in no strategy"}.`;
+    if (id !== undefined && id !== told) tell(told = id);
   });
   map.addEventListener("pointerup", () => { if (!loop.length) return; const ids = loop.length > 2 ? points.ids.filter((_, i) => inside(places[i])) : around(...loop[0], 8).slice(0, 1); loop.length = 0; add(ids); });
   map.addEventListener("pointercancel", () => { loop.length = 0; draw(); });
   map.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-12, 0], ArrowRight: [12, 0], ArrowUp: [0, -12], ArrowDown: [0, 12] }[event.key], grow = { "+": 1.25, "-": 0.8 }[event.key];
-    if (event.key === "Escape") { chosen.clear(); circle.on = false; show(); return; }
+    if (event.key === "Escape") { circle.on = false; loop.length = 0; draw(); return; }
     if (event.key === "Enter" || event.key === " ") add(around(circle.x, circle.y, circle.r));
     else if (step) { circle.x = Math.min(map.width, Math.max(0, circle.x + step[0])); circle.y = Math.min(map.height, Math.max(0, circle.y + step[1])); }
     else if (grow) circle.r = Math.min(400, Math.max(6, circle.r * grow));
@@ -97,11 +116,11 @@ if (map) fetch(`${root}/points.json`).then((answer) => answer.json()).then((poin
     draw();
   });
   for (const button of all(".strategy")) button.addEventListener("click", () => add(points.ids.filter((_, i) => points.strategy[i] === button.dataset.key)));
-  legend.textContent = `${points.ids.length.toLocaleString("en")} examples; ${names.map((name, k) => `${name || "in none"}: ${marks[k % 5]}`).join(", ")}.`;
+  near.textContent = `${points.ids.length.toLocaleString("en")} examples are on the map.`;
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
   map.dataset.ready = "yes";
   draw();
-}).catch(() => { find("#legend").textContent = "The map could not be loaded; reload the page."; });
+}).catch(() => { find("#near").textContent = "The map could not be loaded; reload the page."; });
 
 const live = find("#live");
 if (live) {
@@ -118,6 +137,12 @@ if (live) {
       if (made && mine === asked) { const open = find("#explained details")?.open; find("#explained").replaceWith(made); if (open) find("#explained details")?.setAttribute("open", ""); }
     } catch { if (mine === asked) tell("The explorer does not answer; is it still running?"); }
   }
+  find("#pin").addEventListener("click", () => {
+    const kept = find("#explained").cloneNode(true), pinned = find("#pinned");
+    kept.removeAttribute("id");
+    pinned.replaceChildren(pinned.firstElementChild, kept);
+    pinned.hidden = false;
+  });
   const soon = () => { clearTimeout(waiting); waiting = setTimeout(explain, 60); };
   live.addEventListener("input", () => { place(); soon(); });
   live.addEventListener("submit", (event) => { event.preventDefault(); explain(); });
@@ -174,8 +199,8 @@ if (live) {
 
 document.addEventListener("keydown", (event) => {
   if (event.target.closest("input:not([type=checkbox]), select, textarea, canvas, .stage") || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "/") { const search = find("#search"); if (search) { event.preventDefault(); search.focus(); } }
-  if (event.key === "x") find("#this")?.click();
+  if (event.key === "/") { event.preventDefault(); const search = find("#search") || find("form.ask select"); search && location.pathname.endsWith("/examples") ? search.focus() : (location.href = `${root}/examples`); }
+  if (event.key === "x") (find("#this") || document.activeElement.closest("tr")?.querySelector(".pick"))?.click();
   const to = { n: "next", p: "prev" }[event.key];
   if (to) find(`a[rel="${to}"]`)?.click();
 });

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, final
 
+from audit.explore.listing import marked
 from audit.explore.query import Pairs
 from audit.explore.shelf import Shelf
 from audit.explore.views.clusters import clusters
@@ -40,5 +41,6 @@ VIEWS: Final[Mapping[str, View]] = MappingProxyType({
     "/worklists": View("worklists.html.j2", worklists),
 })  # fmt: skip
 SHARED: Final[Mapping[str, Any]] = MappingProxyType({
-    "page": page, "text": text, "wording": wording, "backing": backing, "lists": debugging, "card": card, "snippet_length": SNIPPET,
+    "page": page, "text": text, "wording": wording, "backing": backing, "lists": debugging, "card": card, "marked": marked,
+    "snippet_length": SNIPPET,
 })  # fmt: skip

@@ -23,7 +23,7 @@ def clusters(shelf: Shelf, pairs: Pairs) -> dict[str, Any]:
     debug = shelf.record.debug
     strategies = debug.strategies if debug else ()
     return {
-        "strategies": [(each, _prototypes(shelf, each.prototypes[:MIDDLE])) for each in strategies], "looks": LOOKS,
+        "strategies": [(each, _prototypes(shelf, each.prototypes[:MIDDLE])) for each in strategies], "looks": LOOKS, "most": POINTS,
         "unclustered": debug.unclustered if debug else 0, "mapped": EMBEDDING in shelf.types, "told": page.shows_text(shelf.record),
     }  # fmt: skip
 

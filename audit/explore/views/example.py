@@ -12,6 +12,7 @@ from audit.records import Exhibit, Explanation
 from audit.report import page
 from audit.store.explanations import UNCHANGED, load_explanations
 
+Moved = tuple[str, float | None, float | None]  # what, before and after
 MEASURES: Final = ("present", "share", "net", "size", "score", "swap", "swap_predicted", "hidden", "hidden_control")
 
 
@@ -37,7 +38,7 @@ def example(shelf: Shelf, pairs: Pairs) -> dict[str, Any]:
     kept, query = load_explanations(shelf.folder, identifier), replace(read(shelf, pairs), page=1)
     own = kept.pop(UNCHANGED, None)
     beside = _beside(shelf, identifier)
-    changed = [(name, words(name), each, _moved(own, each)) for name, each in kept.items()]
+    changed = [told_change(own, name, each) for name, each in kept.items()]
     return {
         "id": identifier, "cells": cells, "own": own, "changed": changed,
         "beside": beside and page.card(beside.exhibit), "neighbour": beside, "groups": _groups(cells), "changes": _changes(cells),
@@ -52,6 +53,11 @@ def card(explanation: Explanation) -> page.Card:
     return page.card(
         Exhibit(id="", label="", predicted=explanation.predicted, margin=explanation.output, tokens=explanation.tokens)
     )
+
+
+def told_change(own: Explanation | None, name: str, changed: Explanation) -> tuple[str, str, Explanation, list[Moved]]:
+    """Its column, what was done in words, the explanation then, and how sums moved."""
+    return name, words(name), changed, _moved(own, changed)
 
 
 def words(change: str) -> str:
@@ -107,13 +113,18 @@ def _changes(cells: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
         made.append(
             (told, value if kind == "swap" else -value, cells.get(f"swap_predicted.{rest}") if kind == "swap" else None)
         )
-    return made
+    hidden = [(name.partition("@")[2], value) for name, value in cells.items() if name.startswith("hidden_predicted@")]
+    return made + [(f"everything declared hidden ({fill})", None, value) for fill, value in hidden if value and made]
 
 
-def _moved(own: Explanation | None, changed: Explanation) -> list[tuple[str, float | None, float | None]]:
-    """Of each group the net relevance before and after, over sum |R|."""
+def _moved(own: Explanation | None, changed: Explanation) -> list[Moved]:
+    """The explained logit before and after, and of each group the net relevance over sum |R|."""
     before, after = nets(own) if own else {}, nets(changed)
-    return [(name, before.get(name), after.get(name)) for name in dict.fromkeys([*before, *after])]
+    logit = (changed.explained, own.output if own else None, changed.output)
+    return [
+        logit,
+        *((f"net of {name}", before.get(name), after.get(name)) for name in dict.fromkeys([*before, *after])),
+    ]
 
 
 def nets(explanation: Explanation) -> dict[str, float]:

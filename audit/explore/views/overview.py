@@ -8,6 +8,7 @@ from audit.explore.shelf import Shelf
 from audit.history import history
 from audit.records import AuditRecord, Finding
 from audit.report import outline, plain
+from audit.report.outline import MENTIONED
 
 FIRST: Final = 12  # findings, where the address asks for none
 LAST: Final = 8  # runs
@@ -27,7 +28,11 @@ def overview(shelf: Shelf, pairs: Pairs) -> dict[str, Any]:
 
 def _asked(record: AuditRecord, asked: dict[str, str]) -> list[Finding]:
     def meets(finding: Finding) -> bool:
-        told = {"attribute": finding.attribute, "question": finding.question, "verdict": finding.verdict.value}
+        told = {
+            "attribute": finding.attribute.removesuffix(MENTIONED),
+            "question": finding.question,
+            "verdict": finding.verdict.value,
+        }
         return all(told[name] == value for name, value in asked.items())
 
     return [each for each in record.findings if meets(each)]

@@ -17,7 +17,7 @@ def runs(shelf: Shelf, pairs: Pairs) -> dict[str, Any]:
         found = next(iter(history(folder.parent)), None)
     except AuditError as error:
         problem = str(error)
-    others = [step.run.run_id for step in found.steps if step.run.run_id != folder.name] if found else []
+    others = [step.folder for step in found.steps if step.folder != folder.name] if found else []
     other = dict(pairs).get("other", "")
     if other and other not in others:
         raise BadQuery(f"{other!r:.80} is no other run of this audit")

@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from audit.errors import OutputError
-from audit.explore.app import HEADERS, cookie_of
+from audit.explore.guard import HEADERS, Door
 from audit.explore.server import explore
 from audit.pipeline import Run
 from audit.store.runs import verify
-from tests.audit.explore.served import TOKEN, Served, served
+from tests.audit.explore.served import Served, served
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,13 @@ class Answer:
 
 
 def asked(
-    at: Served, path: str, *, method: str = "GET", body: bytes | None = None, cookie: str = TOKEN, headers: Mapping[str, str] = {}
+    at: Served, path: str, *, method: str = "GET", body: bytes | None = None, cookie: str | None = None, headers: Mapping[str, str] = {}
 ) -> Answer:  # fmt: skip
+    """`cookie`: another than the right one."""
     place = urlsplit(at.base)
     with closing(http.client.HTTPConnection(place.netloc, timeout=30)) as connection:
-        sent = {"Cookie": f"{cookie_of(TOKEN)}={cookie}", **headers}
+        name, value = at.door.cookie
+        sent = {"Cookie": f"{name}={value if cookie is None else cookie}", **headers}
         connection.request(method, path if path.startswith(place.path) else place.path + path, body, sent)
         found = connection.getresponse()
         return Answer(found.status, found.headers, found.read())
@@ -49,23 +51,36 @@ def test_without_the_token_nothing_is_told(texts_served: Served) -> None:
 
 
 def test_the_token_is_changed_for_a_cookie_and_leaves_the_address(texts_served: Served) -> None:
-    answer = asked(texts_served, f"/examples?page=1&token={TOKEN}", cookie="")
+    answer = asked(texts_served, f"/examples?page=1&token={texts_served.door.token}", cookie="")
     assert answer.status == 303 and answer.headers["Location"] == "/examples?page=1"
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=strict" in cookie
 
 
+def test_a_token_opens_once_and_then_there_is_another(texts_served: Served) -> None:
+    told = list[str]()
+    door = Door(told.append)
+    first = door.token
+    assert door.opens(first) and not door.opens(first) and told == [door.token] != [first] and door.opens(told[0])
+    spent = texts_served.door.token
+    assert asked(texts_served, f"/?token={spent}", cookie="").status == 303
+    again = asked(texts_served, f"/?token={spent}", cookie="")
+    assert again.status == 403 and b"opened already" in again.body
+    assert asked(texts_served, f"/?token={spent}").status == 303  # whoever has the cookie may open the old address
+    assert spent not in texts_served.door.cookie
+
+
 def test_two_explorers_in_one_browser_keep_their_own_cookies(texts_served: Served) -> None:
-    assert cookie_of(TOKEN) != cookie_of("of another run")
-    cookies = f"{cookie_of('of another run')}=of another run; {cookie_of(TOKEN)}={TOKEN}"
+    (mine, secret), (other, value) = texts_served.door.cookie, Door().cookie
+    assert mine != other
+    cookies = f"{other}={value}; {mine}={secret}"
     assert asked(texts_served, "/", headers={"Cookie": cookies}).status == 200
-    assert asked(texts_served, f"/?token={TOKEN}").headers["Set-Cookie"].startswith(f"{cookie_of(TOKEN)}={TOKEN};")
 
 
 def test_showing_the_token_never_leads_to_another_host(texts_served: Served) -> None:
     place = urlsplit(texts_served.base)
     with closing(http.client.HTTPConnection(place.netloc, timeout=30)) as connection:
-        connection.request("GET", f"//evil.example/?token={TOKEN}")
+        connection.request("GET", f"//evil.example/?token={texts_served.door.token}")
         assert connection.getresponse().headers["Location"] == "/evil.example/"
 
 
@@ -93,7 +108,7 @@ def test_a_body_in_chunks_that_does_not_say_how_long_it_is_is_refused(texts_serv
     lines = [
         "POST /worklist HTTP/1.1",
         f"Host: {urlsplit(texts_served.base).netloc}",
-        f"Cookie: {cookie_of(TOKEN)}={TOKEN}",
+        f"Cookie: {'='.join(texts_served.door.cookie)}",
     ]
     lines += [f"Origin: {texts_served.base}", "Transfer-Encoding: chunked", "Connection: close"]
     lines += [f"Content-Length: {length}"] if length else []
@@ -108,7 +123,7 @@ def test_an_address_may_be_as_long_as_the_longest_text(texts_served: Served) -> 
 
 
 def test_every_answer_has_the_headers(texts_served: Served) -> None:
-    for path, cookie in (("/", TOKEN), ("/", ""), ("/nothing", TOKEN), ("/static/explorer.js", TOKEN)):
+    for path, cookie in (("/", None), ("/", ""), ("/nothing", None), ("/static/explorer.js", None)):
         answer = asked(texts_served, path, cookie=cookie)
         assert {name: answer.headers[name] for name in HEADERS} == dict(HEADERS)
 
@@ -150,7 +165,25 @@ def test_a_worklist_is_saved_below_the_run_and_the_run_still_verifies(texts_serv
     assert table.splitlines()[0].startswith("id,label,predicted") and table.count("\n") == 3
     assert json.loads(asked(texts_served, "/worklist/Surest%20errors.json").body)["ids"] == ["r1", "r2"]
     assert verify(text_run.folder) == []
-    (text_run.folder / "explorer" / "Surest errors.json").unlink()
+    again = asked(
+        texts_served, "/worklist", method="POST", body=urlencode(form).encode(), headers={"Origin": texts_served.base}
+    )
+    assert again.status == 400 and b"there is a worklist" in again.body
+    other = {**form, "ids": '["r3"]', "replace": "1"}
+    asked(
+        texts_served, "/worklist", method="POST", body=urlencode(other).encode(), headers={"Origin": texts_served.base}
+    )
+    assert json.loads(asked(texts_served, "/worklist/Surest%20errors.json").body)["ids"] == ["r3"]
+    for name in ("../audit", "Surest errors"):
+        gone = asked(
+            texts_served,
+            "/worklist/remove",
+            method="POST",
+            body=urlencode({"name": name}).encode(),
+            headers={"Origin": texts_served.base},
+        )
+        assert gone.status == 303
+    assert list((text_run.folder / "explorer").iterdir()) == [] and (text_run.folder / "audit.json").exists()
 
 
 def test_worklists_never_leave_the_run_folder_by_a_link(texts_served: Served, text_run: Run, tmp_path: Path) -> None:
@@ -202,16 +235,16 @@ def test_a_proxy_may_take_its_path_from_the_address_or_leave_it_encoded(text_run
         port = urlsplit(at.base).netloc
         for path in ("/examples", f"{root}/examples"):
             with closing(http.client.HTTPConnection(port, timeout=30)) as connection:
-                connection.request("GET", f"{path}?token={TOKEN}")
+                connection.request("GET", f"{path}?token={at.door.token}")
                 assert connection.getresponse().headers["Location"] == f"{root}/examples"
             with closing(http.client.HTTPConnection(port, timeout=30)) as connection:
-                connection.request("GET", path, headers={"Cookie": f"{cookie_of(TOKEN)}={TOKEN}"})
+                connection.request("GET", path, headers={"Cookie": "=".join(at.door.cookie)})
                 assert connection.getresponse().status == 200
 
 
 def test_below_the_path_of_a_proxy_every_link_stays_below_it(text_run: Run) -> None:
     with served(text_run.folder, root="/user/ada/proxy/8888") as at:
-        answer = asked(at, f"/?token={TOKEN}", cookie="")
+        answer = asked(at, f"/?token={at.door.token}", cookie="")
         assert (
             answer.headers["Location"] == "/user/ada/proxy/8888/"
             and "Path=/user/ada/proxy/8888" in answer.headers["Set-Cookie"]
@@ -241,6 +274,18 @@ def test_nothing_of_the_run_is_written_by_looking(texts_served: Served, text_run
         "/example?id=r1",
         "/points.json",
         "/live?text=she",
+        "/report.html",
+        "/debug.html",
     ):
         assert asked(texts_served, path).status == 200
     assert state(text_run.folder) == before
+
+
+def test_the_reports_of_the_run_are_shown_as_they_are_and_run_no_script(texts_served: Served, text_run: Run) -> None:
+    for name in ("report.html", "debug.html"):
+        answer = asked(texts_served, f"/{name}")
+        assert answer.body == (text_run.folder / name).read_bytes()
+        assert (
+            "script-src" not in answer.headers["Content-Security-Policy"]
+            and "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        )

@@ -14,10 +14,11 @@ from audit.pipeline import Run
 from tests.audit.explore.served import Served, served
 from tests.audit.explore.visits import Visit, drop, from_verdict_to_worklist
 from tests.audit.report.test_browser import CHROMIUM, RULES, browser  # noqa: F401 - a fixture
+from tests.conftest import FEMALE, MALE
 
 AXE = Path(axe_core_python.__file__).parent / "axe.min.js"
 KINDS = ["texts_served", "images_served"]
-CONTROLS = "a[href], button, input:not([type=hidden]), select, textarea, canvas, summary"
+CONTROLS = "a[href], button, input:not([type=hidden]), select, textarea, canvas[tabindex], summary"
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
 
 
@@ -118,12 +119,45 @@ def test_from_a_breach_to_an_exported_worklist(
     assert visit.is_quiet(), visit.told
 
 
+def test_every_verdict_of_the_grid_leads_to_as_many_findings_as_it_says(browser: Any, texts_served: Served) -> None:  # noqa: F811
+    page = Visit(browser, texts_served).page
+    cells = [(each.get_attribute("href"), each.inner_text()) for each in page.locator("table.grid td a").all()]
+    assert len(cells) > 5
+    for address, words in cells:
+        page.goto(texts_served.base.removesuffix("/") + address)
+        if "/finding?" in address:
+            assert "×\u00a0" not in words
+            continue
+        assert page.locator("h2#findings + .scroll tbody th a").count() == int(words.rpartition("×")[2])
+
+
+def test_lists_are_selected_row_by_row_with_a_key_or_all_at_once(browser: Any, texts_served: Served) -> None:  # noqa: F811
+    page = Visit(browser, texts_served).to("/examples")
+    page.locator("table.examples tbody a").nth(4).focus()
+    page.keyboard.press("x")
+    assert page.locator("tbody .pick").nth(4).is_checked()
+    page.locator(".every").check()
+    assert page.locator("#selected").inner_text() == ": 50 examples are selected"
+    page.locator(".every").uncheck()
+    assert page.locator("#selected").inner_text() == ": nothing is selected"
+    page.goto(texts_served.base + "/")
+    page.keyboard.press("/")
+    page.wait_for_url("**/examples")
+
+
+def test_words_that_a_finding_is_about_are_marked_in_its_examples(browser: Any, texts_served: Served) -> None:  # noqa: F811
+    page = Visit(browser, texts_served).to("/finding?id=contrast.gender.female-male")
+    found = {each.lower() for each in page.locator("table.examples mark").all_inner_texts()}
+    assert found and found <= {*FEMALE, *MALE}
+    assert page.locator("h3", has_text="female: argues least against").count() == 0
+
+
 def test_an_example_shows_what_changes_when_its_words_are_swapped(browser: Any, texts_served: Served) -> None:  # noqa: F811
     sort = "where=present.gender.female:true:&sort=-net.gender.female"
     page = Visit(browser, texts_served).to(f"/examples?{sort}")
     page.locator("table.examples tbody a").first.click()
     swapped = page.locator("article", has=page.get_by_role("heading", name="With words swapped to gender.male"))
-    assert swapped.locator("tbody tr").all_inner_texts()[0].startswith("gender.female")
+    assert swapped.locator("tbody tr").all_inner_texts()[1].startswith("net of gender.female")
     assert "not there" in swapped.inner_text() and swapped.locator(".tokens").inner_text()
     swapped.get_by_text("Ledger").click()
     terms = [float(each.replace("\u2212", "-")) for each in swapped.locator("dd").all_inner_texts()]
@@ -133,7 +167,7 @@ def test_an_example_shows_what_changes_when_its_words_are_swapped(browser: Any, 
 def test_facets_a_range_and_a_search_make_one_address(browser: Any, texts_served: Served) -> None:  # noqa: F811
     page = Visit(browser, texts_served).to("/examples")
     label = page.locator("select:has(option[value='label:is:fresh'])")
-    page.locator("select:has(option[value='correct:true:'])").select_option("error")
+    page.locator("select:has(option[value='correct:true:'])").select_option("false")
     label.select_option("fresh")
     page.get_by_label("Range of").select_option("contrast")
     page.get_by_label("from").fill("-9.5")
@@ -170,10 +204,15 @@ def test_a_loop_on_the_map_selects(browser: Any, texts_served: Served) -> None: 
     for x, y in corners:
         page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
     page.mouse.up()
-    drawn = page.locator("#legend").inner_text().split()[0]
+    drawn = str(
+        page.evaluate("fetch('/points.json').then((answer) => answer.json()).then((points) => points.ids.length)")
+    )
     assert 590 < int(drawn) <= 600
     assert page.locator("#selected").inner_text() == f": {drawn} examples are selected"
     page.locator("#map").press("Escape")
+    assert page.locator("#selected").inner_text() == f": {drawn} examples are selected"
+    page.locator("#keep summary").click()
+    page.get_by_role("button", name="Select none").click()
     assert page.locator("#selected").inner_text() == ": nothing is selected"
 
 
@@ -187,7 +226,6 @@ def test_the_map_is_used_with_keys_alone(browser: Any, texts_served: Served) -> 
     page.keyboard.press("Enter")
     chosen = page.locator("#selected").inner_text()
     assert near.endswith("examples lie in the circle.") and chosen == f": {near.split()[0]} examples are selected"
-    page.keyboard.press("Escape")
     for button in page.locator(".strategy").all():
         button.press("Enter")
     assert "selected" in page.locator("#selected").inner_text()
@@ -259,8 +297,15 @@ def test_an_example_that_is_not_kept_is_explained_by_the_model_at_hand(browser: 
     other = next(name for name in shelf.column("id").to_pylist() if name not in shelf.explained)
     page = Visit(browser, images_served).to(f"/example?id={other}")
     assert "Explained now by the model at hand" in page.locator("main").inner_text()
+    if "outside" in page.locator("main").inner_text() and page.locator("article", has_text="hidden (mean)").count():
+        assert page.locator("article img").count() > 1
     page.get_by_role("link", name="Change it live").click()
     page.locator("#explained .seen").wait_for()
+    page.get_by_role("button", name="Keep this one beside").click()
+    assert page.locator("#pinned .seen").count() == 1
+    page.get_by_role("link", name=f"Back to {other}").click()
+    page.wait_for_url("**/example?**")
+    page.go_back()
     assert page.locator("#staged").evaluate("each => each.naturalWidth") == 25
 
 

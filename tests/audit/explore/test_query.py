@@ -1,6 +1,6 @@
 """Addresses say what is shown: each is read as it was written, and gives the rows that pandas gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from audit.errors import OutputError
 from audit.explore.query import OPERATIONS, BadQuery, Condition, Query, asked, operations, read, rows
-from audit.explore.selections import save
+from audit.explore.selections import remove, save
 from audit.explore.shelf import CHOICE, NAME, NUMBER, TEXT, YES_NO, Shelf
 from audit.explore.views.groups import groups
 from audit.pipeline import Run
@@ -42,9 +42,10 @@ WORKLIST = "two of them"
 
 
 @pytest.fixture(scope="module")
-def shelf(text_run: Run) -> Shelf:
+def shelf(text_run: Run) -> Iterator[Shelf]:
     save(text_run.folder, WORKLIST, "", ["r1", "r5"])
-    return Shelf(text_run.folder)
+    yield Shelf(text_run.folder)
+    remove(text_run.folder, WORKLIST)
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +152,8 @@ def test_what_a_form_asks_for_is_an_address() -> None:
         asked([("column", "correct"), ("operation", "true"), ("value", ""), ("sort", "-id")])
         == "where=correct%3Atrue%3A&sort=-id"
     )
+
+
+def test_what_a_column_knows_is_told_by_the_file(shelf: Shelf, table: Any) -> None:
+    for name in shelf.names:
+        assert shelf.known(name) == table[name].notna().sum(), name

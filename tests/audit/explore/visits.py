@@ -44,7 +44,7 @@ def from_verdict_to_worklist(page: Any, verdict: str, name: str, picture: Callab
         page.wait_for_url("**/finding?**")
     assert verdict in page.locator("main").inner_text()
     picture("finding")
-    page.get_by_role("link", name="of these").first.click()
+    page.locator("h2 ~ p a", has_text="of these").first.click()
     page.wait_for_url("**/examples?**")
     listed = page.url
     assert listed.partition("?")[2].startswith("where=")
