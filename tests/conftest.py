@@ -135,6 +135,7 @@ def project_in(folder: Path, model_folder: Path) -> Callable[..., Path]:
             "target": {"favour": "fresh"},
             "groups": [{"attribute": "gender", "lexicon": "gender", "only": ["female", "male"]}],
             "statistics": {"placebos": 499, "permutations": 999},
+            "debug": {"explained": 8},
             "output": str(folder / "out"),
             **changes,
         }

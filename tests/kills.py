@@ -29,7 +29,7 @@ SMALL: dict[str, Any] = {
     "n": 240,
     "checks": {"examples": 40, "validity": 20, "candidates": 0},
     "statistics": {"placebos": 199, "permutations": 199},
-    "debug": {"clustered": 0},
+    "debug": {"clustered": 0, "explained": 0},
     "report": {"examples": 2},
 }
 STOPS = {"killed": 0.8, "interrupted": 0.1, "disk full": 0.1}

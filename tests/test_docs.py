@@ -61,7 +61,12 @@ def test_commands_of_the_pages_on_runs_run_in_the_order_shown(
     page: str, small_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(small_project)
-    cheap = ["checks={examples: 0, validity: 20, candidates: 0}", "debug.clustered=0", "data.limit=90"]
+    cheap = [
+        "checks={examples: 0, validity: 20, candidates: 0}",
+        "debug.clustered=0",
+        "debug.explained=4",
+        "data.limit=90",
+    ]
     sets = [word for value in cheap for word in ("--set", value)]
     started(["lrp-audit", "run", "configs/quickstart_text.yaml", *sets], small_project, codes=(0, 3, 4, 5))
     for line in commands(PAGES[page]):

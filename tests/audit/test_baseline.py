@@ -23,7 +23,7 @@ Project = Callable[..., Path]
 CHEAP: dict[str, Any] = {
     "statistics": {"placebos": 499, "permutations": 499},
     "checks": {"examples": 20, "validity": 20, "candidates": 0},
-    "debug": {"clustered": 0, "unsure": 0},
+    "debug": {"clustered": 0, "unsure": 0, "explained": 0},
     "report": {"examples": 2, "formats": ["junit", "sarif", "json", "csv"]},
     "gates": ["outcome"],
 }

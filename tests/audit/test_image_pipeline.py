@@ -50,6 +50,7 @@ def marker_config(folder: Path, **changes: Any) -> Path:
         "target": {"favour": CLASSES[1]},
         "regions": [{"name": "marker", "boxes": ["left", "top", "right", "bottom"]}],
         "statistics": {"twins": 0},
+        "debug": {"explained": 8},
         **changes,
     }
     path = folder / "marker.yaml"

@@ -28,7 +28,11 @@ FIELDS = {  # of the specification; the optional ObservedTimestamp and TraceFlag
     "Timestamp", "SeverityText", "SeverityNumber", "Body", "Attributes", "Resource", "InstrumentationScope", "TraceId", "SpanId",
     "EventName",
 }  # fmt: skip
-CHEAP = {"checks": {"examples": 0, "validity": 20, "candidates": 0}, "debug": {"clustered": 0}, "gates": ["outcome"]}
+CHEAP = {
+    "checks": {"examples": 0, "validity": 20, "candidates": 0},
+    "debug": {"clustered": 0, "explained": 0},
+    "gates": ["outcome"],
+}
 
 
 def lines(stderr: str) -> list[dict[str, Any]]:

@@ -31,7 +31,11 @@ from audit.store.told import Telling, read_told
 from audit.store.workplace import workplace
 
 Project = Callable[..., Path]
-CHEAP = {"checks": {"examples": 0, "validity": 20, "candidates": 0}, "debug": {"clustered": 0}, "gates": ["outcome"]}
+CHEAP = {
+    "checks": {"examples": 0, "validity": 20, "candidates": 0},
+    "debug": {"clustered": 0, "explained": 0},
+    "gates": ["outcome"],
+}
 SECRET = "s3cr3t-t0k3n"
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}

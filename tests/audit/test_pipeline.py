@@ -28,8 +28,8 @@ def test_a_run_writes_every_file_of_the_contract_and_they_verify(project: Projec
     finished = run(project())
     names = {path.name for path in finished.folder.iterdir()}
     assert names == {
-        "audit.json", "checks", "debug.html", "examples.parquet", "manifest.json", "maps", "quarantine.jsonl", "report.html",
-        "summary.json", "worklist.csv", "worklist.json",
+        "audit.json", "checks", "debug.html", "examples.parquet", "explanations.parquet", "manifest.json", "maps", "quarantine.jsonl",
+        "report.html", "summary.json", "worklist.csv", "worklist.json",
     }  # fmt: skip
     maps = load_file(finished.folder / "maps" / "exhibits.safetensors")
     assert {name.removeprefix("relevance/"): values.shape for name, values in maps.items()} == {

@@ -34,7 +34,7 @@ def make():
 CHEAP = {
     "statistics": {"placebos": 499, "permutations": 199},
     "checks": {"examples": 20, "validity": 20, "candidates": 0},
-    "debug": {"clustered": 0, "unsure": 0},
+    "debug": {"clustered": 0, "unsure": 0, "explained": 0},
     "report": {"examples": 2},
     "gates": ["outcome"],
 }

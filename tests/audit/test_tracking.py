@@ -17,7 +17,11 @@ from audit.tracking import LONGEST_NAME, named
 
 Project = Callable[..., Path]
 ROOT = Path(__file__).parents[2]
-CHEAP = {"checks": {"examples": 0, "validity": 20, "candidates": 0}, "debug": {"clustered": 0}, "tracking": "mlflow"}
+CHEAP = {
+    "checks": {"examples": 0, "validity": 20, "candidates": 0},
+    "debug": {"clustered": 0, "explained": 0},
+    "tracking": "mlflow",
+}
 
 
 @pytest.fixture
