@@ -24,6 +24,7 @@ ENOUGH: Final = 0.3  # seconds that a measurement takes at least, where the data
 SHARE: Final = 10  # at most one in so many examples is asked beforehand
 LOADS: Final = 3  # times that each input is read: to be explained, to be hidden in, and to be searched among
 COPIES: Final = 2  # validity explains its sample once more for a copy of the model, and once for noise
+CHANGED: Final = 2  # explanations of an example that is kept, about: as it is, and with something changed
 REPORTS: Final = 1_500_000  # bytes of the pages and the record
 LETTERS: Final = 6  # of a word with the blank behind it
 ROW: Final = 1_300  # bytes of an example's row in its tables
@@ -54,7 +55,9 @@ class Cost:
 def estimate(task: Task[Any]) -> Cost:
     """Ask a few examples."""
     composites, sampled = len(task.explainer.names), min(len(task.data), task.loaded.config.checks.validity)
-    readings, maps = task.readings + (1 + COPIES) * sampled, task.explanations + (composites + COPIES) * sampled
+    kept = CHANGED * min(len(task.data), task.loaded.config.debug.explained) if task.contents else 0
+    readings = task.readings + (1 + COPIES) * sampled + kept
+    maps = task.explanations + (composites + COPIES) * sampled + kept
     others = task.interventions + task.flips + _searched(task)
     with _counted(task) as seen:
         explained, asked = _seconds(task, task.sample)

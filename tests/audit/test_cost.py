@@ -60,7 +60,12 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"relevance": {"method": "kernel_shap", "samples": 64}}, {"relevance": {"method": "occlusion"}}]
+    "changes",
+    [
+        {},
+        {"relevance": {"method": "kernel_shap", "samples": 64}},
+        {"relevance": {"method": "occlusion"}, "debug": {"explained": 60}},
+    ],
 )
 def test_a_run_makes_the_forward_passes_that_it_told(project: Project, watch: Watch, changes: dict[str, Any]) -> None:
     run(project(n=200, **changes))
