@@ -177,14 +177,14 @@ def _audited(task: Task[Any], start: Start, workers: Kept, folder: Path) -> Audi
 def _kept(
     task: Task[Any], evidence: Evidence, findings: Sequence[Finding], gallery: Gallery, told: tuple[Sequence[int], Sequence[int]]
 ) -> list[KeptRow]:  # fmt: skip
-    """Explanations for whoever explores the run: those of the report, others, and all of them with something changed.
+    """Explanations for whoever explores the run: those of the report, others, and as many of the first of them with something changed.
 
     `told` are rows of errors, and of what a report shows beside them. None where the config shows no contents.
     """
     examples, most = evidence.examples, task.loaded.config.debug.explained if task.contents else 0
     every = kept_shown(examples, task.model.classes, kept_rows(evidence, findings, *told, most))
     known = {each.id for each in gallery.shown}
-    more = [*(each for each in every if each.id not in known), *task.changed(every)]
+    more = [*(each for each in every if each.id not in known), *task.changed(every)[:most]]
     with progress("examples explained", len(more)) as advance:
         others = task.exhibits(more, gallery.scale, advance)
     return [

@@ -30,7 +30,7 @@ class Debug(Block):
 
     explained: Annotated[int, Field(ge=0, le=5000)] = Field(
         150,
-        description="examples whose explanations are kept for lrp-audit explore, with their terms swapped or regions hidden too: "
+        description="examples whose explanations are kept for lrp-audit explore, and as many with their terms swapped or a region hidden: "
         "errors and those that drive findings; report.show_text and report.images hold for them",
     )
     unsure: Annotated[int, Field(ge=0)] = Field(

@@ -269,7 +269,7 @@ def test_a_report_of_a_hundred_large_photographs_stays_below_5_mb(tmp_path: Path
     save_file({"0.weight": torch.randn(2, 3, 8, 8), "0.bias": torch.randn(2)}, tmp_path / "weights.safetensors")
     path = written(
         tmp_path, data={"path": "table.csv", "columns": {"id": None}}, regions=[{"name": "cells", "grid": [3, 3]}],
-        report={"examples": 100}, statistics={"twins": 0}, gates=["outcome"],
+        report={"examples": 100}, statistics={"twins": 0}, gates=["outcome"], debug={"explained": 0},
         model={
             "module": "pets:make", "weights": "weights.safetensors", "classes": ["cat", "dog"],
             "preprocessing": {"mean": [0.5], "std": [0.25], "resize": [224, 224]},
