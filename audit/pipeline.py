@@ -61,7 +61,7 @@ from audit.store.worklists import write_worklist
 from audit.store.workplace import workplace
 from audit.tables import ExampleTable, ValidityTable
 from audit.tasks.resolving import resolve_data
-from audit.tasks.shown import errors_shown, kept_rows, kept_shown, others_shown, with_exhibits
+from audit.tasks.shown import examples_shown, kept_rows, others_shown, with_exhibits
 from audit.tasks.task import Gallery, Task, misclassified
 from audit.tracking import require_tracker, track
 
@@ -158,10 +158,9 @@ def _audited(task: Task[Any], start: Start, workers: Kept, folder: Path) -> Audi
     with timed(task.seconds, "debug"):
         found = debugged(evidence, shown, task.represent, _pushes(task, evidence), task.concepts)
     with timed(task.seconds, "exhibits"):
-        gallery = task.exhibits(errors_shown(examples, task.model.classes, shown))
+        gallery = task.exhibits(examples_shown(examples, task.model.classes, shown))
         others = others_shown(examples, task.model.classes, found.record, task.explainer.target) if shown else []
-        scale = next((each.scale for each in gallery.exhibits), None)
-        beside = task.exhibits(others, scale).exhibits
+        beside = task.exhibits(others, gallery.scale).exhibits
         kept = _kept(task, evidence, answers.findings, gallery, (wrong, [each.row for each in others]))
     record = make_record(
         start, task, explained, evidence, answers, gallery.exhibits, with_exhibits(found.record, beside)
@@ -182,7 +181,7 @@ def _kept(
     `told` are rows of errors, and of what a report shows beside them. None where the config shows no contents.
     """
     examples, most = evidence.examples, task.loaded.config.debug.explained if task.contents else 0
-    every = kept_shown(examples, task.model.classes, kept_rows(evidence, findings, *told, most))
+    every = examples_shown(examples, task.model.classes, kept_rows(evidence, findings, *told, most))
     known = {each.id for each in gallery.shown}
     more = [*(each for each in every if each.id not in known), *task.changed(every)[:most]]
     with progress("examples explained", len(more)) as advance:

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from audit.errors import AuditError
 from audit.explore import query as queries
 from audit.explore.guard import Door, Guard, plain
+from audit.explore.listing import columns
 from audit.explore.query import BadQuery, NotFound
 from audit.explore.selections import remove, save, selection
 from audit.explore.shelf import Shelf
@@ -259,15 +260,8 @@ def _export(shelf: Shelf) -> Callable[[Request], Response]:
             content, kind = found.as_json(), "application/json"
         else:
             at = shelf.places(found.ids)
-            names = [
-                "id",
-                *(
-                    name
-                    for name in ("label", "predicted", "correct", "contrast", "text", "file")
-                    if name in shelf.types
-                ),
-            ]
-            content, kind = found.as_csv([(name, shelf.cells(name, at)) for name in names]), "text/csv; charset=utf-8"
+            table = [(name, shelf.cells(name, at)) for name in columns(shelf)]
+            content, kind = found.as_csv(table), "text/csv; charset=utf-8"
         named = quote(f"{found.name}.{form}")
         return Response(
             content, media_type=kind, headers={"Content-Disposition": f"attachment; filename*=UTF-8''{named}"}

@@ -27,10 +27,16 @@ def sorted_by(query: Query) -> list[str]:
 
 def cells(shelf: Shelf, wanted: NDArray[np.int64], extra: Sequence[str] = ()) -> list[dict[str, Any]]:
     """A mapping a row."""
+    names = columns(shelf, extra)
+    return [
+        dict(zip(names, row, strict=True)) for row in zip(*(shelf.cells(name, wanted) for name in names), strict=True)
+    ]
+
+
+def columns(shelf: Shelf, extra: Sequence[str] = ()) -> list[str]:
+    """What a list shows of an example: its id, the leading columns, others, and what can be read."""
     readable = [name for name in ("text", "file") if name in shelf.types]
-    names = list(dict.fromkeys(["id", *LEADING, *extra, *readable]))
-    columns = [shelf.cells(name, wanted) for name in names]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return list(dict.fromkeys(["id", *LEADING, *extra, *readable]))
 
 
 def marked(text: str, wanted: re.Pattern[str] | None, most: int) -> list[tuple[str, bool]]:

@@ -74,9 +74,7 @@ class Live:
     def keep(self, photograph: bytes) -> str:
         """A key for a photograph that was sent; DataError where it cannot be read."""
         key = sha256(photograph).hexdigest()[:16]
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / "photograph"
-            file.write_bytes(photograph)
+        with _as_file(photograph) as file:
             _read(ImageRow(file))
         with self._lock:
             self._sent[key] = photograph
@@ -128,10 +126,17 @@ class Live:
             return
         if key not in self._sent:
             raise DataError("the photograph is no longer kept; send it again")
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / "photograph"
-            file.write_bytes(self._sent[key])
+        with _as_file(self._sent[key]) as file:
             yield ImageRow(file, tuple(None for _ in self.one.drawing.columns))
+
+
+@contextmanager
+def _as_file(photograph: bytes) -> Iterator[Path]:
+    """A file that lives this long."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "photograph"
+        file.write_bytes(photograph)
+        yield file
 
 
 def _read(row: ImageRow) -> NDArray[np.uint8]:
@@ -152,7 +157,5 @@ def _covered(row: ImageRow, box: Box | None) -> Iterator[ImageRow]:
     if left >= pixels.shape[1] or top >= pixels.shape[0]:
         raise DataError(f"the box lies outside the photograph, which has {pixels.shape[1]} x {pixels.shape[0]} pixels")
     pixels[top : top + max(1, height), left : left + max(1, width)] = pixels.mean(axis=(0, 1)).round()
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "covered.png"
-        file.write_bytes(encoded(pixels, "PNG"))
+    with _as_file(encoded(pixels, "PNG")) as file:
         yield replace(row, path=file)

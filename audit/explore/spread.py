@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from audit.explore.shelf import Shelf
 from audit.records import Estimate
 from audit.report.figures import WIDTH, Figure
-from audit.report.shares import MARKS, MEAN
+from audit.report.shares import MARKS, MEAN, draw_curve, key_beside
 from audit.report.svg import LINE, draw_svg
 from audit.report.text import interval, shorten
 from audit.stats.intervals import mean_interval
@@ -53,19 +53,13 @@ def spread(sides: Sequence[Side], *, unit: str) -> Figure | None:
         below = np.linspace(0, 1, STEPS + 1)
         axes.hlines([0, 0.5], *_range(shown), color=LINE, linewidth=0.8)
         key = []
-        for i, (each, (colour, line, marker)) in enumerate(zip(shown, MARKS, strict=False)):
-            axes.plot(each.quantiles, below, line, color=colour, linewidth=1.6)
-            axes.plot([each.mean.low, each.mean.high], [-MEAN * (i + 1)] * 2, color=colour, linewidth=1.8)
-            axes.plot([each.mean.value], [-MEAN * (i + 1)], marker, color=colour, markersize=4.5)
-            key += axes.plot([], [], line, marker=marker, color=colour, markersize=4.5, linewidth=1.6)
+        for i, each in enumerate(shown):
+            key += draw_curve(axes, i, (each.quantiles, below), each.mean)
         axes.set_xlim(*_range(shown))
         axes.set_ylim(-MEAN * (len(shown) + 0.8), 1.03)
         axes.set_yticks([-MEAN * (len(shown) + 1) / 2, 0, 0.5, 1], ["means", "0", "50\u00a0%", "100\u00a0%"])
         axes.set_xlabel(unit)
-        labels = [f"{shorten(each.label, 30)}\n{_told(each)}" for each in shown]
-        axes.legend(
-            key, labels, loc="upper left", bbox_to_anchor=(1.01, 1.03), borderaxespad=0, fontsize=8, handlelength=3.2
-        )
+        key_beside(axes, key, [f"{shorten(each.label, 30)}\n{_told(each)}" for each in shown])
 
     return Figure(
         name=name,

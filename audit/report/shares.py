@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from audit.records import Distribution
+from audit.records import Distribution, Estimate
 from audit.report.figures import MOST_PANELS, WIDTH, Figure, kinds, notes
 from audit.report.svg import BLUE, FILL, GREEN, GREY, LINE, PURPLE, VERMILLION, draw_svg
 from audit.report.text import interval, listed, plural, shorten
@@ -107,25 +107,34 @@ def _draw(axes: Any, panel: _Panel, bars: int) -> None:
     for each in panel.rest:
         axes.plot(*_curve(each), color=GREY, linewidth=0.6)
     key = []
-    for i, (each, (colour, line, marker)) in enumerate(zip(panel.groups, MARKS, strict=False)):
+    for i, each in enumerate(panel.groups[: len(MARKS)]):
         share, below = _curve(each)
         if each.zeros:
-            hatched = {"color": FILL, "edgecolor": colour, "hatch": "/////", "linewidth": 0.8}
+            hatched = {"color": FILL, "edgecolor": MARKS[i][0], "hatch": "/////", "linewidth": 0.8}
             axes.bar(-bar * (len(panel.groups) - i), below[0], bar * 0.8, align="edge", **hatched)
-        axes.plot(share, below, line, color=colour, linewidth=1.6)
-        axes.plot([each.mean.low, each.mean.high], [-MEAN * (i + 1)] * 2, color=colour, linewidth=1.8)
-        axes.plot([each.mean.value], [-MEAN * (i + 1)], marker, color=colour, markersize=4.5)
-        key += axes.plot([], [], line, marker=marker, color=colour, markersize=4.5, linewidth=1.6)
+        key += draw_curve(axes, i, (share, below), each.mean)
     ticks = [float(tick) for tick in MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(0, right) if 0 <= tick <= right]
     axes.set_xticks([left / 2, *ticks], ["\nzeros", *(f"{tick:g}" for tick in ticks)])
     axes.set_xlim(left, right)
     axes.set_ylim(-MEAN * (bars + 0.8), 1.03)
     axes.set_yticks([-MEAN * (len(panel.groups) + 1) / 2, 0, 0.5, 1], ["means", "0", "50\u00a0%", "100\u00a0%"])
     axes.set_title(shorten(panel.title), loc="left")
+    key_beside(axes, key, [_label(each, panel.attribute) for each in panel.groups])
+
+
+def draw_curve(axes: Any, i: int, curve: tuple[NDArray[Any], NDArray[Any]], mean: Estimate) -> list[Any]:
+    """Values and the part at or below each in the marks of the `i`-th curve, and its mean below them; what stands for it in a key."""
+    colour, line, marker = MARKS[i]
+    axes.plot(*curve, line, color=colour, linewidth=1.6)
+    axes.plot([mean.low, mean.high], [-MEAN * (i + 1)] * 2, color=colour, linewidth=1.8)
+    axes.plot([mean.value], [-MEAN * (i + 1)], marker, color=colour, markersize=4.5)
+    return list(axes.plot([], [], line, marker=marker, color=colour, markersize=4.5, linewidth=1.6))
+
+
+def key_beside(axes: Any, key: Sequence[Any], labels: Sequence[str]) -> None:
+    """At the right of the curves."""
     axes.legend(
-        key, [_label(each, panel.attribute) for each in panel.groups], loc="upper left", bbox_to_anchor=(1.01, 1.03), borderaxespad=0,
-        fontsize=8,
-        handlelength=3.2, labelspacing=0.6,
+        key, labels, loc="upper left", bbox_to_anchor=(1.01, 1.03), borderaxespad=0, fontsize=8, handlelength=3.2, labelspacing=0.6
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from audit.relevance.explainer import Explainer
 from audit.relevance.images import explain_map
 from audit.report.heatmaps import common_scale, encoded, overlay
 from audit.tables import MaskTable
-from audit.tasks.image_explanation import FILL, covered, look, normalised
+from audit.tasks.image_explanation import covered, hidden_regions, look, normalised
 from audit.tasks.region_records import region_shares
 from audit.tasks.task import Change, Gallery, Shown, explanation
 
@@ -21,6 +21,8 @@ def exhibits(
     shown: Sequence[Shown], *, people: People, scale: float | None, advance: Advance,
 ) -> Gallery:  # fmt: skip
     """Maps of the first class minus the second; `people` says how photographs are shown, `scale` what the strongest colour stands for."""
+    if not shown:
+        return Gallery()
     found = []
     for each in shown:
         with unchanged(photographs[each.row]):
@@ -45,12 +47,8 @@ def exhibits(
 
 def hidden(masks: MaskTable, names: Sequence[str], shown: Sequence[Shown]) -> list[Shown]:
     """Each of the photographs once for every region that it holds, with that hidden by the mean of the rest."""
-    found = []
-    for each in shown:
-        own = drawn(masks, each.row)[:-1]
-        found += [
-            replace(each, change=Change(f"hidden.{name}@{FILL}", mask))
-            for name, mask in zip(names[:-1], own, strict=True)
-            if mask.any()
-        ]
-    return found
+    return [
+        replace(each, change=Change(name, mask))
+        for each in shown
+        for name, mask in hidden_regions(names, drawn(masks, each.row))
+    ]

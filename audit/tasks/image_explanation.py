@@ -1,5 +1,6 @@
 """One photograph explained and drawn, and what a whole audit needs for it too: the model with its composites, and what it sees."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -74,10 +75,9 @@ class OnePhotograph:
     def changed(self, row: ImageRow) -> dict[str, Explanation]:
         """The contrast with each region hidden that is there, by the name of its column in the table of examples."""
         inputs, seen, masks = self._seen(row)
-        held = [(name, mask) for name, mask in zip(self.drawing.names[:-1], masks[:-1], strict=True) if mask.any()]
         return {
-            f"hidden.{name}@{FILL}": self._explained(*covered(inputs, seen, mask), masks, row.path.stem)
-            for name, mask in held
+            name: self._explained(*covered(inputs, seen, mask), masks, row.path.stem)
+            for name, mask in hidden_regions(self.drawing.names, masks)
         }
 
     def _seen(self, row: ImageRow) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]:
@@ -131,6 +131,12 @@ def look(row: ImageRow, steps: Preprocessing) -> tuple[NDArray[np.float32], NDAr
     pixels = map_pixels(photograph, steps)
     seen = pixels[:, :, ::-1] if steps.channels == "bgr" else pixels
     return normalise(pixels[np.newaxis], steps), seen
+
+
+def hidden_regions(names: Sequence[str], masks: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.bool_]]]:
+    """The regions that are there, the last one left out, by the column of what hiding each does."""
+    held = zip(names[:-1], masks[:-1], strict=True)
+    return [(f"hidden.{name}@{FILL}", mask) for name, mask in held if mask.any()]
 
 
 def covered(

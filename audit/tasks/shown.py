@@ -19,11 +19,6 @@ CONCEPTS: Final = 12
 DRIVING: Final = 6  # examples of an end that drive a finding which shows a difference
 
 
-def errors_shown(examples: ExampleTable, classes: Sequence[str], rows: Sequence[int]) -> list[Shown]:
-    """Misclassified examples, for the predicted minus the true class."""
-    return [_shown(examples, classes, i, (int(examples.predicted[i]), int(examples.label[i]))) for i in rows]
-
-
 def kept_rows(
     evidence: Evidence, findings: Sequence[Finding], errors: Sequence[int], beside: Sequence[int], most: int
 ) -> list[int]:
@@ -72,7 +67,7 @@ def _ordered(rows: IntArray, values: FloatArray, most: int) -> list[int]:
     return order if len(order) <= 2 * most else order[:most] + order[-most:]
 
 
-def kept_shown(examples: ExampleTable, classes: Sequence[str], rows: Sequence[int]) -> list[Shown]:
+def examples_shown(examples: ExampleTable, classes: Sequence[str], rows: Sequence[int]) -> list[Shown]:
     """Each for the predicted minus the true class, or, where that is right, minus the second."""
     found = []
     for i in rows:

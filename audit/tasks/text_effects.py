@@ -12,7 +12,7 @@ import numpy as np
 from audit.checks.hiding import EVERYTHING, Hidden, effect_table
 from audit.checks.intervention import SwappedTexts, swap_effects
 from audit.data.lexicon_file import LexiconData
-from audit.data.terms import Swap, swap_terms, without, words
+from audit.data.terms import Matcher, Swap, swap_terms, without, words
 from audit.parts import Advance, Engine
 from audit.progress import progress
 from audit.relevance.explainer import contrast_logit
@@ -129,6 +129,14 @@ def swapped_texts(texts: Sequence[str], matches: Sequence[Sequence[Match]], lexi
     example = np.array(rows, dtype=np.int64)
     made = Made(len(rows), lambda k: _text_of(swap(rows[k], matches[rows[k]])))
     return SwappedTexts(example, np.array(sources, dtype=np.str_), np.array(targets, dtype=np.str_), made)
+
+
+def swaps(texts: Sequence[str], matches: Sequence[Sequence[Match]], matcher: Matcher) -> Iterator[tuple[int, str, str]]:
+    """Each text once for every attribute whose terms have counterparts: which it is, the column of what the swap does, the text then."""
+    for attribute, lexicon in matcher.data.items():
+        made = swapped_texts(texts, matches, lexicon)
+        for at, group, text in zip(made.example.tolist(), made.target.tolist(), made.texts, strict=True):
+            yield at, f"swap.{attribute}.{group}", text
 
 
 @final

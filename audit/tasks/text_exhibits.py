@@ -14,7 +14,7 @@ from audit.relevance.texts import TextExplainer, encode, explain_texts, explain_
 from audit.stats.signals import Signals, of_words
 from audit.tables import FloatArray, IntArray, Match
 from audit.tasks.task import Change, Gallery, Shown, explanation
-from audit.tasks.text_effects import swapped_texts
+from audit.tasks.text_effects import swaps
 
 
 def exhibits(
@@ -37,15 +37,12 @@ def exhibits(
 def swapped(
     texts: Sequence[str], matches: Sequence[Sequence[Match]], matcher: Matcher, shown: Sequence[Shown]
 ) -> list[Shown]:
-    """Each of the texts once for every attribute whose terms have counterparts, with those in their place."""
+    """Each of the texts with its terms swapped."""
     given, held = [texts[each.row] for each in shown], [matches[each.row] for each in shown]
-    found = []
-    for attribute, lexicon in matcher.data.items():
-        made = swapped_texts(given, held, lexicon)
-        for at, group, text in zip(made.example.tolist(), made.target.tolist(), made.texts, strict=True):
-            change = Change(f"swap.{attribute}.{group}", (text, matcher.find(text)))
-            found.append(replace(shown[at], change=change))
-    return found
+    return [
+        replace(shown[at], change=Change(name, (text, matcher.find(text))))
+        for at, name, text in swaps(given, held, matcher)
+    ]
 
 
 def column(texts: Sequence[str], chunk: int = 10_000) -> Any:

@@ -45,7 +45,7 @@ from audit.stats.signals import Signals
 from audit.tables import ExampleTable, FeatureName, FloatArray, IntArray, Match, ValidityTable
 from audit.tasks.resolving import composites, contrast, data_block, resolve_data, resolve_model, witnesses
 from audit.tasks.task import Gallery, Shown, explanation, named
-from audit.tasks.text_effects import HiddenTexts, Scorer, hidden_texts, swapped_texts, text_fills
+from audit.tasks.text_effects import HiddenTexts, Scorer, hidden_texts, swapped_texts, swaps, text_fills
 from audit.tasks.text_exhibits import column, concepts, exhibits, pairs, represent, swapped
 from audit.tasks.text_specimens import TextSpecimens
 
@@ -333,12 +333,7 @@ class OneText:
     def changed(self, text: str) -> dict[str, Explanation]:
         """The contrast with the terms of each attribute swapped that has counterparts, by the name of its column in the table of
         examples."""
-        found = {}
-        for attribute, lexicon in self.matcher.data.items():
-            made = swapped_texts([text], [self.matcher.find(text)], lexicon)
-            for group, other in zip(made.target.tolist(), made.texts, strict=True):
-                found[f"swap.{attribute}.{group}"] = self(other)
-        return found
+        return {name: self(other) for _, name, other in swaps([text], [self.matcher.find(text)], self.matcher)}
 
 
 def one_text(loaded: LoadedConfig) -> OneText:

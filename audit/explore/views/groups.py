@@ -1,5 +1,7 @@
 """Two groups of one column side by side: means with intervals, how they spread, and the surest errors of each."""
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -91,10 +93,13 @@ def _told(shelf: Shelf, name: str, members: list[NDArray[np.int64]]) -> tuple[An
 
 
 def _curves(shelf: Shelf, measures: list[str], sides: list[str], members: list[NDArray[np.int64]]) -> list[Figure]:
-    """Of the first measures that both sides have."""
-    made = []
-    for name in [name for name in measures if shelf.kinds[name] == NUMBER]:
-        both = [Side.of(shelf, name, each, label=side or "(none)") for side, each in zip(sides, members, strict=True)]
-        if all(each.mean.value is not None for each in both):
-            made.append(spread(both, unit=name))
-    return [each for each in made if each][:MOST_CURVES]
+    """Of the first measures that both sides have, drawn one by one until there are enough."""
+
+    def made() -> Iterator[Figure]:
+        for name in [name for name in measures if shelf.kinds[name] == NUMBER]:
+            both = [Side.of(shelf, name, at, label=side or "(none)") for side, at in zip(sides, members, strict=True)]
+            figure = spread(both, unit=name) if all(each.mean.value is not None for each in both) else None
+            if figure:
+                yield figure
+
+    return list(islice(made(), MOST_CURVES))

@@ -6,7 +6,7 @@ from audit.errors import AuditError
 from audit.explore.query import Pairs
 from audit.explore.shelf import Shelf
 from audit.history import history
-from audit.records import AuditRecord, Finding
+from audit.records import AuditRecord, Finding, Verdict
 from audit.report import outline, plain
 from audit.report.outline import MENTIONED
 
@@ -21,7 +21,7 @@ def overview(shelf: Shelf, pairs: Pairs) -> dict[str, Any]:
     found = _asked(record, asked)
     return {
         "summary": plain.summary(record), "grid": outline.grid(record), "questions": outline.questions_of(record), "asked": asked,
-        "findings": found if asked else outline.kept([f for f in found if f.verdict.value != "NOT TESTABLE"], FIRST),
+        "findings": found if asked else outline.kept([f for f in found if f.verdict is not Verdict.NOT_TESTABLE], FIRST),
         "steps": _steps(shelf),
     }  # fmt: skip
 

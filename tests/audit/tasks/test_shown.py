@@ -1,13 +1,16 @@
 """Whose explanations a run keeps."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from audit.pipeline import Run, run
-from audit.store.explanations import UNCHANGED, load_explanations
+from audit.store.explanations import UNCHANGED, explained_ids, load_explanations, load_picture
 from audit.store.tables import load_examples
+from tests.audit.explore.conftest import image_run_in
 from tests.conftest import project_in
 
 KEPT = 60
@@ -52,3 +55,13 @@ def test_each_is_explained_for_its_prediction_and_with_its_words_swapped(finishe
             assert sum(each.ledger.values()) == pytest.approx(each.output, abs=1e-4)
             seen += change != UNCHANGED
     assert seen > 10
+
+
+def test_maps_have_colour_where_the_report_shows_no_photograph(tmp_path: Path) -> None:
+    made = image_run_in(tmp_path, "report.examples=0", "debug.explained=4")
+    name = min(explained_ids(made.folder))
+    with Image.open(io.BytesIO(load_picture(made.folder, name))) as picture:
+        colour = np.asarray(picture.convert("RGB")).astype(int)
+    assert (
+        made.record.exhibits == () and (colour.max(axis=2) - colour.min(axis=2)).max() > 60
+    )  # the photographs are grey
